@@ -1,0 +1,35 @@
+//! An API token. The secret itself is never stored, only its SHA-256 hash.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_token")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    /// The user that the token was made for: the name that history records.
+    pub user_name: String,
+    /// The public start of the token, by which it is found.
+    #[sea_orm(unique)]
+    pub prefix: String,
+    /// SHA-256 of the whole token.
+    pub hash: Vec<u8>,
+    pub scope: Scope,
+    pub created_at: DateTimeUtc,
+    pub revoked_at: Option<DateTimeUtc>,
+}
+
+/// What a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum Scope {
+    /// Queries only.
+    #[sea_orm(string_value = "read")]
+    Read,
+    /// Queries and mutations.
+    #[sea_orm(string_value = "write")]
+    Write,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,22 @@
+//! The database schema, one file per step. A step that was released is frozen:
+//! change the schema by adding a step.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261123_000001_create_clients;
+mod m20261123_000002_create_api_tokens;
+
+/// Every step, in the order in which they are applied.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261123_000001_create_clients::Migration),
+            Box::new(m20261123_000002_create_api_tokens::Migration),
+        ]
+    }
+}
+
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
