@@ -1,7 +1,58 @@
 //! A GraphQL gateway over clients and their locations, with the REST routes that
 //! older integrations know.
+//!
+//! How to read it: a request enters at [`http`], [`auth`] finds out who asks, and
+//! one of the two faces, [`graphql`] or [`rest`], turns it into an operation. The
+//! operation goes through `graphql/executor.rs` to a resolver, and the resolver to
+//! [`clients`] or [`locations`], which hold the rules and the SQL.
 
-// The keys by which texts compare.
+#![warn(missing_docs)]
+
+// The command line and the environment. One documented struct; nothing else reads
+// either.
+pub mod config;
+// One file per command. Without a command the gateway serves.
+pub mod cli;
+
+// All routes on one screen, with the middleware in the order in which a request
+// passes it.
+pub mod http;
+// The listener below it: time limits for slow clients, and a stop that drops no
+// request.
+pub mod server;
+// Request bodies, read with a size and a time limit, and the strict JSON in them.
+mod body;
+mod json;
+// From an `Authorization` header to a viewer with a scope. Tokens are stored as
+// hashes.
+pub mod auth;
+pub mod tokens;
+
+// The schema, its resolvers, and the one executor that every face uses.
+pub mod graphql;
+// The documented REST routes, each a stored GraphQL operation.
+pub mod rest;
+// The page on which people try out the API.
+pub mod graphiql;
+
+// Rules and SQL: find, page, count, create, update. Every write of a client or of
+// its locations takes the client's lock first.
+pub mod clients;
+pub mod locations;
+// The rules for single fields. They gather all faults of an input, not only the
+// first.
+pub mod validation;
+// Pages that begin after a position in the order, and the keys by which texts
+// compare.
 pub mod fold;
+pub mod paging;
+
+// Connections, transactions, and the schema's steps. SQLite has one writer and
+// several readers.
+pub mod database;
+// Every failure in one enum, with what each face calls it.
+pub mod error;
 // The instants that are stored: UTC, in milliseconds.
 pub mod clock;
+// Health, metrics, and a log line per request.
+pub mod telemetry;

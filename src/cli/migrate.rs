@@ -1,0 +1,29 @@
+//! `clientele migrate`: brings the schema up to date.
+
+use anyhow::{Context, Result};
+use sea_orm::DatabaseTransaction;
+
+use super::open;
+use crate::{config::DatabaseOptions, database::Database};
+
+/// Applies the steps that are missing and names them.
+pub async fn run(options: &DatabaseOptions) -> Result<()> {
+    let database = open(options).await?;
+    let transaction = database.begin().await?;
+    let applied = up(&transaction).await?;
+    transaction.commit().await?;
+    for step in &applied {
+        println!("applied {step}");
+    }
+    if applied.is_empty() {
+        println!("the schema is up to date");
+    }
+    Ok(())
+}
+
+/// Applies the steps that are missing and returns their names.
+pub async fn up(transaction: &DatabaseTransaction) -> Result<Vec<String>> {
+    Database::migrate(transaction)
+        .await
+        .context("the database schema cannot be brought up to date")
+}

@@ -1,0 +1,70 @@
+//! The commands, one file each.
+
+mod migrate;
+mod schema;
+mod seed;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::{
+    clock::Clock,
+    config::{Cli, Command, DatabaseOptions},
+    database::Database,
+};
+
+/// Runs the command that was given; without one, serves.
+///
+/// # Errors
+/// What went wrong, for the operator to read.
+pub async fn run(cli: Cli) -> Result<()> {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(options) => serve::run(options).await,
+        Command::Migrate(options) => migrate::run(&options).await,
+        Command::Token(command) => token::run(command).await,
+        Command::Seed(options) => seed::run(&options).await,
+        Command::Schema => schema::run(),
+    }
+}
+
+/// Reads `.env` in the working folder, if there is one. What the environment has
+/// already stays.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn read_env_file() -> Result<()> {
+    match dotenvy::from_filename(".env") {
+        Err(error) if !error.not_found() => Err(error).context("the file .env cannot be read"),
+        _ => Ok(()),
+    }
+}
+
+/// Says what went wrong, in one line, with all causes.
+#[must_use]
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    let line = format!("{error:#}").replace('\n', " ");
+    eprintln!("clientele: {line}");
+    ExitCode::FAILURE
+}
+
+/// Opens the database.
+async fn open(options: &DatabaseOptions) -> Result<Database> {
+    Database::connect(
+        &options.database_url,
+        options.database_max_connections,
+        Clock::system(),
+    )
+    .await
+}
+
+/// Opens the database and brings its schema up to date.
+async fn open_migrated(options: &DatabaseOptions) -> Result<Database> {
+    let database = open(options).await?;
+    let transaction = database.begin().await?;
+    migrate::up(&transaction).await?;
+    transaction.commit().await?;
+    Ok(database)
+}

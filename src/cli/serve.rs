@@ -1,0 +1,100 @@
+//! `clientele serve`: brings the schema up to date and serves.
+
+use std::{io::IsTerminal, net::SocketAddr};
+
+use anyhow::{Context, Result};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{migrate, open};
+use crate::{
+    config::ServeOptions,
+    database::Database,
+    http::{Gateway, router},
+    server, telemetry, tokens,
+};
+
+/// The user of the token that an empty database gets.
+const FIRST_USER: &str = "admin";
+
+/// Serves until a signal says to stop.
+pub async fn run(options: ServeOptions) -> Result<()> {
+    let filter = EnvFilter::try_new(&options.log)
+        .with_context(|| format!("the log filter {:?} cannot be read", options.log))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+
+    let mut database = open(&options.database).await?;
+    telemetry::recorder();
+    database.observe_statements(telemetry::observe_statement);
+    let listener = TcpListener::bind(&options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let address = listener.local_addr()?;
+    let first_token = prepare(&database).await?;
+
+    let gateway = Gateway::new(database, options.settings);
+    let lifecycle = gateway.lifecycle.clone();
+    stop_on_signals(lifecycle.stopping.clone())?;
+    println!("Listening on http://{address}");
+    if let Some(token) = first_token {
+        println!("Open this link to begin, signed in as {FIRST_USER}. It is shown only once:");
+        println!("{}", link(address, &token));
+    }
+    let in_time = server::serve(listener, router(gateway), lifecycle).await;
+    anyhow::ensure!(
+        in_time,
+        "some requests did not finish in time and were cut off"
+    );
+    Ok(())
+}
+
+/// Brings the schema up to date and gives an empty database its first token, in one
+/// transaction: of gateways that start together, one does it.
+async fn prepare(database: &Database) -> Result<Option<String>> {
+    let transaction = database.begin().await?;
+    for step in migrate::up(&transaction).await? {
+        tracing::info!(step, "migrated");
+    }
+    let token = tokens::create_first(&transaction, &database.clock, FIRST_USER).await?;
+    transaction.commit().await?;
+    Ok(token)
+}
+
+/// Opens GraphiQL already signed in: what follows the # stays in the browser.
+fn link(address: SocketAddr, token: &str) -> String {
+    let host = if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    format!("http://{host}/graphiql#token={token}")
+}
+
+/// The first SIGTERM or Ctrl-C lets requests finish, the second does not.
+fn stop_on_signals(stopping: CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping: finishing the requests under way");
+        stopping.cancel();
+        next().await;
+        tracing::warn!("stopped at once");
+        std::process::exit(1);
+    });
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `clientele token`: makes, lists and revokes API tokens.
+
+use anyhow::{Context, Result};
+use chrono::SecondsFormat;
+use entity::api_token::Scope;
+
+use super::open_migrated;
+use crate::{
+    config::{DatabaseOptions, ScopeName, TokenCommand},
+    tokens,
+};
+
+/// Runs one of the token commands.
+pub async fn run(command: TokenCommand) -> Result<()> {
+    match command {
+        TokenCommand::Create {
+            user,
+            scope,
+            database,
+        } => create(&user, scope, &database).await,
+        TokenCommand::List(database) => list(&database).await,
+        TokenCommand::Revoke { token, database } => revoke(&token, &database).await,
+    }
+}
+
+/// Prints the token alone on stdout, so that a script can take it.
+async fn create(user: &str, scope: ScopeName, options: &DatabaseOptions) -> Result<()> {
+    let database = open_migrated(options).await?;
+    let transaction = database.begin().await?;
+    let token = tokens::create(&transaction, &database.clock, user, scope.into()).await?;
+    transaction.commit().await?;
+    println!("{token}");
+    eprintln!("Keep it: it is not stored and cannot be shown again.");
+    Ok(())
+}
+
+async fn list(options: &DatabaseOptions) -> Result<()> {
+    let database = open_migrated(options).await?;
+    println!(
+        "{:<9} {:<6} {:<21} {:<21} USER",
+        "PREFIX", "SCOPE", "CREATED", "REVOKED"
+    );
+    for token in tokens::list(&database.reader).await? {
+        let scope = match token.scope {
+            Scope::Read => "read",
+            Scope::Write => "write",
+        };
+        let time = |at: chrono::DateTime<_>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let created = time(token.created_at);
+        let revoked = token.revoked_at.map_or_else(|| "-".to_owned(), time);
+        println!(
+            "{:<9} {scope:<6} {created:<21} {revoked:<21} {}",
+            token.prefix, token.user_name
+        );
+    }
+    Ok(())
+}
+
+async fn revoke(token: &str, options: &DatabaseOptions) -> Result<()> {
+    let prefix = tokens::prefix_of(token).unwrap_or(token);
+    let database = open_migrated(options).await?;
+    let transaction = database.begin().await?;
+    let revoked = tokens::revoke(&transaction, &database.clock, prefix)
+        .await?
+        .with_context(|| format!("there is no token with the prefix {prefix}"))?;
+    transaction.commit().await?;
+    println!("revoked {} of {}", revoked.prefix, revoked.user_name);
+    Ok(())
+}

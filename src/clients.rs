@@ -1,0 +1,340 @@
+//! Rules and SQL for clients: find, page, count, create, update.
+
+use async_graphql::MaybeUndefined;
+use entity::client;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
+    QueryFilter, QuerySelect, Select, Value,
+};
+
+use crate::{
+    clock::Clock,
+    database::Database,
+    error::{Error, Result},
+    fold::{fold, key_contains},
+    graphql::client::{ClientFilter, CreateClientInput, UpdateClientInput},
+    locations,
+    paging::{self, Listed, OrderField, Page, PageRequest, Position},
+    validation::{self, Checks},
+};
+
+impl Listed for client::Entity {
+    const ID: client::Column = client::Column::Id;
+
+    fn sort_column(field: OrderField) -> Option<client::Column> {
+        match field {
+            OrderField::Id => None,
+            OrderField::Name => Some(client::Column::NameKey),
+            OrderField::CreatedAt => Some(client::Column::CreatedAt),
+            OrderField::UpdatedAt => Some(client::Column::UpdatedAt),
+        }
+    }
+
+    fn position(row: &client::Model, field: OrderField) -> Position {
+        let key: Option<Value> = match field {
+            OrderField::Id => None,
+            OrderField::Name => Some(row.name_key.clone().into()),
+            OrderField::CreatedAt => Some(row.created_at.into()),
+            OrderField::UpdatedAt => Some(row.updated_at.into()),
+        };
+        Position { key, id: row.id }
+    }
+}
+
+/// The client with this id.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(db: &impl ConnectionTrait, id: i64) -> Result<Option<client::Model>> {
+    Ok(client::Entity::find_by_id(id).one(db).await?)
+}
+
+/// The clients with these ids, in no particular order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_many(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<client::Model>> {
+    let rows = client::Entity::find().filter(client::COLUMN.id.is_in(ids.iter().copied()));
+    Ok(rows.all(db).await?)
+}
+
+/// One page of the clients that `filter` accepts.
+///
+/// # Errors
+/// If the database fails.
+pub async fn page(
+    db: &impl ConnectionTrait,
+    filter: &Condition,
+    request: &PageRequest,
+) -> Result<Page<client::Model>> {
+    paging::page(db, select(filter), request).await
+}
+
+/// How many clients `filter` accepts.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count(db: &impl ConnectionTrait, filter: &Condition) -> Result<i64> {
+    paging::count(db, select(filter)).await
+}
+
+fn select(filter: &Condition) -> Select<client::Entity> {
+    client::Entity::find().filter(filter.clone())
+}
+
+impl ClientFilter {
+    /// The rows that this filter accepts. Faults of its values go to `checks`.
+    pub fn condition(&self, checks: &mut Checks) -> Condition {
+        let Self {
+            id,
+            name,
+            account_code,
+            salesperson,
+            case_manager,
+            created_from,
+            created_to,
+            updated_from,
+            updated_to,
+            search,
+        } = self;
+        let columns = client::COLUMN;
+        let mut id_of = |field, id: &Option<_>| id.as_ref().and_then(|id| checks.id(field, id));
+        let id = id_of("id", id);
+        let salesperson = id_of("salesperson", salesperson);
+        let case_manager = id_of("caseManager", case_manager);
+        let mut text_of = |field, text: &Option<String>| {
+            let text = text.as_ref()?;
+            checks.value(field, text, validation::filter_text)
+        };
+        let name = text_of("name", name);
+        let account_code = text_of("accountCode", account_code);
+        let search = text_of("search", search);
+        Condition::all()
+            .add_option(id.map(|id| columns.id.eq(id)))
+            // Names are stored without surrounding white space.
+            .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
+            .add_option(account_code.map(|code| columns.account_code_key.eq(fold(&code))))
+            .add_option(salesperson.map(|id| columns.salesperson.eq(id)))
+            .add_option(case_manager.map(|id| columns.case_manager.eq(id)))
+            .add_option(created_from.map(|at| columns.created_at.gte(at.first_millisecond())))
+            .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
+            .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
+            .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
+            .add_option(search.map(|text| {
+                Condition::any()
+                    .add(key_contains(client::Column::NameKey, &text))
+                    .add(key_contains(client::Column::AccountCodeKey, &text))
+            }))
+    }
+}
+
+/// Creates a client with its primary location, in one transaction.
+///
+/// # Errors
+/// `Validation` with every fault, or what the database reports.
+pub async fn create(
+    database: &Database,
+    input: CreateClientInput,
+    mut checks: Checks,
+) -> Result<client::Model> {
+    let CreateClientInput {
+        name,
+        account_code,
+        website,
+        email_invoice,
+        notes,
+        has_invoice_reminders,
+        show_location_on_invoice,
+        salesperson,
+        case_manager,
+        primary_location,
+    } = input;
+    let now = database.clock.now();
+    let mut client = client::ActiveModel {
+        created_at: Set(now),
+        updated_at: Set(now),
+        version: Set(1),
+        ..Default::default()
+    };
+    let fields = UpdateClientInput {
+        id: MaybeUndefined::Undefined,
+        name: MaybeUndefined::Value(name),
+        account_code: Some(account_code).into(),
+        website: Some(website).into(),
+        email_invoice: Some(email_invoice).into(),
+        notes: Some(notes).into(),
+        has_invoice_reminders: MaybeUndefined::Value(has_invoice_reminders.unwrap_or_default()),
+        show_location_on_invoice: MaybeUndefined::Value(
+            show_location_on_invoice.unwrap_or_default(),
+        ),
+        salesperson: Some(salesperson).into(),
+        case_manager: Some(case_manager).into(),
+        primary_location: MaybeUndefined::Undefined,
+    };
+    fill(&mut client, fields, &mut checks);
+    let mut location = checks.within("primaryLocation", |checks| {
+        locations::first_of_client(primary_location, now, checks)
+    });
+    checks.finish()?;
+
+    let transaction = database.begin().await?;
+    let client = client.insert(&transaction).await?;
+    location.client_id = Set(client.id);
+    location.insert(&transaction).await?;
+    transaction.commit().await?;
+    Ok(client)
+}
+
+/// Changes the fields of a client that `input` gives, and those of its primary
+/// location, in one transaction. What changes nothing moves no version.
+///
+/// # Errors
+/// `NotFound`, `Conflict` if the client is not at `expected_version`,
+/// `Validation` with every fault, or what the database reports.
+pub async fn update(
+    database: &Database,
+    id: i64,
+    mut input: UpdateClientInput,
+    expected_version: Option<i32>,
+    mut checks: Checks,
+) -> Result<client::Model> {
+    let transaction = database.begin().await?;
+    let current = lock(&transaction, id)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("client with the id {id}")))?;
+    expect_version(expected_version, current.version)?;
+
+    let location_fields = std::mem::take(&mut input.primary_location);
+    let mut client = current.clone().into_active_model();
+    fill(&mut client, input, &mut checks);
+    let location = match location_fields {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => {
+            checks.fault("primaryLocation", "is required and cannot be null");
+            None
+        }
+        MaybeUndefined::Value(fields) => {
+            let location = locations::find_primary(&transaction, id).await?;
+            checks.within("primaryLocation", |checks| {
+                locations::changed(location, fields, &database.clock, checks)
+            })
+        }
+    };
+    checks.finish()?;
+
+    let touches_location = location.is_some();
+    if let Some(location) = location {
+        location.update(&transaction).await?;
+    }
+    let client = if touches_location || client.is_changed() {
+        save(&transaction, &database.clock, &current, client).await?
+    } else {
+        current
+    };
+    transaction.commit().await?;
+    Ok(client)
+}
+
+/// The client with this id, locked until the transaction ends. Whoever writes a
+/// client or any of its locations takes this lock first, so two writers of one
+/// client never wait for each other in a circle.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock(transaction: &impl ConnectionTrait, id: i64) -> Result<Option<client::Model>> {
+    let client = client::Entity::find_by_id(id).lock_exclusive();
+    Ok(client.one(transaction).await?)
+}
+
+/// Counts a change of a client's primary location as one of the client itself,
+/// whose REST body contains it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn touch(
+    transaction: &impl ConnectionTrait,
+    clock: &Clock,
+    client: &client::Model,
+) -> Result<()> {
+    let unchanged = client.clone().into_active_model();
+    save(transaction, clock, client, unchanged).await?;
+    Ok(())
+}
+
+/// Refuses a change that was made for another version of the record.
+///
+/// # Errors
+/// `Conflict`.
+pub fn expect_version(expected: Option<i32>, current: i32) -> Result<()> {
+    match expected {
+        Some(expected) if expected != current => Err(Error::Conflict {
+            current_version: current,
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn save(
+    transaction: &impl ConnectionTrait,
+    clock: &Clock,
+    current: &client::Model,
+    mut client: client::ActiveModel,
+) -> Result<client::Model> {
+    client.version = Set(current.version + 1);
+    client.updated_at = Set(clock.after(current.updated_at));
+    Ok(client.update(transaction).await?)
+}
+
+/// Sets the columns that `fields` gives.
+fn fill(client: &mut client::ActiveModel, fields: UpdateClientInput, checks: &mut Checks) {
+    // Every field is named, so that a new one cannot be forgotten.
+    let UpdateClientInput {
+        id,
+        name,
+        account_code,
+        website,
+        email_invoice,
+        notes,
+        has_invoice_reminders,
+        show_location_on_invoice,
+        salesperson,
+        case_manager,
+        primary_location: _,
+    } = fields;
+    checks.own_id(&id, client.id.try_as_ref());
+    checks.set_text("name", &mut client.name, name, validation::name);
+    checks.set_optional_text(
+        "accountCode",
+        &mut client.account_code,
+        account_code,
+        validation::line,
+    );
+    checks.set_optional_text("website", &mut client.website, website, validation::website);
+    checks.set_optional_text(
+        "emailInvoice",
+        &mut client.email_invoice,
+        email_invoice,
+        validation::email,
+    );
+    checks.set_optional_text("notes", &mut client.notes, notes, validation::notes);
+    checks.set(
+        "hasInvoiceReminders",
+        &mut client.has_invoice_reminders,
+        has_invoice_reminders,
+    );
+    checks.set(
+        "showLocationOnInvoice",
+        &mut client.show_location_on_invoice,
+        show_location_on_invoice,
+    );
+    checks.set_optional_id("salesperson", &mut client.salesperson, salesperson);
+    checks.set_optional_id("caseManager", &mut client.case_manager, case_manager);
+
+    if let Set(name) = &client.name {
+        client.name_key.set_if_not_equals(fold(name));
+    }
+    if let Set(code) = &client.account_code {
+        let key = code.as_deref().map(fold);
+        client.account_code_key.set_if_not_equals(key);
+    }
+}

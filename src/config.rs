@@ -1,0 +1,173 @@
+//! The command line and its environment twins: the only reader of either.
+
+use axum::http::HeaderValue;
+use clap::{Args, Parser, Subcommand};
+use entity::api_token::Scope;
+use tower_http::csrf::CsrfLayer;
+
+use crate::graphql::guard::Limits;
+
+/// A GraphQL gateway over clients and their locations, with the REST routes that
+/// older integrations know. Without a command it serves.
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve when no command is given.
+    #[command(flatten)]
+    pub serve: ServeOptions,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Bring the schema up to date and serve (the default)
+    Serve(ServeOptions),
+    /// Bring the schema up to date and say what was done
+    Migrate(DatabaseOptions),
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Fill the database with plausible demo data, the same each time
+    Seed(SeedOptions),
+    /// Print the GraphQL schema in SDL
+    Schema,
+}
+
+/// Which database to use.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseOptions {
+    /// The database: sqlite://FILE?mode=rwc or postgres://USER:PASSWORD@HOST/NAME
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "sqlite://clientele.db?mode=rwc",
+        value_name = "URL"
+    )]
+    pub database_url: String,
+    /// The most connections to PostgreSQL
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 10, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_max_connections: u32,
+}
+
+/// How to serve.
+#[derive(Args, Clone, Debug)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub database: DatabaseOptions,
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(
+        long,
+        env = "LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen: String,
+    /// What to log: a level, or a filter such as info,clientele=debug
+    #[arg(
+        long,
+        env = "RUST_LOG",
+        default_value = "info,sea_orm_migration=warn",
+        value_name = "FILTER"
+    )]
+    pub log: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub settings: Settings,
+}
+
+/// What the HTTP faces allow.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Web pages of other origins that may call the gateway, such as
+    /// https://app.example.com; separate several by commas
+    #[arg(long, env = "ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN",
+        value_parser = origin)]
+    pub allow_origin: Vec<HeaderValue>,
+    /// The largest request body, in bytes
+    #[arg(long, env = "MAX_BODY_BYTES", default_value_t = Self::default().max_body_bytes,
+        value_name = "N")]
+    pub max_body_bytes: usize,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub limits: Limits,
+}
+
+/// Reads an origin as browsers send it.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let checked = CsrfLayer::new().add_trusted_origin(text);
+    checked.map(drop).map_err(|error| error.to_string())?;
+    text.parse().map_err(|_| "not an origin".to_owned())
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            allow_origin: Vec::new(),
+            max_body_bytes: 1024 * 1024,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// The commands for tokens.
+#[derive(Subcommand, Debug)]
+pub enum TokenCommand {
+    /// Make a token and print it, once
+    Create {
+        /// The user that the token is for; history records this name
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// What the token may do
+        #[arg(long, value_enum, default_value_t = ScopeName::Write)]
+        scope: ScopeName,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened into the help text")]
+        database: DatabaseOptions,
+    },
+    /// List the tokens, without their secrets
+    List(DatabaseOptions),
+    /// Revoke a token, at once and for good
+    Revoke {
+        /// The prefix that `token list` shows, or the whole token
+        #[arg(value_name = "PREFIX")]
+        token: String,
+        #[command(flatten)]
+        #[expect(missing_docs, reason = "flattened into the help text")]
+        database: DatabaseOptions,
+    },
+}
+
+/// What a token may do.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum ScopeName {
+    /// Queries only
+    Read,
+    /// Queries and mutations
+    Write,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::Read => Self::Read,
+            ScopeName::Write => Self::Write,
+        }
+    }
+}
+
+/// How much demo data to make.
+#[derive(Args, Debug)]
+pub struct SeedOptions {
+    /// How many clients to add
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub clients: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub database: DatabaseOptions,
+}

@@ -1,0 +1,213 @@
+//! Connections to the database: how they are opened, and how work begins.
+//!
+//! SQLite gets two pools, because writers that wait for the one write lock
+//! would starve the readers in a shared pool: a single writer connection, and
+//! some for reading. PostgreSQL gets one pool that serves as both.
+
+use std::{str::FromStr, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sqlx::{
+        Connection,
+        postgres::{PgConnectOptions, PgConnection},
+        sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
+    },
+};
+use url::Url;
+
+use crate::clock::Clock;
+
+/// How long a request waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a statement waits for a lock that another one holds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one statement may run.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transaction may stand open with nothing to do.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the first connection may take before the start is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that rested longer than this is tried before it is used.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
+/// SQLite connections for reading.
+const SQLITE_READERS: u32 = 4;
+/// Names the advisory lock under which one gateway at a time migrates.
+const MIGRATION_LOCK: i64 = 0x636c_6965_6e74_656c;
+
+/// An open database.
+#[derive(Clone)]
+pub struct Database {
+    /// For statements that only read.
+    pub reader: DatabaseConnection,
+    /// For transactions that write.
+    writer: DatabaseConnection,
+    /// Gives the instants that are stored.
+    pub clock: Clock,
+}
+
+impl Database {
+    /// Opens the database at `url`, which begins with `sqlite:` or `postgres:`.
+    ///
+    /// # Errors
+    /// If the URL cannot be read or the database cannot be reached. The message
+    /// is for the operator and holds no password.
+    pub async fn connect(url: &str, max_connections: u32, clock: Clock) -> Result<Self> {
+        let scheme = url.split(':').next().unwrap_or_default();
+        let (reader, writer) = match scheme {
+            "sqlite" => connect_sqlite(url).await?,
+            "postgres" | "postgresql" => {
+                let pool = connect_postgres(url, max_connections).await?;
+                (pool.clone(), pool)
+            }
+            _ => bail!(
+                "the database URL must begin with sqlite: or postgres:, as in \
+                 sqlite://clientele.db?mode=rwc or postgres://user:password@host/database"
+            ),
+        };
+        Ok(Self {
+            reader,
+            writer,
+            clock,
+        })
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// On SQLite it takes the write lock at once: a transaction that reads first
+    /// and asks for the lock later is refused, however long it would wait.
+    ///
+    /// # Errors
+    /// If no connection is free in time, or the database is away.
+    pub async fn begin(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
+        self.writer
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await
+    }
+
+    /// Brings the schema up to date, in `transaction`, and returns the names of
+    /// the steps that were applied. Gateways that start together wait for each
+    /// other here.
+    ///
+    /// # Errors
+    /// If a step fails; then the transaction must be dropped.
+    pub async fn migrate(
+        transaction: &DatabaseTransaction,
+    ) -> std::result::Result<Vec<String>, DbErr> {
+        if transaction.get_database_backend() == DbBackend::Postgres {
+            transaction
+                .execute_unprepared(&format!(
+                    "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0; \
+                     SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+                ))
+                .await?;
+        }
+        let pending = Migrator::get_pending_migrations(transaction).await?;
+        let pending = pending.iter().map(|step| step.name().to_owned()).collect();
+        Migrator::up(transaction, None).await?;
+        Ok(pending)
+    }
+
+    /// Whether the database answers and has the schema of this program.
+    pub async fn is_ready(&self) -> bool {
+        Migrator::get_pending_migrations_read_only(&self.reader)
+            .await
+            .is_ok_and(|pending| pending.is_empty())
+    }
+
+    /// Calls `observer` after each statement. Call it before the database is
+    /// cloned: a clone made earlier is not observed.
+    pub fn observe_statements(
+        &mut self,
+        observer: impl Fn(&sea_orm::metric::Info<'_>) + Clone + Send + Sync + 'static,
+    ) {
+        self.reader.set_metric_callback(observer.clone());
+        self.writer.set_metric_callback(observer);
+    }
+}
+
+async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let settings = |options: SqliteConnectOptions| {
+        options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(LOCK_TIMEOUT)
+    };
+    let options = SqliteConnectOptions::from_str(url)
+        .with_context(|| format!("the database URL {url} cannot be read"))?;
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
+    }
+    // One connection by hand: its error says what is wrong, a pool's does not.
+    SqliteConnection::connect_with(&settings(options))
+        .await
+        .with_context(|| format!("cannot open the SQLite database at {url}"))?
+        .close()
+        .await?;
+
+    let pool = |connections| {
+        let mut options = common_options(url);
+        options
+            .max_connections(connections)
+            .map_sqlx_sqlite_opts(settings);
+        sea_orm::Database::connect(options)
+    };
+    Ok((pool(SQLITE_READERS).await?, pool(1).await?))
+}
+
+async fn connect_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection> {
+    let shown = without_password(url)?;
+    let options = PgConnectOptions::from_str(url)
+        .with_context(|| format!("the database URL {shown} cannot be read"))?;
+    tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
+        .await
+        .with_context(|| format!("the database at {shown} did not answer in time"))?
+        .with_context(|| format!("cannot reach the database at {shown}"))?
+        .close()
+        .await?;
+
+    let mut options = common_options(url);
+    options
+        .max_connections(max_connections)
+        .map_sqlx_postgres_opts(|options| {
+            let milliseconds = |limit: Duration| limit.as_millis().to_string();
+            options.application_name("clientele").options([
+                ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
+                ("statement_timeout", milliseconds(STATEMENT_TIMEOUT)),
+                (
+                    "idle_in_transaction_session_timeout",
+                    milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
+                ),
+            ])
+        });
+    Ok(sea_orm::Database::connect(options).await?)
+}
+
+fn common_options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire_if_idle_for(PING_AFTER_IDLE)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false);
+    options
+}
+
+/// `url` as it may be shown.
+fn without_password(url: &str) -> Result<String> {
+    let mut url = Url::parse(url).map_err(|error| {
+        anyhow::anyhow!("the database URL cannot be read ({error}); it looks like postgres://user:password@host/database")
+    })?;
+    if url.password().is_some() {
+        // Fails only for URLs that cannot have a password.
+        let _ = url.set_password(Some("***"));
+    }
+    Ok(url.into())
+}

@@ -1,0 +1,352 @@
+//! Clients in the schema: their shape, their inputs, their resolvers.
+
+use async_graphql::{
+    Context, ID, InputObject, MaybeUndefined, Object, SimpleObject, connection::Connection,
+};
+use entity::{client, client_location};
+
+use super::{
+    RequestData,
+    connection::{Cursor, Paging, Selected, TotalCount, connection},
+    location::{
+        ClientLocation, ClientLocationConnection, CreatePrimaryLocationInput,
+        UpdateClientLocationInput,
+    },
+    scalar::DateTime,
+};
+use crate::{
+    clients,
+    error::Result,
+    paging::{Direction, Order, OrderField, Page},
+    validation::{self, Checks},
+};
+
+/// A list of clients.
+pub type ClientConnection = Connection<Cursor, Client, TotalCount>;
+
+/// A top-level organisation. Addresses and phone numbers are those of its
+/// locations.
+pub struct Client(pub client::Model);
+
+#[Object]
+impl Client {
+    /// The number of the client, given by the database and never reused.
+    async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// The name of the client.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// An internal client ID or other reference number.
+    async fn account_code(&self) -> Option<&str> {
+        self.0.account_code.as_deref()
+    }
+
+    /// The URL of the client's website.
+    async fn website(&self) -> Option<&str> {
+        self.0.website.as_deref()
+    }
+
+    /// The e-mail address for all client-related billing communication.
+    async fn email_invoice(&self) -> Option<&str> {
+        self.0.email_invoice.as_deref()
+    }
+
+    /// General notes regarding the client.
+    async fn notes(&self) -> Option<&str> {
+        self.0.notes.as_deref()
+    }
+
+    /// Whether the client receives overdue invoice reminders.
+    async fn has_invoice_reminders(&self) -> bool {
+        self.0.has_invoice_reminders
+    }
+
+    /// Whether invoices for this client show the name of the location.
+    async fn show_location_on_invoice(&self) -> bool {
+        self.0.show_location_on_invoice
+    }
+
+    /// The id of the default salesperson, who is kept in another system.
+    async fn salesperson(&self) -> Option<ID> {
+        self.0.salesperson.map(ID::from)
+    }
+
+    /// The id of the default case manager, who is kept in another system.
+    async fn case_manager(&self) -> Option<ID> {
+        self.0.case_manager.map(ID::from)
+    }
+
+    /// When the client was created.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When the client was last changed; its primary location counts.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+
+    /// Starts at 1 and grows by 1 with every change; its primary location counts.
+    /// Send it back as `expectedVersion` to notice that somebody else was faster.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// The main location. Every client has exactly one.
+    async fn primary_location(&self, context: &Context<'_>) -> Result<ClientLocation> {
+        let loaders = &RequestData::of(context)?.loaders;
+        Ok(ClientLocation(loaders.primary_location(self.0.id).await?))
+    }
+
+    /// All locations of the client, by id.
+    async fn locations(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many at most: 50 unless told otherwise, up to 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+    ) -> Result<ClientLocationConnection> {
+        let selected = Selected::of(context);
+        let mut checks = Checks::new("");
+        let paging = Paging {
+            first,
+            after,
+            ..Paging::default()
+        };
+        let request = paging.request(Order::default(), selected.neighbours, &mut checks);
+        checks.finish()?;
+        let page = if selected.rows {
+            let loaders = &RequestData::of(context)?.loaders;
+            loaders.locations(self.0.id, &request).await?
+        } else {
+            Page::default()
+        };
+        let total = TotalCount::LocationsOf(self.0.id);
+        Ok(connection::<client_location::Entity, _>(
+            page,
+            request.order,
+            total,
+            ClientLocation,
+        ))
+    }
+}
+
+/// Which clients to list. All the conditions given must hold; one that is left out
+/// or null does not restrict anything.
+#[derive(InputObject, Clone, Default)]
+pub struct ClientFilter {
+    /// The client with this id.
+    pub id: Option<ID>,
+    /// Clients of exactly this name, ignoring case.
+    pub name: Option<String>,
+    /// Clients with exactly this account code, ignoring case.
+    pub account_code: Option<String>,
+    /// Clients of this salesperson.
+    pub salesperson: Option<ID>,
+    /// Clients of this case manager.
+    pub case_manager: Option<ID>,
+    /// Created at this instant or later.
+    pub created_from: Option<DateTime>,
+    /// Created at this instant or earlier.
+    pub created_to: Option<DateTime>,
+    /// Last changed at this instant or later.
+    pub updated_from: Option<DateTime>,
+    /// Last changed at this instant or earlier.
+    pub updated_to: Option<DateTime>,
+    /// Clients whose name or account code contains this text, ignoring case.
+    pub search: Option<String>,
+}
+
+/// How to sort clients. Ties are broken by the id.
+#[derive(InputObject, Clone, Copy)]
+pub struct ClientOrder {
+    /// What to sort by.
+    #[graphql(default_with = "Some(OrderField::Id)")]
+    pub field: Option<OrderField>,
+    /// Up or down.
+    #[graphql(default_with = "Some(Direction::Asc)")]
+    pub direction: Option<Direction>,
+}
+
+impl From<ClientOrder> for Order {
+    fn from(order: ClientOrder) -> Self {
+        Self {
+            field: order.field.unwrap_or_default(),
+            direction: order.direction.unwrap_or_default(),
+        }
+    }
+}
+
+/// A new client with its primary location.
+#[derive(InputObject)]
+pub struct CreateClientInput {
+    /// The name of the client: 1 to 255 characters.
+    pub name: String,
+    /// An internal client ID or other reference number.
+    pub account_code: Option<String>,
+    /// The fully qualified URL of the client's website.
+    pub website: Option<String>,
+    /// The e-mail address for all client-related billing communication.
+    pub email_invoice: Option<String>,
+    /// General notes regarding the client.
+    pub notes: Option<String>,
+    /// Whether the client receives overdue invoice reminders.
+    #[graphql(default_with = "Some(false)")]
+    pub has_invoice_reminders: Option<bool>,
+    /// Whether invoices for this client show the name of the location.
+    #[graphql(default_with = "Some(false)")]
+    pub show_location_on_invoice: Option<bool>,
+    /// The id of the default salesperson, who is kept in another system.
+    pub salesperson: Option<ID>,
+    /// The id of the default case manager, who is kept in another system.
+    pub case_manager: Option<ID>,
+    /// The main location of the client.
+    pub primary_location: CreatePrimaryLocationInput,
+}
+
+/// Changes to a client. A field that is left out stays as it is; null clears it.
+#[derive(InputObject)]
+pub struct UpdateClientInput {
+    /// May be sent along as it was read; it must be the id of this client.
+    pub id: MaybeUndefined<ID>,
+    /// The name of the client: 1 to 255 characters.
+    pub name: MaybeUndefined<String>,
+    /// An internal client ID or other reference number.
+    pub account_code: MaybeUndefined<String>,
+    /// The fully qualified URL of the client's website.
+    pub website: MaybeUndefined<String>,
+    /// The e-mail address for all client-related billing communication.
+    pub email_invoice: MaybeUndefined<String>,
+    /// General notes regarding the client.
+    pub notes: MaybeUndefined<String>,
+    /// Whether the client receives overdue invoice reminders.
+    pub has_invoice_reminders: MaybeUndefined<bool>,
+    /// Whether invoices for this client show the name of the location.
+    pub show_location_on_invoice: MaybeUndefined<bool>,
+    /// The id of the default salesperson, who is kept in another system.
+    pub salesperson: MaybeUndefined<ID>,
+    /// The id of the default case manager, who is kept in another system.
+    pub case_manager: MaybeUndefined<ID>,
+    /// Changes to the primary location, in the same transaction.
+    pub primary_location: MaybeUndefined<UpdateClientLocationInput>,
+}
+
+/// The answer to `createClient`.
+#[derive(SimpleObject)]
+pub struct CreateClientPayload {
+    /// The new client.
+    client: Client,
+}
+
+/// The answer to `updateClient`.
+#[derive(SimpleObject)]
+pub struct UpdateClientPayload {
+    /// The client as it is now.
+    client: Client,
+}
+
+/// The root fields that read clients.
+#[derive(Default)]
+pub struct ClientQueries;
+
+#[Object]
+impl ClientQueries {
+    /// One client; null if there is none with this id.
+    async fn client(&self, context: &Context<'_>, id: ID) -> Option<Result<Client>> {
+        let found = async {
+            let id = validation::argument_id(&id)?;
+            clients::find(&RequestData::of(context)?.database.reader, id).await
+        };
+        found.await.transpose().map(|found| found.map(Client))
+    }
+
+    /// The clients that the filter accepts.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
+    async fn clients(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which clients; all of them unless told otherwise.")] filter: Option<
+            ClientFilter,
+        >,
+        #[graphql(desc = "Sorted how; by id unless told otherwise.")] order_by: Option<ClientOrder>,
+        #[graphql(desc = "How many at most: 50 unless told otherwise, up to 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many at most, from the end of the list.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<ClientConnection> {
+        let selected = Selected::of(context);
+        let order = order_by.map(Order::from).unwrap_or_default();
+        let mut checks = Checks::new("");
+        let filter = filter.unwrap_or_default();
+        let filter = checks.within("filter", |checks| filter.condition(checks));
+        let paging = Paging {
+            first,
+            after,
+            last,
+            before,
+        };
+        let request = paging.request(order, selected.neighbours, &mut checks);
+        checks.finish()?;
+        let page = if selected.rows {
+            clients::page(
+                &RequestData::of(context)?.database.reader,
+                &filter,
+                &request,
+            )
+            .await?
+        } else {
+            Page::default()
+        };
+        Ok(connection::<client::Entity, _>(
+            page,
+            order,
+            TotalCount::Clients(filter),
+            Client,
+        ))
+    }
+}
+
+/// The mutations of clients.
+#[derive(Default)]
+pub struct ClientMutations;
+
+#[Object]
+impl ClientMutations {
+    /// Creates a client with its primary location.
+    async fn create_client(
+        &self,
+        context: &Context<'_>,
+        input: CreateClientInput,
+    ) -> Result<CreateClientPayload> {
+        let data = RequestData::of(context)?;
+        let client = clients::create(&data.database, input, data.checks()).await?;
+        Ok(CreateClientPayload {
+            client: Client(client),
+        })
+    }
+
+    /// Changes the fields of a client that the input gives.
+    async fn update_client(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        input: UpdateClientInput,
+        #[graphql(desc = "Refuse with CONFLICT unless the client is at this version.")]
+        expected_version: Option<i32>,
+    ) -> Result<UpdateClientPayload> {
+        let data = RequestData::of(context)?;
+        let id = validation::argument_id(&id)?;
+        let client =
+            clients::update(&data.database, id, input, expected_version, data.checks()).await?;
+        Ok(UpdateClientPayload {
+            client: Client(client),
+        })
+    }
+}

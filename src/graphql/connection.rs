@@ -1,0 +1,244 @@
+//! Connections after the Relay cursor specification: cursors, the four paging
+//! arguments, and the total that is counted only when it is asked for.
+
+use std::fmt::Write;
+
+use async_graphql::{
+    Context, Object, OutputType,
+    connection::{Connection, CursorType, Edge},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::DateTime;
+use sea_orm::{Condition, Value};
+
+use super::RequestData;
+use crate::{
+    clients,
+    error::Result,
+    locations,
+    paging::{Direction, Listed, Order, OrderField, Page, PageRequest, Position},
+    validation::Checks,
+};
+
+/// Rows on a page unless told otherwise.
+pub const DEFAULT_FIRST: u32 = 50;
+/// The most rows on a page.
+pub const MAX_FIRST: u32 = 500;
+
+/// A place in a list, opaque to clients.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cursor {
+    /// After a row: the order of its list, and the row's position in it.
+    Row(Order, Position),
+    /// After a number of rows. Only the REST layer makes these, for `page`.
+    Offset(u64),
+}
+
+impl CursorType for Cursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        const UNKNOWN: &str = "is not a cursor that this list gave out";
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UNKNOWN)?;
+        let text = String::from_utf8(bytes).map_err(|_| UNKNOWN)?;
+        Self::parse(&text).ok_or(UNKNOWN)
+    }
+
+    fn encode_cursor(&self) -> String {
+        let text = match self {
+            Self::Offset(rows) => format!("o:{rows}"),
+            Self::Row(order, position) => {
+                let field = match order.field {
+                    OrderField::Id => 'i',
+                    OrderField::Name => 'n',
+                    OrderField::CreatedAt => 'c',
+                    OrderField::UpdatedAt => 'u',
+                };
+                let direction = match order.direction {
+                    Direction::Asc => 'a',
+                    Direction::Desc => 'd',
+                };
+                let mut text = format!("{field}{direction}:{}", position.id);
+                // Writing to a String cannot fail.
+                let _ = match &position.key {
+                    Some(Value::String(Some(key))) => write!(text, ":{key}"),
+                    Some(Value::ChronoDateTimeUtc(Some(at))) => {
+                        write!(text, ":{}", at.timestamp_millis())
+                    }
+                    _ => Ok(()),
+                };
+                text
+            }
+        };
+        BASE64_URL_SAFE_NO_PAD.encode(text)
+    }
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(':')?;
+        if kind == "o" {
+            return rest.parse().ok().map(Self::Offset);
+        }
+        let mut letters = kind.chars();
+        let field = match letters.next()? {
+            'i' => OrderField::Id,
+            'n' => OrderField::Name,
+            'c' => OrderField::CreatedAt,
+            'u' => OrderField::UpdatedAt,
+            _ => return None,
+        };
+        let direction = match letters.next()? {
+            'a' => Direction::Asc,
+            'd' => Direction::Desc,
+            _ => return None,
+        };
+        if letters.next().is_some() {
+            return None;
+        }
+        let (id, key): (_, Option<Value>) = match field {
+            OrderField::Id => (rest, None),
+            OrderField::Name => {
+                let (id, key) = rest.split_once(':')?;
+                if key.contains('\0') {
+                    return None;
+                }
+                (id, Some(key.into()))
+            }
+            OrderField::CreatedAt | OrderField::UpdatedAt => {
+                let (id, milliseconds) = rest.split_once(':')?;
+                let at = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
+                (id, Some(at.into()))
+            }
+        };
+        let position = Position {
+            key,
+            id: id.parse().ok()?,
+        };
+        Some(Self::Row(Order { field, direction }, position))
+    }
+}
+
+/// The paging arguments of a connection field.
+#[derive(Default)]
+pub struct Paging {
+    /// The most rows, from the start.
+    pub first: Option<i32>,
+    /// Only rows after this cursor.
+    pub after: Option<String>,
+    /// The most rows, from the end.
+    pub last: Option<i32>,
+    /// Only rows before this cursor.
+    pub before: Option<String>,
+}
+
+impl Paging {
+    /// Reads the arguments. Faults go to `checks`.
+    pub fn request(self, order: Order, look_back: bool, checks: &mut Checks) -> PageRequest {
+        let mut limit = DEFAULT_FIRST;
+        for (name, value) in [("first", self.first), ("last", self.last)] {
+            match value.map(u32::try_from) {
+                None => {}
+                Some(Ok(rows)) if rows <= MAX_FIRST => limit = rows,
+                Some(_) => checks.fault(name, format!("must be from 0 to {MAX_FIRST}")),
+            }
+        }
+        if self.first.is_some() && self.last.is_some() {
+            checks.fault("last", "cannot be combined with first: give one of them");
+        }
+        let mut request = PageRequest {
+            order,
+            limit: limit.into(),
+            from_end: self.last.is_some(),
+            look_back,
+            ..PageRequest::default()
+        };
+        let mut cursor = |name, text: Option<String>| {
+            let cursor = checks.value(name, &text?, |text| {
+                Cursor::decode_cursor(text).map_err(str::to_owned)
+            })?;
+            match &cursor {
+                Cursor::Row(cursor_order, _) if *cursor_order != order => {
+                    checks.fault(
+                        name,
+                        "is a cursor of another order: use it with the orderBy that it came from",
+                    );
+                    None
+                }
+                _ => Some(cursor),
+            }
+        };
+        match cursor("after", self.after) {
+            Some(Cursor::Row(_, position)) => request.after = Some(position),
+            Some(Cursor::Offset(rows)) => request.offset = rows,
+            None => {}
+        }
+        if let Some(Cursor::Row(_, position)) = cursor("before", self.before) {
+            request.before = Some(position);
+        }
+        request
+    }
+}
+
+/// Which parts of a connection the query selects.
+pub struct Selected {
+    /// Rows, or anything that follows from them.
+    pub rows: bool,
+    /// Whether there are rows on either side of the page.
+    pub neighbours: bool,
+}
+
+impl Selected {
+    /// Looks ahead from the connection field that is being resolved.
+    #[must_use]
+    pub fn of(context: &Context<'_>) -> Self {
+        let ahead = context.look_ahead();
+        let page_info = ahead.field("pageInfo");
+        Self {
+            rows: ahead.field("edges").exists()
+                || ahead.field("nodes").exists()
+                || page_info.exists(),
+            neighbours: page_info.field("hasPreviousPage").exists()
+                || page_info.field("hasNextPage").exists(),
+        }
+    }
+}
+
+/// Wraps a page of rows as a connection.
+pub fn connection<E: Listed, Node: OutputType>(
+    page: Page<E::Model>,
+    order: Order,
+    total: TotalCount,
+    node: impl Fn(E::Model) -> Node,
+) -> Connection<Cursor, Node, TotalCount> {
+    let mut connection =
+        Connection::with_additional_fields(page.has_previous, page.has_next, total);
+    connection.edges.extend(page.rows.into_iter().map(|row| {
+        let cursor = Cursor::Row(order, E::position(&row, order.field));
+        Edge::new(cursor, node(row))
+    }));
+    connection
+}
+
+/// What a connection counts when it is asked for its total.
+pub enum TotalCount {
+    /// The clients that a filter accepts.
+    Clients(Condition),
+    /// The locations that a filter accepts.
+    Locations(Condition),
+    /// The locations of one client.
+    LocationsOf(i64),
+}
+
+#[Object]
+impl TotalCount {
+    /// How many items the whole list has. Counted only when it is asked for.
+    async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
+        let data = RequestData::of(context)?;
+        match self {
+            Self::Clients(filter) => clients::count(&data.database.reader, filter).await,
+            Self::Locations(filter) => locations::count(&data.database.reader, filter).await,
+            Self::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
+        }
+    }
+}

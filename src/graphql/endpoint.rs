@@ -1,0 +1,304 @@
+//! `/graphql` over HTTP, after the GraphQL-over-HTTP specification: JSON by POST,
+//! queries by GET, one operation a request.
+
+use async_graphql::{Name, Value as ConstValue, Variables};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{RawQuery, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use headers_accept::Accept;
+use mediatype::MediaType;
+use serde::Serialize;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::executor::{Answer, Document, Operation, Stage};
+use crate::{
+    auth::Viewer,
+    body::{self, Refusal},
+    error::{Code, Error},
+    http::{Gateway, RequestId},
+    json,
+};
+
+/// The two media types of answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Media {
+    /// `application/graphql-response+json`: the status tells how it went.
+    Response,
+    /// `application/json`: whatever is well-formed is answered 200.
+    Json,
+}
+
+impl Media {
+    const RESPONSE: &str = "application/graphql-response+json";
+    const JSON: &str = "application/json";
+
+    /// The type that the client prefers; none if it accepts neither.
+    fn negotiate(headers: &HeaderMap) -> Option<Self> {
+        let accepted: Vec<_> = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        if accepted.is_empty() {
+            return Some(Self::Json);
+        }
+        let offered = [
+            (Self::JSON, Self::Json),
+            ("application/json; charset=utf-8", Self::Json),
+            (Self::RESPONSE, Self::Response),
+            (
+                "application/graphql-response+json; charset=utf-8",
+                Self::Response,
+            ),
+        ];
+        let types: Vec<_> = offered
+            .iter()
+            .filter_map(|(name, _)| MediaType::parse(name).ok())
+            .collect();
+        let accepted: Accept = accepted.join(",").parse().ok()?;
+        let chosen = accepted.negotiate(&types)?;
+        if chosen.subty == "json" {
+            Some(Self::Json)
+        } else {
+            Some(Self::Response)
+        }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Response => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+}
+
+/// The members of a request (GraphQL over HTTP, "Request Parameters").
+struct Parameters {
+    query: String,
+    operation_name: Option<String>,
+    variables: Variables,
+}
+
+/// `POST /graphql`.
+pub async fn post(
+    State(gateway): State<Gateway>,
+    Extension(request_id): Extension<RequestId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let viewer = match Viewer::of(&headers, &gateway.database).await {
+        Ok(viewer) => viewer,
+        Err(error) => return refuse_error(&error),
+    };
+    let Some(media) = Media::negotiate(&headers) else {
+        return not_acceptable();
+    };
+    let limit = gateway.settings.max_body_bytes;
+    let parameters = match body::read_json(&headers, body, limit, false).await {
+        Ok(body) => from_body(&body),
+        Err(refusal) => return refuse_body(refusal),
+    };
+    match parameters {
+        Ok(parameters) => execute(&gateway, media, viewer, request_id, parameters, false).await,
+        Err(message) => refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message),
+    }
+}
+
+/// `GET /graphql`: queries only.
+pub async fn get(
+    State(gateway): State<Gateway>,
+    Extension(request_id): Extension<RequestId>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let viewer = match Viewer::of(&headers, &gateway.database).await {
+        Ok(viewer) => viewer,
+        Err(error) => return refuse_error(&error),
+    };
+    let Some(media) = Media::negotiate(&headers) else {
+        return not_acceptable();
+    };
+    match from_url(&query.unwrap_or_default()) {
+        Ok(parameters) => execute(&gateway, media, viewer, request_id, parameters, true).await,
+        Err(message) => refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message),
+    }
+}
+
+async fn execute(
+    gateway: &Gateway,
+    media: Media,
+    viewer: Viewer,
+    request_id: RequestId,
+    parameters: Parameters,
+    queries_only: bool,
+) -> Response {
+    let operation = Operation {
+        document: Document::Text(parameters.query),
+        name: parameters.operation_name,
+        variables: parameters.variables,
+        viewer,
+        request_id: request_id.0,
+        queries_only,
+        check_only: false,
+    };
+    let Answer { stage, response } = gateway.executor.execute(operation).await;
+    let status = match (stage, media) {
+        (Stage::NotAQuery, _) => StatusCode::METHOD_NOT_ALLOWED,
+        (Stage::Forbidden, _) => StatusCode::FORBIDDEN,
+        (Stage::Refused, Media::Response) => StatusCode::BAD_REQUEST,
+        (Stage::Refused, Media::Json) | (Stage::Executed, _) => StatusCode::OK,
+    };
+    let mut answer = json_response(status, media, &response_body(stage, &response));
+    if stage == Stage::NotAQuery {
+        let allowed = HeaderValue::from_static("POST");
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
+    answer
+}
+
+/// An answer as it is sent. What was refused before execution has no data.
+pub fn response_body(stage: Stage, response: &async_graphql::Response) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a ConstValue>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        errors: &'a [async_graphql::ServerError],
+    }
+    Body {
+        data: (stage == Stage::Executed).then_some(&response.data),
+        errors: &response.errors,
+    }
+}
+
+fn from_body(body: &[u8]) -> Result<Parameters, String> {
+    let mut members = match json::parse(body)? {
+        Value::Object(members) => members,
+        Value::Array(_) => {
+            return Err("Batches are not supported: send one operation in a request.".to_owned());
+        }
+        _ => return Err("The body must be a JSON object with the member \"query\".".to_owned()),
+    };
+    let Some(Value::String(query)) = members.remove("query") else {
+        return Err("The member \"query\" must be there, as a string.".to_owned());
+    };
+    let operation_name = match members.remove("operationName") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name),
+        Some(_) => return Err("The member \"operationName\" must be a string.".to_owned()),
+    };
+    let variables = variables(members.remove("variables").unwrap_or_default())?;
+    match members.remove("extensions") {
+        None | Some(Value::Null | Value::Object(_)) => {}
+        Some(_) => return Err("The member \"extensions\" must be an object.".to_owned()),
+    }
+    Ok(Parameters {
+        query,
+        operation_name,
+        variables,
+    })
+}
+
+fn from_url(query: &str) -> Result<Parameters, String> {
+    let mut members = serde_json::Map::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let value = match &*name {
+            // As forms and curl send what they leave out.
+            "variables" | "extensions" | "operationName" if value.is_empty() => Value::Null,
+            "variables" | "extensions" => json::parse(value.as_bytes())
+                .map_err(|_| format!("The parameter \"{name}\" must be a JSON object."))?,
+            _ => Value::String(value.into_owned()),
+        };
+        if members.insert(name.to_string(), value).is_some() {
+            return Err(format!("The parameter \"{name}\" is there twice."));
+        }
+    }
+    let body = serde_json::to_vec(&members).map_err(|error| error.to_string())?;
+    from_body(&body).map_err(|message| message.replace("The member", "The parameter"))
+}
+
+fn variables(value: Value) -> Result<Variables, String> {
+    match value {
+        Value::Null => Ok(Variables::default()),
+        Value::Object(members) => {
+            let mut variables = Variables::default();
+            for (name, value) in members {
+                let value = ConstValue::from_json(value)
+                    .map_err(|error| format!("The variable {name} cannot be read: {error}."))?;
+                variables.insert(Name::new(name), value);
+            }
+            Ok(variables)
+        }
+        _ => Err("The member \"variables\" must be an object.".to_owned()),
+    }
+}
+
+fn refuse_body(refusal: Refusal) -> Response {
+    let (status, code) = match refusal {
+        Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded),
+        Refusal::Incomplete => (StatusCode::BAD_REQUEST, Code::ValidationFailed),
+        Refusal::Encoded | Refusal::NotJson => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::ValidationFailed)
+        }
+    };
+    refuse(status, code, refusal.sentence())
+}
+
+fn not_acceptable() -> Response {
+    let message = format!("Answers are {} or {}.", Media::RESPONSE, Media::JSON);
+    refuse(StatusCode::NOT_ACCEPTABLE, Code::ValidationFailed, message)
+}
+
+/// Refuses a request because of who sent it, or because nobody can tell.
+fn refuse_error(error: &Error) -> Response {
+    let code = error.code();
+    let mut response = refuse(code.status(), code, error.sentence());
+    if code == Code::Unauthenticated {
+        // Not Basic: a browser would open its own box over GraphiQL.
+        let challenge = HeaderValue::from_static("Bearer realm=\"clientele\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+fn refuse(status: StatusCode, code: Code, message: String) -> Response {
+    let error = async_graphql::ServerError::new(message, None);
+    let mut response = async_graphql::Response::from_errors(vec![error]);
+    for error in &mut response.errors {
+        error
+            .extensions
+            .get_or_insert_default()
+            .set("code", code.name());
+    }
+    json_response(
+        status,
+        Media::Json,
+        &response_body(Stage::Refused, &response),
+    )
+}
+
+fn json_response(status: StatusCode, media: Media, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => (
+            status,
+            [
+                (CONTENT_TYPE, media.content_type()),
+                (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
+            body,
+        )
+            .into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

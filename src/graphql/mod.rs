@@ -1,0 +1,77 @@
+//! The GraphQL face: the schema and everything that only GraphQL knows.
+
+pub mod client;
+pub mod connection;
+pub mod endpoint;
+pub mod executor;
+pub mod guard;
+pub mod loader;
+pub mod location;
+pub mod scalar;
+pub mod socket;
+pub mod variables;
+
+use std::sync::Arc;
+
+use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
+use sea_orm::DbErr;
+
+use crate::{
+    database::Database,
+    error::{Error, Result},
+    validation::Checks,
+};
+use loader::Loaders;
+
+/// Reads clients and their locations.
+#[derive(MergedObject, Default)]
+pub struct Query(client::ClientQueries, location::LocationQueries);
+
+/// Creates and updates clients and their locations.
+#[derive(MergedObject, Default)]
+pub struct Mutation(client::ClientMutations, location::LocationMutations);
+
+/// The schema that every face executes against.
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// Builds the schema. It takes no data and no extensions: data comes with each
+/// request, and a single extension would slow down every field.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish()
+}
+
+/// The schema in SDL: what `clientele schema` prints and `schema.graphql` holds.
+#[must_use]
+pub fn sdl() -> String {
+    let mut sdl = schema().sdl_with_options(SDLExportOptions::new().sorted_enum_items());
+    if !sdl.ends_with('\n') {
+        sdl.push('\n');
+    }
+    sdl
+}
+
+/// What resolvers need, put into each request by the executor.
+pub struct RequestData {
+    /// Where the data is.
+    pub database: Database,
+    /// Batch what sibling fields ask for.
+    pub loaders: Loaders,
+    /// Mutations must check their input and then fail: the face has found faults
+    /// that GraphQL cannot see.
+    pub check_only: bool,
+}
+
+impl RequestData {
+    fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
+        context.data().map_err(|_| {
+            let missing = DbErr::Custom("a request without its data".to_owned());
+            Error::Internal(Arc::new(missing))
+        })
+    }
+
+    /// Begins the checks of the mutation's argument `input`.
+    fn checks(&self) -> Checks {
+        Checks::new("input").check_only(self.check_only)
+    }
+}

@@ -1,0 +1,241 @@
+//! `GET /graphql`: a query in the URL, or the upgrade to a WebSocket with the
+//! subprotocol `graphql-transport-ws`.
+//!
+//! The token comes in the payload of `connection_init` as `Authorization`. It is
+//! looked up again for every operation, so a revoked one stops working at once.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{
+    Data, Executor as GraphqlExecutor, Request, Response as GraphqlResponse, http::ClientMessage,
+};
+use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use axum::{
+    Extension,
+    extract::{
+        FromRequestParts, RawQuery, State,
+        ws::{
+            CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
+        },
+    },
+    http::{
+        HeaderMap, StatusCode, Uri,
+        header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    },
+    response::{IntoResponse, Response},
+};
+use futures_util::{SinkExt, StreamExt, future, stream, stream::BoxStream};
+use serde_json::Value;
+
+use super::{
+    endpoint,
+    executor::{Document, Operation},
+};
+use crate::{
+    auth::Credentials,
+    error::Error,
+    http::{Gateway, RequestId},
+    rest::problem::Problem,
+    server::Lifecycle,
+};
+
+/// The one subprotocol.
+const PROTOCOL: &str = "graphql-transport-ws";
+/// The largest message, in bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// How long a client may take to say who it is.
+const INIT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Close codes of the protocol.
+const UNAUTHORIZED: u16 = 4401;
+const FORBIDDEN: u16 = 4403;
+const INIT_TIMED_OUT: u16 = 4408;
+const INVALID_MESSAGE: u16 = 4400;
+/// The server is going away (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// Serves `GET /graphql`.
+pub async fn get(
+    state: State<Gateway>,
+    Extension(request_id): Extension<RequestId>,
+    query: RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if !headers.contains_key(UPGRADE) {
+        return endpoint::get(state, Extension(request_id), query, headers).await;
+    }
+    let State(gateway) = state;
+    if !is_own_origin(&gateway, &headers) {
+        let detail = "Web pages of this origin may not open a WebSocket here. The operator can \
+                      allow the origin with --allow-origin.";
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+    }
+    match (upgrade, protocol(&headers).await) {
+        (Ok(upgrade), Some(protocol)) => upgrade
+            .protocols([PROTOCOL])
+            .max_message_size(MAX_MESSAGE)
+            .max_frame_size(MAX_MESSAGE)
+            .on_upgrade(move |socket| converse(socket, protocol, gateway, request_id)),
+        (Ok(_), None) => {
+            let detail = format!("The WebSocket must offer the subprotocol {PROTOCOL}.");
+            Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
+        }
+        (Err(rejection), _) => {
+            Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()).into_response()
+        }
+    }
+}
+
+/// Our subprotocol, if the client offers it. The handler of the protocol knows an
+/// older one, too, so only ours is shown to it.
+async fn protocol(headers: &HeaderMap) -> Option<GraphQLProtocol> {
+    let mut offered = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    if !offered.any(|offered| offered.trim() == PROTOCOL) {
+        return None;
+    }
+    let request = axum::http::Request::builder().header(SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
+    let (mut parts, ()) = request.body(()).ok()?.into_parts();
+    GraphQLProtocol::from_request_parts(&mut parts, &())
+        .await
+        .ok()
+}
+
+/// Browsers do not keep pages from opening WebSockets anywhere: the server must
+/// look who asks. Other programs send no origin.
+fn is_own_origin(gateway: &Gateway, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let authority = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.parse::<Uri>().ok())
+        .and_then(|origin| origin.authority().map(ToString::to_string));
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    gateway.settings.allow_origin.contains(origin)
+        || authority.is_some_and(|authority| Some(authority.as_str()) == host)
+}
+
+async fn converse(
+    mut socket: WebSocket,
+    protocol: GraphQLProtocol,
+    gateway: Gateway,
+    request_id: RequestId,
+) {
+    let (greeting, credentials) = match greet(&mut socket, &gateway).await {
+        Ok(greeted) => greeted,
+        Err(refusal) => {
+            let frame = CloseFrame {
+                code: refusal.0,
+                reason: refusal.1.into(),
+            };
+            // The client may have left already.
+            let _ = socket.send(Message::Close(Some(frame))).await;
+            return;
+        }
+    };
+    let Lifecycle { stopping, tasks } = gateway.lifecycle.clone();
+    // The server waits for the close frame.
+    let _task = tasks.token();
+    let executor = SocketExecutor(Arc::new(Session {
+        gateway,
+        credentials,
+        request_id,
+    }));
+    let (mut sink, messages) = socket.split();
+    let messages = stream::once(future::ready(Ok(greeting))).chain(messages);
+    let conversation = GraphQLWebSocket::new_with_pair(&mut sink, messages, executor, protocol);
+    tokio::select! {
+        () = conversation.serve() => {}
+        () = stopping.cancelled() => {
+            let frame = CloseFrame {
+                code: GOING_AWAY,
+                reason: "The server is stopping.".into(),
+            };
+            let _ = sink.send(Message::Close(Some(frame))).await;
+        }
+    }
+}
+
+/// Waits for `connection_init` and checks the token in it. Returns the message, for
+/// the protocol's handler has yet to answer it.
+async fn greet(
+    socket: &mut WebSocket,
+    gateway: &Gateway,
+) -> Result<(Message, Credentials), (u16, &'static str)> {
+    let message = tokio::time::timeout(INIT_TIMEOUT, socket.recv())
+        .await
+        .map_err(|_| (INIT_TIMED_OUT, "Connection initialisation timeout"))?;
+    let Some(Ok(message)) = message else {
+        return Err((INVALID_MESSAGE, "No connection_init"));
+    };
+    let payload = match serde_json::from_slice(&message.clone().into_data()) {
+        Ok(ClientMessage::ConnectionInit { payload }) => payload.unwrap_or_default(),
+        Ok(_) => return Err((UNAUTHORIZED, "Unauthorized")),
+        Err(_) => return Err((INVALID_MESSAGE, "Invalid message")),
+    };
+    let credentials = payload
+        .get("Authorization")
+        .or_else(|| payload.get("authorization"))
+        .and_then(Value::as_str)
+        .and_then(Credentials::parse)
+        .ok_or((FORBIDDEN, "Forbidden"))?;
+    match credentials.viewer(&gateway.database).await {
+        Ok(_) => Ok((message, credentials)),
+        Err(Error::Unauthenticated) => Err((FORBIDDEN, "Forbidden")),
+        Err(_) => Err((1011, "The database does not answer")),
+    }
+}
+
+struct Session {
+    gateway: Gateway,
+    credentials: Credentials,
+    request_id: RequestId,
+}
+
+/// Executes what comes through a socket.
+#[derive(Clone)]
+struct SocketExecutor(Arc<Session>);
+
+impl SocketExecutor {
+    async fn run(&self, request: Request) -> GraphqlResponse {
+        let session = &*self.0;
+        let viewer = match session.credentials.viewer(&session.gateway.database).await {
+            Ok(viewer) => viewer,
+            Err(error) => {
+                let error = async_graphql::Error::from(error);
+                let error = error.into_server_error(async_graphql::Pos::default());
+                return GraphqlResponse::from_errors(vec![error]);
+            }
+        };
+        let operation = Operation {
+            document: Document::Text(request.query),
+            name: request.operation_name,
+            variables: request.variables,
+            viewer,
+            request_id: session.request_id.0.clone(),
+            queries_only: false,
+            check_only: false,
+        };
+        session.gateway.executor.execute(operation).await.response
+    }
+}
+
+impl GraphqlExecutor for SocketExecutor {
+    async fn execute(&self, request: Request) -> GraphqlResponse {
+        self.run(request).await
+    }
+
+    fn execute_stream(
+        &self,
+        request: Request,
+        _session: Option<Arc<Data>>,
+    ) -> BoxStream<'static, GraphqlResponse> {
+        let executor = self.clone();
+        stream::once(async move { executor.run(request).await }).boxed()
+    }
+}

@@ -1,0 +1,246 @@
+//! Keyset paging: a page begins after a position in the order, not after a
+//! number of rows, so page 2,000 costs what page 1 costs, and rows written
+//! meanwhile make no page skip or repeat one.
+
+use async_graphql::Enum;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, Order as SqlOrder, QueryFilter, QueryOrder,
+    QuerySelect, Select, Value,
+    sea_query::{Expr, ExprTrait},
+};
+
+use crate::error::Result;
+
+/// What a list is sorted by. Ties are broken by the id.
+#[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrderField {
+    /// By id: the order in which the records were created.
+    #[default]
+    Id,
+    /// By name, ignoring case.
+    Name,
+    /// By the instant of creation.
+    CreatedAt,
+    /// By the instant of the last change.
+    UpdatedAt,
+}
+
+/// Up or down.
+#[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[graphql(name = "OrderDirection")]
+pub enum Direction {
+    /// From small to large, from old to new.
+    #[default]
+    Asc,
+    /// From large to small, from new to old.
+    Desc,
+}
+
+impl Direction {
+    fn reversed(self) -> Self {
+        match self {
+            Self::Asc => Self::Desc,
+            Self::Desc => Self::Asc,
+        }
+    }
+
+    fn sql(self) -> SqlOrder {
+        match self {
+            Self::Asc => SqlOrder::Asc,
+            Self::Desc => SqlOrder::Desc,
+        }
+    }
+}
+
+/// How a list is sorted: by id and upwards unless told otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// What to sort by.
+    pub field: OrderField,
+    /// Up or down.
+    pub direction: Direction,
+}
+
+/// Where a row stands in an order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Position {
+    /// The value of the sort column; none when the order is by id alone.
+    pub key: Option<Value>,
+    /// Breaks ties.
+    pub id: i64,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct PageRequest {
+    /// The order of the whole list.
+    pub order: Order,
+    /// Only rows after this one.
+    pub after: Option<Position>,
+    /// Only rows before this one.
+    pub before: Option<Position>,
+    /// Skips so many rows first. Costs what reading them costs.
+    pub offset: u64,
+    /// The most rows to return.
+    pub limit: u64,
+    /// Takes the rows from the end of the list; they still come in its order.
+    pub from_end: bool,
+    /// Whether the caller wants to know of rows on the far side, which may take
+    /// a statement of its own.
+    pub look_back: bool,
+}
+
+/// The rows of a page, in the order of the list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Whether rows come before the first one.
+    pub has_previous: bool,
+    /// Whether rows come after the last one.
+    pub has_next: bool,
+}
+
+/// An entity that can be listed page by page.
+pub trait Listed: EntityTrait {
+    /// The column of the id, which breaks ties.
+    const ID: Self::Column;
+
+    /// The column to sort by, none for the id.
+    fn sort_column(field: OrderField) -> Option<Self::Column>;
+
+    /// Where `row` stands when sorted by `field`.
+    fn position(row: &Self::Model, field: OrderField) -> Position;
+}
+
+impl<T> Default for Page<T> {
+    /// A page of which only the total is asked for.
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            has_previous: false,
+            has_next: false,
+        }
+    }
+}
+
+/// Reads one page of the rows that `rows` selects.
+///
+/// # Errors
+/// If the database fails.
+pub async fn page<E: Listed>(
+    db: &impl ConnectionTrait,
+    rows: Select<E>,
+    request: &PageRequest,
+) -> Result<Page<E::Model>> {
+    let order = request.order;
+    let mut query = rows.clone();
+    if let Some(position) = &request.after {
+        query = query.filter(beyond::<E>(order.field, order.direction, position));
+    }
+    if let Some(position) = &request.before {
+        query = query.filter(beyond::<E>(
+            order.field,
+            order.direction.reversed(),
+            position,
+        ));
+    }
+    let direction = if request.from_end {
+        order.direction.reversed()
+    } else {
+        order.direction
+    };
+    if let Some(column) = E::sort_column(order.field) {
+        query = query.order_by(column, direction.sql());
+    }
+    // One row more than asked for tells whether there are more.
+    let mut found = query
+        .order_by(E::ID, direction.sql())
+        .offset((request.offset > 0).then_some(request.offset))
+        .limit(request.limit + 1)
+        .all(db)
+        .await?;
+
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    if request.from_end {
+        found.reverse();
+    }
+
+    let (near, near_direction) = if request.from_end {
+        (&request.before, order.direction)
+    } else {
+        (&request.after, order.direction.reversed())
+    };
+    let has_before_start = match near {
+        _ if request.offset > 0 => true,
+        Some(position) if request.look_back => {
+            let at = at_position::<E>(order.field, position);
+            let beyond = beyond::<E>(order.field, near_direction, position);
+            exists(db, rows.filter(at.or(beyond))).await?
+        }
+        _ => false,
+    };
+    let (has_previous, has_next) = if request.from_end {
+        (has_more, has_before_start)
+    } else {
+        (has_before_start, has_more)
+    };
+    Ok(Page {
+        rows: found,
+        has_previous,
+        has_next,
+    })
+}
+
+/// Counts the rows that `rows` selects.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<i64> {
+    let count = rows
+        .select_only()
+        .column_as(E::ID.count(), "count")
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(count.unwrap_or_default())
+}
+
+async fn exists<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<bool> {
+    let row: Option<i64> = rows
+        .select_only()
+        .column(E::ID)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The condition "stands after `position`". A comparison of row values, which
+/// both engines answer from an index; the same spelled out with OR is not.
+fn beyond<E: Listed>(field: OrderField, direction: Direction, position: &Position) -> Expr {
+    let (columns, values) = comparison::<E>(field, position);
+    match direction {
+        Direction::Asc => columns.gt(values),
+        Direction::Desc => columns.lt(values),
+    }
+}
+
+fn at_position<E: Listed>(field: OrderField, position: &Position) -> Expr {
+    let (columns, values) = comparison::<E>(field, position);
+    columns.eq(values)
+}
+
+fn comparison<E: Listed>(field: OrderField, position: &Position) -> (Expr, Expr) {
+    let id = E::ID.into_expr();
+    match (E::sort_column(field), &position.key) {
+        (Some(column), Some(key)) => (
+            Expr::tuple([column.into_expr(), id]),
+            Expr::tuple([Expr::val(key.clone()), Expr::val(position.id)]),
+        ),
+        _ => (id, Expr::val(position.id)),
+    }
+}

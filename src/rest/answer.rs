@@ -1,0 +1,174 @@
+//! From the response of a stored operation to the body of a REST answer.
+
+use async_graphql::{Response, ServerError, Value as ConstValue};
+use serde::{
+    Serialize, Serializer,
+    ser::{Error as _, SerializeMap, SerializeSeq},
+};
+
+use super::{
+    operation::{ANSWER, Kind, NESTED, Shape, StoredOperation},
+    problem::{BodyFault, Problem},
+};
+use crate::error::{Code, Error, Fault};
+
+/// The body of an answer and the members that stand beside it.
+pub struct Found<'a> {
+    /// The value behind the innermost `answer`.
+    pub body: &'a ConstValue,
+    /// What a list counted.
+    pub total: Option<u64>,
+}
+
+impl<'a> Found<'a> {
+    /// Follows `answer` to the body.
+    #[must_use]
+    pub fn within(response: &'a Response) -> Self {
+        let mut found = Self {
+            body: &response.data,
+            total: None,
+        };
+        while let ConstValue::Object(members) = found.body
+            && let Some(inner) = members.get(ANSWER)
+        {
+            if let Some(ConstValue::Number(total)) = members.get("total") {
+                found.total = total.as_u64();
+            }
+            found.body = inner;
+        }
+        found
+    }
+
+    /// A number among the body's own members.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<i64> {
+        let ConstValue::Object(members) = self.body else {
+            return None;
+        };
+        match members.get(name)? {
+            ConstValue::Number(number) => number.as_i64(),
+            ConstValue::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// A value with its shape, as it is written: in the order of the document, and ids
+/// as numbers, for that is what the documented page shows.
+pub struct Shaped<'a> {
+    /// What to write.
+    pub value: &'a ConstValue,
+    /// What it looks like.
+    pub shape: &'a Shape,
+}
+
+impl Serialize for Shaped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.value, self.shape) {
+            (ConstValue::List(items), Shape::List(shape)) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for value in items {
+                    list.serialize_element(&Shaped { value, shape })?;
+                }
+                list.end()
+            }
+            (ConstValue::Object(members), Shape::Object(shapes)) => {
+                let mut object = serializer.serialize_map(Some(members.len()))?;
+                for (name, value) in members {
+                    match shapes.get(name.as_str()) {
+                        Some(shape) => object.serialize_entry(name, &Shaped { value, shape })?,
+                        None => object.serialize_entry(name, value)?,
+                    }
+                }
+                object.end()
+            }
+            (ConstValue::String(id), Shape::Leaf { kind: Kind::Id, .. }) => {
+                match id.parse::<i64>() {
+                    Ok(id) => serializer.serialize_i64(id),
+                    Err(_) => Err(S::Error::custom("an id is no number")),
+                }
+            }
+            (value, _) => value.serialize(serializer),
+        }
+    }
+}
+
+/// How the caller can be told what is wrong with the input.
+#[derive(Clone, Copy)]
+pub enum Input<'a> {
+    /// The input was a body, nested under this member.
+    Body(&'a str),
+    /// The input was a query string.
+    Query,
+}
+
+/// The problem that failed an operation. Faults of the input are told by the names
+/// that the caller knows, after those in `known`.
+#[must_use]
+pub fn problem(
+    operation: &StoredOperation,
+    error: &ServerError,
+    input: Input<'_>,
+    known: Vec<BodyFault>,
+) -> Problem {
+    let Some(source) = error.source::<Error>() else {
+        // Not from a resolver: the stored document or its variables are wrong.
+        tracing::error!(message = error.message, "a stored operation failed");
+        return Problem::internal();
+    };
+    let Error::Validation(faults) = source else {
+        return Problem::of(source);
+    };
+    match input {
+        Input::Query => {
+            let sentences: Vec<_> = faults
+                .iter()
+                .map(|fault| {
+                    let name = name_of(operation, fault).unwrap_or_default();
+                    format!("The parameter '{name}' {}.", fault.message)
+                })
+                .collect();
+            Problem::new(axum::http::StatusCode::BAD_REQUEST, sentences.join(" "))
+        }
+        Input::Body(wrapper) => {
+            let mut all = known;
+            for fault in faults {
+                let pointer = match name_of(operation, fault) {
+                    Some(name) => format!("/{wrapper}/{}", name.replace(NESTED, "/")),
+                    None => String::new(),
+                };
+                // A field that could not be read has a stand-in with faults of its own.
+                let is_known = |other: &BodyFault| {
+                    pointer == other.pointer || pointer.starts_with(&format!("{}/", other.pointer))
+                };
+                if !all.iter().any(is_known) {
+                    all.push(BodyFault {
+                        pointer,
+                        detail: fault.message.clone(),
+                    });
+                }
+            }
+            Problem::unprocessable(all)
+        }
+    }
+}
+
+/// The name of the parameter, or of the object above it, that a fault is about.
+fn name_of(operation: &StoredOperation, fault: &Fault) -> Option<String> {
+    operation.parameters.iter().find_map(|parameter| {
+        let rest = parameter.path.strip_prefix(&fault.path)?;
+        if !(rest.is_empty() || rest.starts_with('.')) {
+            return None;
+        }
+        let above = rest.matches('.').count();
+        let mut members: Vec<_> = parameter.members().collect();
+        members.truncate(members.len().saturating_sub(above));
+        Some(members.join(NESTED))
+    })
+}
+
+/// The failure's public name, for the status of an answer.
+#[must_use]
+pub fn code_of(error: &ServerError) -> Option<Code> {
+    error.source::<Error>().map(Error::code)
+}

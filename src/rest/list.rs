@@ -1,0 +1,193 @@
+//! Lists: filters and pages by query parameters, an array and its headers back.
+
+use async_graphql::{Name, Value as ConstValue, Variables, connection::CursorType};
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LINK},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::{
+    answer::{Found, Input},
+    params,
+    problem::Problem,
+    record::Call,
+};
+use crate::graphql::connection::{Cursor, MAX_FIRST};
+
+/// The page number, from 1.
+pub const PAGE: &str = "page";
+/// Rows on a page.
+pub const PER_PAGE: &str = "per_page";
+/// `count` asks for numbers instead of rows.
+pub const MODE: &str = "mode";
+/// The only value of [`MODE`].
+pub const MODE_COUNT: &str = "count";
+/// The variable that takes the place where the page begins.
+const AFTER: &str = "_after";
+/// Rows in the whole list.
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// The answer to `mode=count`.
+#[derive(Serialize)]
+struct Counts {
+    record_count: u64,
+    page_count: u64,
+}
+
+/// What a list was asked for.
+struct Query {
+    variables: Variables,
+    page: u64,
+    per_page: u64,
+    count_only: bool,
+    /// The parameters as they were sent, without the page.
+    sent: Vec<(String, String)>,
+}
+
+impl Call<'_> {
+    /// Answers a list.
+    pub(super) async fn list(&self, pairs: Vec<(String, String)>) -> Result<Response, Problem> {
+        let query = self.query(pairs)?;
+        let response = self
+            .run(self.route, query.variables.clone(), false)
+            .await
+            .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
+        let found = Found::within(&response);
+        let total = found.total.ok_or_else(Problem::internal)?;
+        let pages = total.div_ceil(query.per_page);
+
+        let mut headers = HeaderMap::new();
+        headers.insert(TOTAL_COUNT, HeaderValue::from(total));
+        if query.count_only {
+            let counts = Counts {
+                record_count: total,
+                page_count: pages,
+            };
+            return Ok((headers, Json(counts)).into_response());
+        }
+        if let Ok(links) = HeaderValue::from_str(&self.links(&query, pages)) {
+            headers.insert(LINK, links);
+        }
+        self.json(StatusCode::OK, headers, &found)
+    }
+
+    /// Reads the parameters; all that are at fault are named.
+    fn query(&self, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
+        let operation = &self.route.operation;
+        let mut variables = Variables::default();
+        let mut faults = Vec::new();
+        let (mut page, mut per_page, mut count_only) = (1, None, false);
+        // An empty value counts as not given.
+        let given = pairs.iter().filter(|(_, value)| !value.is_empty());
+        for (name, value) in given {
+            let known = operation
+                .parameters
+                .iter()
+                .find(|known| known.name == *name);
+            let read = match (name.as_str(), known) {
+                (PAGE, _) => positive(value, None).map(|number| page = number),
+                (PER_PAGE, _) => {
+                    positive(value, Some(MAX_FIRST.into())).map(|number| per_page = Some(number))
+                }
+                (MODE, _) if value == MODE_COUNT => {
+                    count_only = true;
+                    Ok(())
+                }
+                (MODE, _) => Err(format!("must be {MODE_COUNT}")),
+                (_, Some(parameter)) => params::from_query(parameter, value).map(|value| {
+                    variables.insert(Name::new(name), value);
+                }),
+                (_, None) => Ok(()),
+            };
+            if let Err(message) = read {
+                faults.push(format!("The parameter '{name}' {message}."));
+            }
+        }
+        let accepted = self.accepted();
+        for (name, _) in &pairs {
+            if !accepted.contains(&name.as_str()) {
+                faults.push(format!(
+                    "The parameter '{name}' is not known. Accepted are: {}.",
+                    accepted.join(", ")
+                ));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, faults.join(" ")));
+        }
+
+        let default = operation
+            .parameters
+            .iter()
+            .find(|known| known.name == PER_PAGE);
+        let default = match default.and_then(|known| known.default.as_ref()) {
+            Some(ConstValue::Number(number)) => number.as_u64(),
+            _ => None,
+        };
+        let per_page = per_page.or(default).ok_or_else(Problem::internal)?;
+        let rows = if count_only { 0 } else { per_page };
+        let before = (page - 1).saturating_mul(per_page);
+        variables.insert(Name::new(PER_PAGE), ConstValue::Number(rows.into()));
+        if before > 0 && !count_only {
+            let after = Cursor::Offset(before).encode_cursor();
+            variables.insert(Name::new(AFTER), ConstValue::String(after));
+        }
+        Ok(Query {
+            variables,
+            page,
+            per_page,
+            count_only,
+            sent: pairs.into_iter().filter(|(name, _)| name != PAGE).collect(),
+        })
+    }
+
+    /// The names of all parameters.
+    fn accepted(&self) -> Vec<&str> {
+        let own = self.route.operation.parameters.iter();
+        own.map(|parameter| parameter.name.as_str())
+            .chain([PAGE, MODE])
+            .collect()
+    }
+
+    /// The `Link` header (RFC 8288).
+    fn links(&self, query: &Query, pages: u64) -> String {
+        let last = pages.max(1);
+        let mut links = vec![("first", 1)];
+        if query.page > 1 {
+            links.push(("prev", (query.page - 1).min(last)));
+        }
+        if query.page < last {
+            links.push(("next", query.page + 1));
+        }
+        links.push(("last", last));
+        let links: Vec<_> = links
+            .into_iter()
+            .map(|(relation, page)| {
+                let parameters = form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(&query.sent)
+                    .append_pair(PAGE, &page.to_string())
+                    .finish();
+                format!(
+                    "<{}?{parameters}>; rel=\"{relation}\"",
+                    self.route.resource.path
+                )
+            })
+            .collect();
+        links.join(", ")
+    }
+}
+
+fn positive(value: &str, max: Option<u64>) -> Result<u64, String> {
+    let number = value
+        .parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == value && *number > 0)
+        .filter(|number| max.is_none_or(|max| *number <= max));
+    number.ok_or_else(|| match max {
+        Some(max) => format!("must be a whole number from 1 to {max}"),
+        None => "must be a whole number from 1".to_owned(),
+    })
+}

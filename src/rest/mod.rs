@@ -1,0 +1,273 @@
+//! The REST compatibility layer: a table of routes, each a stored GraphQL operation
+//! run against the same schema in-process, and the two handlers that serve them.
+
+mod answer;
+mod conditional;
+mod list;
+pub mod openapi;
+mod operation;
+mod params;
+pub mod problem;
+mod record;
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_graphql::{Name, Value as ConstValue, Variables};
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+    routing::{MethodFilter, MethodRouter, get},
+};
+
+use crate::{
+    auth::Viewer,
+    body::{self, Refusal},
+    graphql,
+    http::{Gateway, RequestId},
+    json,
+    validation::parse_id,
+};
+use conditional::Preconditions;
+use operation::{SchemaTypes, StoredOperation};
+use problem::Problem;
+use record::Call;
+
+/// The variable that takes the id in the path.
+const ID: &str = "_id";
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Answers an array.
+    List,
+    /// Answers one record.
+    Read,
+    /// Makes a record from a body.
+    Create,
+    /// Changes a record by a body.
+    Update,
+}
+
+impl Action {
+    fn method(self) -> MethodFilter {
+        match self {
+            Self::List | Self::Read => MethodFilter::GET,
+            Self::Create => MethodFilter::POST,
+            Self::Update => MethodFilter::PUT,
+        }
+    }
+}
+
+/// A kind of record and the address of its collection.
+#[derive(Debug)]
+pub struct Resource {
+    /// The path of the collection.
+    pub path: &'static str,
+    /// The member under which bodies are nested.
+    pub wrapper: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The name of the id in the documented path.
+    pub id_name: &'static str,
+    /// The operation behind each action.
+    operations: [(Action, &'static str); 4],
+}
+
+/// Stored operations come with the shapes that they spread: an unused one is not
+/// valid.
+macro_rules! operation {
+    ($name:literal, $($shape:literal),+) => {
+        concat!(
+            include_str!(concat!("operations/", $name, ".graphql")),
+            $(include_str!(concat!("operations/", $shape, ".graphql"))),+
+        )
+    };
+}
+
+/// Every route.
+const RESOURCES: [Resource; 2] = [
+    Resource {
+        path: "/api/v1/clients",
+        wrapper: "client",
+        title: "client",
+        id_name: "client_id",
+        operations: [
+            (
+                Action::List,
+                operation!("list_clients", "client", "location"),
+            ),
+            (
+                Action::Create,
+                operation!("create_client", "client", "location"),
+            ),
+            (
+                Action::Read,
+                operation!("read_client", "client", "location"),
+            ),
+            (
+                Action::Update,
+                operation!("update_client", "client", "location"),
+            ),
+        ],
+    },
+    Resource {
+        path: "/api/v1/client/locations",
+        wrapper: "client_location",
+        title: "client location",
+        id_name: "client_location_id",
+        operations: [
+            (Action::List, operation!("list_locations", "location")),
+            (Action::Create, operation!("create_location", "location")),
+            (Action::Read, operation!("read_location", "location")),
+            (Action::Update, operation!("update_location", "location")),
+        ],
+    },
+];
+
+/// A route with what was learned from its operation.
+pub struct Route {
+    /// What it does.
+    pub action: Action,
+    /// To what.
+    pub resource: &'static Resource,
+    /// By this operation.
+    pub operation: StoredOperation,
+}
+
+impl Route {
+    /// The path, with a placeholder for the id where it has one.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.action {
+            Action::List | Action::Create => self.resource.path.to_owned(),
+            Action::Read | Action::Update => {
+                format!("{}/{{{}}}", self.resource.path, self.resource.id_name)
+            }
+        }
+    }
+}
+
+/// All routes.
+pub struct Routes(pub Vec<Arc<Route>>);
+
+impl Routes {
+    /// Reads the stored operations.
+    ///
+    /// # Panics
+    /// If one of our own documents does not fit our own schema.
+    #[must_use]
+    pub fn load() -> Self {
+        let load = || {
+            let schema = SchemaTypes::parse(&graphql::sdl())?;
+            let mut routes = Vec::new();
+            for resource in &RESOURCES {
+                for (action, text) in resource.operations {
+                    routes.push(Arc::new(Route {
+                        action,
+                        resource,
+                        operation: StoredOperation::load(text, &schema)?,
+                    }));
+                }
+            }
+            Ok::<_, operation::Mistake>(Self(routes))
+        };
+        #[expect(
+            clippy::expect_used,
+            reason = "no input reaches this; every test runs it"
+        )]
+        load().expect("the stored operations fit the schema")
+    }
+
+    /// The route that reads the records that `route` writes.
+    fn reader_of(&self, route: &Route) -> Option<&Arc<Route>> {
+        self.0.iter().find(|other| {
+            other.action == Action::Read && other.resource.path == route.resource.path
+        })
+    }
+}
+
+/// The routes of the REST layer.
+pub fn routes(routes: &Routes) -> Router<Gateway> {
+    let mut paths: HashMap<String, MethodRouter<Gateway>> = HashMap::new();
+    for route in &routes.0 {
+        let handler = {
+            let route = Arc::clone(route);
+            move |state, request_id, id, query, headers, body| {
+                handle(route, state, request_id, id, query, headers, body)
+            }
+        };
+        let path = paths.entry(route.path()).or_default();
+        *path = std::mem::take(path).on(route.action.method(), handler);
+    }
+    paths
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(&path, methods)
+        })
+        .route("/api/v1/openapi.json", get(openapi::get))
+}
+
+/// Serves any route: checks who asks, reads what was sent, and runs the operation.
+async fn handle(
+    route: Arc<Route>,
+    State(gateway): State<Gateway>,
+    Extension(request_id): Extension<RequestId>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let viewer = Viewer::of(&headers, &gateway.database)
+        .await
+        .map_err(|error| Problem::of(&error))?;
+    let call = Call {
+        gateway: &gateway,
+        route: &route,
+        viewer,
+        request_id,
+    };
+    let bad_request = |detail| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let pairs = params::query_pairs(&query.unwrap_or_default()).map_err(bad_request)?;
+    if route.action == Action::List {
+        return call.list(pairs).await;
+    }
+    if let Some((name, _)) = pairs.first() {
+        return Err(bad_request(format!(
+            "The parameter '{name}' is not known. This route takes none."
+        )));
+    }
+    let preconditions = Preconditions::of(&headers).map_err(bad_request)?;
+    let mut variables = Variables::default();
+    if matches!(route.action, Action::Read | Action::Update) {
+        // An id in another spelling is no address of a record.
+        let id = id.ok().and_then(|Path(id)| parse_id(&id).ok());
+        let id = id.ok_or_else(|| call.not_found())?;
+        variables.insert(Name::new(ID), ConstValue::String(id.to_string()));
+    }
+    match route.action {
+        Action::List | Action::Read => call.read(variables, &preconditions).await,
+        Action::Create | Action::Update => {
+            let limit = gateway.settings.max_body_bytes;
+            let body = body::read_json(&headers, body, limit, true)
+                .await
+                .map_err(refused_body)?;
+            let body = json::parse(&body).map_err(bad_request)?;
+            let body = params::from_body(&route.operation, route.resource.wrapper, body)
+                .map_err(bad_request)?;
+            let mut given = body.variables;
+            given.append(&mut variables);
+            call.write(given, body.faults, &preconditions).await
+        }
+    }
+}
+
+fn refused_body(refusal: Refusal) -> Problem {
+    let status = match refusal {
+        Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Incomplete => StatusCode::BAD_REQUEST,
+        Refusal::Encoded | Refusal::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    };
+    Problem::new(status, refusal.sentence())
+}

@@ -1,0 +1,370 @@
+//! What was sent, as the variables of a stored operation. Values are coerced by
+//! their declared kind before execution, and every fault is gathered under the
+//! name by which the caller knows it.
+
+use std::collections::HashSet;
+
+use async_graphql::{Name, Value as ConstValue, Variables};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::{
+    operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
+    problem::BodyFault,
+};
+use crate::{graphql::scalar::DateTime, validation::parse_id};
+
+/// The pairs of a query string, in their order.
+///
+/// # Errors
+/// A sentence, if a name comes twice or the text is not UTF-8.
+pub fn query_pairs(query: &str) -> Result<Vec<(String, String)>, String> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if (name.contains(char::REPLACEMENT_CHARACTER)
+            || value.contains(char::REPLACEMENT_CHARACTER))
+            && !query.to_ascii_uppercase().contains("%EF%BF%BD")
+        {
+            return Err(format!("The parameter '{name}' is not valid UTF-8."));
+        }
+        if pairs.iter().any(|(known, _)| *known == name) {
+            return Err(format!("The parameter '{name}' is there twice."));
+        }
+        pairs.push((name.into_owned(), value.into_owned()));
+    }
+    Ok(pairs)
+}
+
+/// Reads the value of a query parameter.
+///
+/// # Errors
+/// What the value must be, to complete the sentence "The parameter ...".
+pub fn from_query(parameter: &Parameter, value: &str) -> Result<ConstValue, String> {
+    match &parameter.kind {
+        Kind::Instant => {
+            let bound = if parameter.name.ends_with("_to") {
+                Bound::Upper
+            } else {
+                Bound::Lower
+            };
+            instant(value, bound)
+                .map(|instant| ConstValue::String(instant.text()))
+                .ok_or_else(|| {
+                    "must be a date or time in UTC, such as 2026-01-31, 2026-01-31 09:15:00 or \
+                     2026-01-31T09:15:00.250Z"
+                        .to_owned()
+                })
+        }
+        Kind::Integer => whole_number(value).map(|number| ConstValue::Number(number.into())),
+        _ => coerce(&parameter.kind, &Value::String(value.to_owned())),
+    }
+}
+
+/// Reads a whole number that fits into 32 bits.
+///
+/// # Errors
+/// What the value must be.
+pub fn whole_number(value: &str) -> Result<i32, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|number: &i32| number.to_string() == value)
+        .ok_or_else(|| "must be a whole number".to_owned())
+}
+
+/// Which end of a range a timestamp stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Lower,
+    Upper,
+}
+
+/// Reads a timestamp in any of the documented forms. As an upper bound, what names
+/// a whole day or a whole second means its last instant.
+fn instant(text: &str, bound: Bound) -> Option<DateTime> {
+    // In a query string a plus sign that was not escaped arrives as a space.
+    let text = match text.rsplit_once(' ') {
+        Some((start, offset)) if start.contains(':') => format!("{start}+{offset}"),
+        _ => text.to_owned(),
+    };
+    if let Ok(day) = NaiveDate::parse_from_str(&text, "%Y-%m-%d")
+        && text.len() == "2026-01-31".len()
+    {
+        return end_of(day.and_time(NaiveTime::MIN), TimeDelta::days(1), bound);
+    }
+    for format in ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"] {
+        if let Ok(second) = NaiveDateTime::parse_from_str(&text, format)
+            && text.len() == "2026-01-31 09:15:00".len()
+        {
+            return end_of(second, TimeDelta::seconds(1), bound);
+        }
+    }
+    let instant = DateTime::parse(&text)?;
+    if text.contains('.') {
+        let instant = match bound {
+            Bound::Lower => instant.first_millisecond(),
+            Bound::Upper => instant.last_millisecond(),
+        };
+        Some(DateTime(instant))
+    } else {
+        end_of(instant.0.naive_utc(), TimeDelta::seconds(1), bound)
+    }
+}
+
+fn end_of(start: NaiveDateTime, span: TimeDelta, bound: Bound) -> Option<DateTime> {
+    let instant = match bound {
+        Bound::Lower => start,
+        Bound::Upper => start + span - TimeDelta::milliseconds(1),
+    };
+    // Through its text, for the year must fit there, too.
+    DateTime::parse(&DateTime(instant.and_utc()).text())
+}
+
+/// What a body gave.
+pub struct Body {
+    /// A value for each variable that was given.
+    pub variables: Variables,
+    /// What is wrong with it. If anything is, variables have stand-ins where they
+    /// need a value, so that the operation can look for further faults.
+    pub faults: Vec<BodyFault>,
+}
+
+/// Reads a body nested under `wrapper`.
+///
+/// # Errors
+/// A sentence, if the body is no object at all.
+pub fn from_body(operation: &StoredOperation, wrapper: &str, body: Value) -> Result<Body, String> {
+    let Value::Object(mut members) = body else {
+        return Err(format!(
+            "The body must be a JSON object with the member \"{wrapper}\"."
+        ));
+    };
+    let mut reader = BodyReader {
+        operation,
+        body: Body {
+            variables: Variables::default(),
+            faults: Vec::new(),
+        },
+        objects: HashSet::new(),
+    };
+    let fields = members.remove(wrapper);
+    for name in members.keys() {
+        let detail = format!("is not known: the fields must be nested under \"{wrapper}\"");
+        reader.fault(&[], name, detail);
+    }
+    match fields {
+        Some(Value::Object(fields)) => {
+            reader.object(&[wrapper], "", fields, Some(&operation.answer));
+        }
+        Some(_) => reader.fault(&[], wrapper, "must be an object"),
+        None => reader.fault(&[], wrapper, "is required"),
+    }
+    reader.missing(wrapper);
+    Ok(reader.body)
+}
+
+struct BodyReader<'a> {
+    operation: &'a StoredOperation,
+    body: Body,
+    /// The objects that were given, by the prefix of their variables.
+    objects: HashSet<String>,
+}
+
+impl BodyReader<'_> {
+    /// Reads the members of the object at `place`, whose variables begin with
+    /// `prefix`. `shape` is our own representation of it.
+    fn object(
+        &mut self,
+        place: &[&str],
+        prefix: &str,
+        members: Map<String, Value>,
+        shape: Option<&Shape>,
+    ) {
+        let operation = self.operation;
+        self.objects.insert(prefix.to_owned());
+        for (name, value) in members {
+            let variable = format!("{prefix}{name}");
+            let nested = format!("{variable}{NESTED}");
+            let known = |parameter: &&Parameter| parameter.name == variable;
+            let own = shape
+                .and_then(Shape::members)
+                .and_then(|own| own.get(&name));
+            if let Some(parameter) = operation.parameters.iter().find(known) {
+                self.field(place, &name, parameter, &value);
+            } else if operation
+                .parameters
+                .iter()
+                .any(|other| other.name.starts_with(&nested))
+            {
+                if let Value::Object(members) = value {
+                    self.object(&[place, &[name.as_str()]].concat(), &nested, members, own);
+                } else {
+                    self.fault(place, &name, "must be an object");
+                }
+            } else if own.is_none() {
+                let accepted = self.accepted(prefix);
+                self.fault(
+                    place,
+                    &name,
+                    format!("is not known; accepted are {accepted}"),
+                );
+            }
+            // What is left belongs to our own representation: it may be sent back.
+        }
+    }
+
+    fn field(&mut self, place: &[&str], name: &str, parameter: &Parameter, value: &Value) {
+        let value = match value {
+            Value::Null if parameter.nullable => Ok(ConstValue::Null),
+            Value::Null => Err("is required and cannot be null".to_owned()),
+            value => coerce(&parameter.kind, value),
+        };
+        match value {
+            Ok(value) => self.set(parameter, value),
+            Err(detail) => {
+                self.fault(place, name, detail);
+                self.stand_in(parameter);
+            }
+        }
+    }
+
+    /// Notes the required fields that were not given. Of an object that is missing
+    /// altogether, only the object is named.
+    fn missing(&mut self, wrapper: &str) {
+        let operation = self.operation;
+        for parameter in operation
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.required)
+        {
+            if self.body.variables.contains_key(parameter.name.as_str()) {
+                continue;
+            }
+            self.stand_in(parameter);
+            let mut place = vec![wrapper];
+            let mut prefix = String::new();
+            for member in parameter.members() {
+                if !self.objects.contains(&prefix) {
+                    break;
+                }
+                place.push(member);
+                prefix = format!("{prefix}{member}{NESTED}");
+            }
+            if let Some((name, place)) = place.split_last() {
+                let pointer = pointer(place, name);
+                if !self
+                    .body
+                    .faults
+                    .iter()
+                    .any(|fault| fault.pointer == pointer)
+                {
+                    self.fault(place, name, "is required");
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, parameter: &Parameter, value: ConstValue) {
+        self.body
+            .variables
+            .insert(Name::new(&parameter.name), value);
+    }
+
+    /// A value that only keeps the operation valid; it is never written.
+    fn stand_in(&mut self, parameter: &Parameter) {
+        if !parameter.required {
+            return;
+        }
+        let value = match parameter.kind {
+            Kind::Id => ConstValue::String("0".to_owned()),
+            Kind::Boolean => ConstValue::Boolean(false),
+            Kind::Integer => ConstValue::Number(0.into()),
+            _ => ConstValue::String(String::new()),
+        };
+        self.set(parameter, value);
+    }
+
+    /// The names that are accepted where variables begin with `prefix`.
+    fn accepted(&self, prefix: &str) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for parameter in &self.operation.parameters {
+            if let Some(rest) = parameter.name.strip_prefix(prefix) {
+                let name = rest.split(NESTED).next().unwrap_or(rest);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names.join(", ")
+    }
+
+    fn fault(&mut self, place: &[&str], name: &str, detail: impl Into<String>) {
+        self.body.faults.push(BodyFault {
+            pointer: pointer(place, name),
+            detail: detail.into(),
+        });
+    }
+}
+
+/// A JSON pointer (RFC 6901).
+fn pointer(place: &[&str], name: &str) -> String {
+    let mut pointer = String::new();
+    for member in place.iter().chain([&name]) {
+        pointer.push('/');
+        pointer.push_str(&member.replace('~', "~0").replace('/', "~1"));
+    }
+    pointer
+}
+
+/// Coerces a value as lenient systems send it.
+fn coerce(kind: &Kind, value: &Value) -> Result<ConstValue, String> {
+    match (kind, value) {
+        (Kind::Id, Value::Number(number)) if number.is_i64() => {
+            Ok(ConstValue::String(number.to_string()))
+        }
+        (Kind::Id, Value::String(text)) => {
+            parse_id(text).map(|id| ConstValue::String(id.to_string()))
+        }
+        (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
+            Ok(ConstValue::String(text.clone()))
+        }
+        (Kind::Text, Value::Number(number)) => Ok(ConstValue::String(number.to_string())),
+        (Kind::PostalCode, Value::Number(number)) if number.is_u64() => {
+            Ok(ConstValue::Number(number.clone()))
+        }
+        (Kind::Integer, Value::Number(number)) if number.is_i64() => {
+            Ok(ConstValue::Number(number.clone()))
+        }
+        (Kind::Boolean, value) => boolean(value).map(ConstValue::Boolean).ok_or_else(|| {
+            "must be true or false; 1 and 0, and all of them as strings, are taken, too".to_owned()
+        }),
+        (Kind::Enum(names), value) => value
+            .as_str()
+            .and_then(|text| names.iter().find(|name| name.eq_ignore_ascii_case(text)))
+            .map(|name| ConstValue::Enum(Name::new(name)))
+            .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
+        (Kind::Id, _) => Err("must be a whole number that fits into 64 bits".to_owned()),
+        (Kind::Integer, _) => Err("must be a whole number".to_owned()),
+        (Kind::Text, _) => Err("must be a string".to_owned()),
+        (Kind::PostalCode, _) => Err("must be a string or a whole number".to_owned()),
+        (Kind::Instant, _) => Err("must be a timestamp".to_owned()),
+    }
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match number.as_u64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.as_str() {
+            "1" | "true" => Some(true),
+            "0" | "false" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}

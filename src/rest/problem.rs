@@ -1,0 +1,173 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{
+    error::{Code, Error},
+    http::RequestId,
+};
+
+/// When to come back after a refusal that passes, in seconds.
+const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// An error answer.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Details>);
+
+#[derive(Clone, Debug)]
+struct Details {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<BodyFault>,
+    headers: HeaderMap,
+}
+
+/// One thing that is wrong with a body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BodyFault {
+    /// Where in the body that was sent: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong and how to mend it.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem that is fully told by one sentence.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Details {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: HeaderMap::new(),
+        }))
+    }
+
+    /// A body whose fields are at fault (422).
+    #[must_use]
+    pub fn unprocessable(errors: Vec<BodyFault>) -> Self {
+        let sentences: Vec<_> = errors
+            .iter()
+            .map(|fault| format!("{} {}", fault.pointer, fault.detail))
+            .collect();
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("{}.", sentences.join("; ")),
+        );
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// A fault of ours; the log has the cause.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something went wrong on our side. The request id finds the cause in the log.",
+        )
+    }
+
+    /// What a failure is over REST.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        Self::of_code(error.code(), error.sentence())
+    }
+
+    /// What a failure of this code is over REST.
+    #[must_use]
+    pub fn of_code(code: Code, sentence: String) -> Self {
+        match code {
+            Code::Internal => Self::internal(),
+            Code::Unauthenticated => Self::new(code.status(), sentence).with_header(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\""),
+            ),
+            Code::LimitExceeded | Code::Unavailable => {
+                Self::new(code.status(), sentence).with_header(RETRY_AFTER, RETRY_SECONDS)
+            }
+            _ => Self::new(code.status(), sentence),
+        }
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// The sentence for people. It comes first in the body: older integrations
+    /// show only the first characters.
+    fn title(&self) -> &'static str {
+        match self.0.status {
+            StatusCode::BAD_REQUEST => "The request cannot be understood.",
+            StatusCode::UNAUTHORIZED => "A valid API token is needed.",
+            StatusCode::FORBIDDEN => "This is not allowed.",
+            StatusCode::NOT_FOUND => "There is nothing here.",
+            StatusCode::METHOD_NOT_ALLOWED => "This method is not allowed here.",
+            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
+                "The record was changed meanwhile."
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",
+            StatusCode::URI_TOO_LONG => "The URL is too long.",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body must be JSON.",
+            StatusCode::UNPROCESSABLE_ENTITY => "Some fields are not valid.",
+            StatusCode::TOO_MANY_REQUESTS => "The request asks for too much.",
+            StatusCode::SERVICE_UNAVAILABLE => "The service is not available at the moment.",
+            _ => "Something went wrong on our side.",
+        }
+    }
+}
+
+/// The members in their documented order.
+#[derive(Serialize)]
+struct Body<'a> {
+    title: &'static str,
+    detail: &'a str,
+    status: u16,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [BodyFault],
+}
+
+impl IntoResponse for Problem {
+    /// Leaves the body to [`render`], which knows the request's id.
+    fn into_response(self) -> Response {
+        let mut response = (self.0.status, self.0.headers.clone()).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Middleware: writes the body of a [`Problem`].
+pub async fn render(request: Request, next: Next) -> Response {
+    let request_id = RequestId::of(request.extensions());
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
+    let body = Json(Body {
+        title: problem.title(),
+        detail: &problem.0.detail,
+        status: problem.0.status.as_u16(),
+        kind: "about:blank",
+        request_id: &request_id.0,
+        errors: &problem.0.errors,
+    });
+    let (parts, _) = response.into_parts();
+    let mut response = (parts.status, parts.headers, body).into_response();
+    let content_type = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,197 @@
+//! Single records: read, created, updated, with their entity tags.
+
+use std::sync::Arc;
+
+use async_graphql::{Name, Response as GraphqlResponse, Value as ConstValue, Variables};
+use axum::{
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
+    },
+    response::{IntoResponse, Response},
+};
+use headers::ETag;
+
+use super::{
+    Action, ID, Route,
+    answer::{self, Found, Input, Shaped},
+    conditional::{self, Preconditions},
+    problem::{BodyFault, Problem},
+};
+use crate::{
+    auth::Viewer,
+    error::{Code, Error},
+    graphql::executor::{Document, Operation, Stage},
+    http::{Gateway, RequestId},
+};
+
+/// The variable that takes the version of `If-Match`.
+const EXPECTED_VERSION: &str = "_expected_version";
+
+/// One request to a route.
+pub(super) struct Call<'a> {
+    pub gateway: &'a Gateway,
+    pub route: &'a Route,
+    pub viewer: Viewer,
+    pub request_id: RequestId,
+}
+
+impl Call<'_> {
+    /// Runs `route`, which is this call's or the one that reads its record.
+    pub(super) async fn run(
+        &self,
+        route: &Route,
+        variables: Variables,
+        check_only: bool,
+    ) -> Result<GraphqlResponse, (GraphqlResponse, Stage)> {
+        let operation = Operation {
+            document: Document::Stored(Arc::clone(&route.operation.document)),
+            name: None,
+            variables,
+            viewer: self.viewer.clone(),
+            request_id: self.request_id.0.clone(),
+            queries_only: false,
+            check_only,
+        };
+        let answer = self.gateway.executor.execute(operation).await;
+        // Partial data with errors is a failure.
+        if answer.response.errors.is_empty() {
+            Ok(answer.response)
+        } else {
+            Err((answer.response, answer.stage))
+        }
+    }
+
+    pub(super) fn failed(
+        &self,
+        response: &GraphqlResponse,
+        input: Input<'_>,
+        known: Vec<BodyFault>,
+    ) -> Problem {
+        match response.errors.first() {
+            Some(error) => answer::problem(&self.route.operation, error, input, known),
+            None => Problem::internal(),
+        }
+    }
+
+    pub(super) fn not_found(&self) -> Problem {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("There is no {} with this id.", self.route.resource.title),
+        )
+    }
+
+    pub(super) async fn read(
+        &self,
+        variables: Variables,
+        preconditions: &Preconditions,
+    ) -> Result<Response, Problem> {
+        let response = self
+            .run(self.route, variables, false)
+            .await
+            .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
+        let found = Found::within(&response);
+        if *found.body == ConstValue::Null {
+            return Err(self.not_found());
+        }
+        let tag = tag_of(&found)?;
+        if preconditions.is_unchanged(&tag) {
+            return Ok((StatusCode::NOT_MODIFIED, conditional::header(&tag)).into_response());
+        }
+        let headers = conditional::header(&tag);
+        self.json(StatusCode::OK, headers, &found)
+    }
+
+    pub(super) async fn write(
+        &self,
+        mut variables: Variables,
+        faults: Vec<BodyFault>,
+        preconditions: &Preconditions,
+    ) -> Result<Response, Problem> {
+        let stale = || {
+            Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "The record is not the one that If-Match names: somebody else changed it. Read \
+                 it again and repeat your change.",
+            )
+        };
+        if self.route.action == Action::Update && preconditions.has_match() {
+            let version = self.current_version(&variables).await?;
+            if !preconditions.matches(&conditional::tag(version)?) {
+                return Err(stale());
+            }
+            if let (Some(version), false) =
+                (i32::try_from(version).ok(), preconditions.matches_any())
+            {
+                // Holds also against whoever writes between this and the update.
+                let version = ConstValue::Number(version.into());
+                variables.insert(Name::new(EXPECTED_VERSION), version);
+            }
+        }
+        let run = self.run(self.route, variables, !faults.is_empty()).await;
+        let response = run.map_err(|(response, stage)| {
+            let code = response.errors.first().and_then(answer::code_of);
+            match code {
+                _ if stage == Stage::Forbidden => Problem::of(&Error::Forbidden),
+                Some(Code::NotFound) => self.not_found(),
+                Some(Code::Conflict) => stale(),
+                _ => self.failed(&response, Input::Body(self.route.resource.wrapper), faults),
+            }
+        })?;
+        let found = Found::within(&response);
+        let mut headers = conditional::header(&tag_of(&found)?);
+        if self.route.action == Action::Update {
+            return self.json(StatusCode::OK, headers, &found);
+        }
+        let id = found.number("id").ok_or_else(Problem::internal)?;
+        let location = format!("{}/{id}", self.route.resource.path);
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            headers.insert(LOCATION, location);
+        }
+        self.json(StatusCode::CREATED, headers, &found)
+    }
+
+    /// The version that the record of an update has now.
+    async fn current_version(&self, variables: &Variables) -> Result<i64, Problem> {
+        let reader = self
+            .gateway
+            .rest
+            .reader_of(self.route)
+            .ok_or_else(Problem::internal)?;
+        let mut id = Variables::default();
+        if let Some(value) = variables.get(ID) {
+            id.insert(Name::new(ID), value.clone());
+        }
+        let response = self
+            .run(reader, id, false)
+            .await
+            .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
+        Found::within(&response)
+            .number("version")
+            .ok_or_else(|| self.not_found())
+    }
+
+    pub(super) fn json(
+        &self,
+        status: StatusCode,
+        mut headers: HeaderMap,
+        found: &Found<'_>,
+    ) -> Result<Response, Problem> {
+        let shaped = Shaped {
+            value: found.body,
+            shape: &self.route.operation.answer,
+        };
+        let body = serde_json::to_vec(&shaped).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            Problem::internal()
+        })?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Whoever keeps an answer must ask whether it still holds.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        Ok((status, headers, body).into_response())
+    }
+}
+
+fn tag_of(found: &Found<'_>) -> Result<ETag, Problem> {
+    conditional::tag(found.number("version").ok_or_else(Problem::internal)?)
+}

@@ -1,0 +1,141 @@
+//! API tokens: made, found again, listed, revoked.
+//!
+//! A token reads `clt_<prefix>_<secret>`. The prefix is public and finds the
+//! row; of the whole only a SHA-256 hash is stored. A slow password hash would
+//! add nothing to 256 random bits.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use entity::api_token::{self, Scope};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{clock::Clock, error::Result};
+
+/// Marks a string as one of our tokens, for people and for secret scanners.
+const MARK: &str = "clt";
+const PREFIX_BYTES: usize = 6;
+const SECRET_BYTES: usize = 32;
+/// The length of every token; anything else is refused without a look-up.
+const LENGTH: usize = MARK.len() + 1 + PREFIX_BYTES / 3 * 4 + 1 + 43;
+/// The longest user name, in characters.
+const MAX_USER_NAME: usize = 255;
+
+/// Makes a token for `user` and stores its hash. The token itself is returned
+/// and cannot be had again.
+///
+/// # Errors
+/// If the name cannot be used, the system gives no random bytes, or the database
+/// fails.
+pub async fn create(
+    db: &impl ConnectionTrait,
+    clock: &Clock,
+    user: &str,
+    scope: Scope,
+) -> anyhow::Result<String> {
+    let user = user.trim();
+    anyhow::ensure!(
+        !user.is_empty() && user.chars().count() <= MAX_USER_NAME,
+        "the user name must have 1 to {MAX_USER_NAME} characters"
+    );
+    anyhow::ensure!(
+        !user.contains(|character: char| character == ':' || character.is_control()),
+        "the user name must not contain colons or control characters: it is sent as \
+         'NAME/token:TOKEN' in HTTP Basic"
+    );
+    let prefix = random_text::<PREFIX_BYTES>()?;
+    let token = format!("{MARK}_{prefix}_{}", random_text::<SECRET_BYTES>()?);
+    api_token::Entity::insert(api_token::ActiveModel {
+        user_name: Set(user.to_owned()),
+        prefix: Set(prefix),
+        hash: Set(hash(&token)),
+        scope: Set(scope),
+        created_at: Set(clock.now()),
+        ..Default::default()
+    })
+    .exec(db)
+    .await?;
+    Ok(token)
+}
+
+/// Makes the first token of an empty database; none if there is one already,
+/// revoked or not.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_first(
+    db: &impl ConnectionTrait,
+    clock: &Clock,
+    user: &str,
+) -> anyhow::Result<Option<String>> {
+    if api_token::Entity::find().count(db).await? > 0 {
+        return Ok(None);
+    }
+    create(db, clock, user, Scope::Write).await.map(Some)
+}
+
+/// The stored token that `token` is, unless it is unknown or revoked.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(db: &impl ConnectionTrait, token: &str) -> Result<Option<api_token::Model>> {
+    let Some(prefix) = prefix_of(token) else {
+        return Ok(None);
+    };
+    let stored = api_token::Entity::find_by_prefix(prefix).one(db).await?;
+    Ok(stored.filter(|stored| {
+        let is_same: bool = hash(token).ct_eq(&stored.hash).into();
+        is_same && stored.revoked_at.is_none()
+    }))
+}
+
+/// All tokens, oldest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<api_token::Model>, DbErr> {
+    api_token::Entity::find().order_by_id_asc().all(db).await
+}
+
+/// Revokes the token with this prefix, at once and for good. Returns it, or none
+/// if there is no such token.
+///
+/// # Errors
+/// If the database fails.
+pub async fn revoke(
+    db: &impl ConnectionTrait,
+    clock: &Clock,
+    prefix: &str,
+) -> Result<Option<api_token::Model>, DbErr> {
+    let Some(token) = api_token::Entity::find_by_prefix(prefix).one(db).await? else {
+        return Ok(None);
+    };
+    if token.revoked_at.is_none() {
+        api_token::Entity::update(api_token::ActiveModel {
+            id: Set(token.id),
+            revoked_at: Set(Some(clock.now())),
+            ..Default::default()
+        })
+        .exec(db)
+        .await?;
+    }
+    Ok(Some(token))
+}
+
+/// The public part of a text that has the form of a token.
+#[must_use]
+pub fn prefix_of(token: &str) -> Option<&str> {
+    let rest = token.strip_prefix(MARK)?.strip_prefix('_')?;
+    let prefix = rest.get(..PREFIX_BYTES / 3 * 4)?;
+    (token.len() == LENGTH && rest.as_bytes().get(prefix.len()) == Some(&b'_')).then_some(prefix)
+}
+
+fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn hash(token: &str) -> Vec<u8> {
+    Sha256::digest(token).to_vec()
+}
