@@ -1,17 +1,12 @@
 //! Clients in the schema: their shape, their inputs, their resolvers.
 
-use async_graphql::{
-    Context, ID, InputObject, MaybeUndefined, Object, SimpleObject, connection::Connection,
-};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use entity::{client, client_location};
 
 use super::{
     RequestData,
-    connection::{Cursor, Paging, Selected, TotalCount, connection},
-    location::{
-        ClientLocation, ClientLocationConnection, CreatePrimaryLocationInput,
-        UpdateClientLocationInput,
-    },
+    connection::{Connection, List, Paging, Selected},
+    location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
     scalar::DateTime,
 };
 use crate::{
@@ -21,13 +16,11 @@ use crate::{
     validation::{self, Checks},
 };
 
-/// A list of clients.
-pub type ClientConnection = Connection<Cursor, Client, TotalCount>;
+/// A client in an answer.
+pub struct Client(pub client::Model);
 
 /// A top-level organisation. Addresses and phone numbers are those of its
 /// locations.
-pub struct Client(pub client::Model);
-
 #[Object]
 impl Client {
     /// The number of the client, given by the database and never reused.
@@ -110,7 +103,7 @@ impl Client {
             i32,
         >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-    ) -> Result<ClientLocationConnection> {
+    ) -> Result<Connection<ClientLocation>> {
         let selected = Selected::of(context);
         let mut checks = Checks::new("");
         let paging = Paging {
@@ -126,11 +119,11 @@ impl Client {
         } else {
             Page::default()
         };
-        let total = TotalCount::LocationsOf(self.0.id);
-        Ok(connection::<client_location::Entity, _>(
+        let list = List::LocationsOf(self.0.id);
+        Ok(Connection::new::<client_location::Entity>(
             page,
             request.order,
-            total,
+            list,
             ClientLocation,
         ))
     }
@@ -280,7 +273,7 @@ impl ClientQueries {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many at most, from the end of the list.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
-    ) -> Result<ClientConnection> {
+    ) -> Result<Connection<Client>> {
         let selected = Selected::of(context);
         let order = order_by.map(Order::from).unwrap_or_default();
         let mut checks = Checks::new("");
@@ -304,11 +297,9 @@ impl ClientQueries {
         } else {
             Page::default()
         };
-        Ok(connection::<client::Entity, _>(
-            page,
-            order,
-            TotalCount::Clients(filter),
-            Client,
+        let whole = List::Clients(filter);
+        Ok(Connection::new::<client::Entity>(
+            page, order, whole, Client,
         ))
     }
 }

@@ -5,13 +5,13 @@ use std::fmt::Write;
 
 use async_graphql::{
     Context, Object, OutputType,
-    connection::{Connection, CursorType, Edge},
+    connection::{CursorType, Edge, EmptyFields, PageInfo},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::DateTime;
 use sea_orm::{Condition, Value};
 
-use super::RequestData;
+use super::{RequestData, client::Client, location::ClientLocation};
 use crate::{
     clients,
     error::Result,
@@ -204,24 +204,18 @@ impl Selected {
     }
 }
 
-/// Wraps a page of rows as a connection.
-pub fn connection<E: Listed, Node: OutputType>(
-    page: Page<E::Model>,
-    order: Order,
-    total: TotalCount,
-    node: impl Fn(E::Model) -> Node,
-) -> Connection<Cursor, Node, TotalCount> {
-    let mut connection =
-        Connection::with_additional_fields(page.has_previous, page.has_next, total);
-    connection.edges.extend(page.rows.into_iter().map(|row| {
-        let cursor = Cursor::Row(order, E::position(&row, order.field));
-        Edge::new(cursor, node(row))
-    }));
-    connection
+type Item<Node> = Edge<Cursor, Node, EmptyFields>;
+
+/// One page of a list (Relay cursor connections specification).
+pub struct Connection<Node: OutputType> {
+    edges: Vec<Item<Node>>,
+    has_previous: bool,
+    has_next: bool,
+    list: List,
 }
 
-/// What a connection counts when it is asked for its total.
-pub enum TotalCount {
+/// The list that a connection is a page of.
+pub enum List {
     /// The clients that a filter accepts.
     Clients(Condition),
     /// The locations that a filter accepts.
@@ -230,15 +224,61 @@ pub enum TotalCount {
     LocationsOf(i64),
 }
 
-#[Object]
-impl TotalCount {
+impl<Node: OutputType> Connection<Node> {
+    /// A page of `list`, which is sorted by `order`.
+    pub fn new<E: Listed>(
+        page: Page<E::Model>,
+        order: Order,
+        list: List,
+        node: impl Fn(E::Model) -> Node,
+    ) -> Self {
+        let edge = |row| {
+            let cursor = Cursor::Row(order, E::position(&row, order.field));
+            Edge::new(cursor, node(row))
+        };
+        Self {
+            edges: page.rows.into_iter().map(edge).collect(),
+            has_previous: page.has_previous,
+            has_next: page.has_next,
+            list,
+        }
+    }
+}
+
+/// One page of a list.
+#[Object(
+    concrete(name = "ClientConnection", params(Client)),
+    concrete(name = "ClientLocationConnection", params(ClientLocation))
+)]
+impl<Node: OutputType> Connection<Node> {
+    /// The items of this page, each with its cursor.
+    async fn edges(&self) -> &[Item<Node>] {
+        &self.edges
+    }
+
+    /// The items of this page.
+    async fn nodes(&self) -> Vec<&Node> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// How to go on from this page.
+    async fn page_info(&self) -> PageInfo {
+        let cursor = |edge: &Item<Node>| edge.cursor.encode_cursor();
+        PageInfo {
+            has_previous_page: self.has_previous,
+            has_next_page: self.has_next,
+            start_cursor: self.edges.first().map(cursor),
+            end_cursor: self.edges.last().map(cursor),
+        }
+    }
+
     /// How many items the whole list has. Counted only when it is asked for.
     async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
         let data = RequestData::of(context)?;
-        match self {
-            Self::Clients(filter) => clients::count(&data.database.reader, filter).await,
-            Self::Locations(filter) => locations::count(&data.database.reader, filter).await,
-            Self::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
+        match &self.list {
+            List::Clients(filter) => clients::count(&data.database.reader, filter).await,
+            List::Locations(filter) => locations::count(&data.database.reader, filter).await,
+            List::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
         }
     }
 }

@@ -1,14 +1,12 @@
 //! Client locations in the schema: their shape, their inputs, their resolvers.
 
-use async_graphql::{
-    Context, ID, InputObject, MaybeUndefined, Object, SimpleObject, connection::Connection,
-};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use entity::client_location as location;
 
 use super::{
     RequestData,
     client::Client,
-    connection::{Cursor, Paging, Selected, TotalCount, connection},
+    connection::{Connection, List, Paging, Selected},
     scalar::{DateTime, PostalCode},
 };
 use crate::{
@@ -18,12 +16,10 @@ use crate::{
     validation::{self, Checks},
 };
 
-/// A list of client locations.
-pub type ClientLocationConnection = Connection<Cursor, ClientLocation, TotalCount>;
-
-/// A branch of a client.
+/// A location in an answer.
 pub struct ClientLocation(pub location::Model);
 
+/// A branch of a client.
 #[Object]
 impl ClientLocation {
     /// The number of the location, given by the database and never reused.
@@ -347,7 +343,7 @@ impl LocationQueries {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many at most, from the end of the list.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
-    ) -> Result<ClientLocationConnection> {
+    ) -> Result<Connection<ClientLocation>> {
         let selected = Selected::of(context);
         let order = order_by.map(Order::from).unwrap_or_default();
         let mut checks = Checks::new("");
@@ -371,10 +367,11 @@ impl LocationQueries {
         } else {
             Page::default()
         };
-        Ok(connection::<location::Entity, _>(
+        let whole = List::Locations(filter);
+        Ok(Connection::new::<location::Entity>(
             page,
             order,
-            TotalCount::Locations(filter),
+            whole,
             ClientLocation,
         ))
     }

@@ -6,8 +6,7 @@ use chrono::{DateTime as Chrono, Datelike, SecondsFormat, SubsecRound, TimeDelta
 /// In a second.
 const NANOSECONDS: u32 = 1_000_000_000;
 
-/// An instant in UTC with millisecond precision, as in
-/// `2026-01-31T09:15:00.250Z`. Input may have any offset (RFC 3339).
+/// An instant as it is sent and returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub Chrono<Utc>);
 
@@ -52,7 +51,9 @@ impl DateTime {
     }
 }
 
-#[Scalar]
+/// An instant in UTC with millisecond precision, as in
+/// `2026-01-31T09:15:00.250Z`. Input may have any offset (RFC 3339).
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
@@ -75,11 +76,12 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A postal code: a text, or a whole number for systems that keep it as one.
-/// Leading zeros of a text are kept. It is always returned as a text.
+/// A postal code as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostalCode(pub String);
 
+/// A postal code: a text, or a whole number for systems that keep it as one.
+/// Leading zeros of a text are kept. It is always returned as a text.
 #[Scalar]
 impl ScalarType for PostalCode {
     fn parse(value: Value) -> InputValueResult<Self> {
