@@ -4,13 +4,16 @@
 //! would starve the readers in a shared pool: a single writer connection, and
 //! some for reading. PostgreSQL gets one pool that serves as both.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
     sqlx::{
         Connection,
         postgres::{PgConnectOptions, PgConnection},
@@ -19,7 +22,7 @@ use sea_orm::{
 };
 use url::Url;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, error::is_passing};
 
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,6 +34,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// When to try again to open an SQLite file that another program is switching.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// A connection that rested longer than this is tried before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// SQLite connections for reading.
@@ -146,11 +151,9 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
     // One connection by hand: its error says what is wrong, a pool's does not.
-    SqliteConnection::connect_with(&settings(options))
+    open_sqlite(&settings(options))
         .await
-        .with_context(|| format!("cannot open the SQLite database at {url}"))?
-        .close()
-        .await?;
+        .with_context(|| format!("cannot open the SQLite database at {url}"))?;
 
     let pool = |connections| {
         let mut options = common_options(url);
@@ -160,6 +163,21 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
         sea_orm::Database::connect(options)
     };
     Ok((pool(SQLITE_READERS).await?, pool(1).await?))
+}
+
+/// Opens the file once, which also switches it to a write-ahead log. Of programs that
+/// do so at the same moment all but one are refused at once, whatever the time-out.
+async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), SqlxError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        match SqliteConnection::connect_with(options).await {
+            Ok(connection) => return connection.close().await,
+            Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(OPEN_AGAIN_AFTER).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn connect_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection> {

@@ -208,8 +208,9 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whether the database may well accept the same statement later.
-fn is_passing(error: &SqlxError) -> bool {
+/// Whether the database may well accept the same later.
+#[must_use]
+pub fn is_passing(error: &SqlxError) -> bool {
     match error {
         SqlxError::Io(_)
         | SqlxError::Tls(_)

@@ -45,8 +45,14 @@ pub fn read_env_file() -> Result<()> {
 /// Says what went wrong, in one line, with all causes.
 #[must_use]
 pub fn fail(error: &anyhow::Error) -> ExitCode {
-    let line = format!("{error:#}").replace('\n', " ");
-    eprintln!("clientele: {line}");
+    let mut line = String::from("clientele");
+    for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
+        // Some errors repeat their cause in their own text.
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    eprintln!("{line}");
     ExitCode::FAILURE
 }
 
