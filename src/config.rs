@@ -85,7 +85,7 @@ pub struct ServeOptions {
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// Web pages of other origins that may call the gateway, such as
-    /// https://app.example.com; separate several by commas
+    /// `https://app.example.com`; separate several by commas
     #[arg(long, env = "ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN",
         value_parser = origin)]
     pub allow_origin: Vec<HeaderValue>,

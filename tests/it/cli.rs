@@ -1,0 +1,345 @@
+//! The program as an operator runs it: its commands, what they print, how they fail.
+
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
+
+use rstest::rstest;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout, Command},
+};
+
+use crate::support::{Engine, TestApp};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_clientele");
+
+#[tokio::test]
+async fn the_committed_schema_is_the_printed_one() {
+    let folder = TempDir::new().unwrap();
+    let printed = run(folder.path(), &["schema"]).await;
+    assert!(printed.status.success());
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+    let committed = std::fs::read_to_string(committed).unwrap();
+    assert!(
+        stdout(&printed) == committed,
+        "schema.graphql is stale: cargo run -- schema >schema.graphql"
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_first_start_prints_a_link_once_and_a_signal_ends_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    empty(&app, engine).await;
+    let folder = TempDir::new().unwrap();
+    let mut first = Served::start(folder.path(), &app.database_url).await;
+    first.lines.next_line().await.unwrap().unwrap();
+    let link = first.lines.next_line().await.unwrap().unwrap();
+    let (page, token) = link.split_once("/graphiql#token=").unwrap();
+    assert_eq!(page, format!("http://{}", first.address));
+    let query = json!({ "query": "{ clients { totalCount } }" });
+    let answer = post(&first.address, "/graphql", token, &query).await;
+    assert!(
+        answer.ends_with("{\"data\":{\"clients\":{\"totalCount\":0}}}"),
+        "{answer}"
+    );
+    first.stop().await;
+
+    let second = Served::start(folder.path(), &app.database_url).await;
+    let rest = second.stop().await;
+    assert_eq!(rest, "", "the link is printed once");
+}
+
+#[tokio::test]
+async fn with_no_options_it_makes_a_database_in_the_working_folder() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join(".env"), "LISTEN=127.0.0.1:0\n").unwrap();
+    let child = command(folder.path(), &[]).spawn().unwrap();
+    let served = Served::of(child).await;
+    served.stop().await;
+    assert!(folder.path().join("clientele.db").exists());
+}
+
+#[rstest]
+#[tokio::test]
+async fn migrate_says_what_it_did(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = TestApp::start(engine).await;
+    empty(&app, engine).await;
+    let folder = TempDir::new().unwrap();
+    let migrate = ["migrate", "--database-url", &app.database_url];
+    let first = run(folder.path(), &migrate).await;
+    assert!(
+        stdout(&first).starts_with("applied m20261123_000001_create_clients\n"),
+        "{first:?}"
+    );
+    let second = run(folder.path(), &migrate).await;
+    assert_eq!(stdout(&second), "the schema is up to date\n");
+}
+
+#[rstest]
+#[tokio::test]
+async fn tokens_are_made_listed_and_revoked(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let folder = TempDir::new().unwrap();
+    let url = ["--database-url", &app.database_url];
+    let call = async |arguments: &[&str]| run(folder.path(), &[arguments, &url].concat()).await;
+
+    let made = call(&["token", "create", "--user", "Ann", "--scope", "read"]).await;
+    let token = stdout(&made).trim_end().to_owned();
+    assert_eq!(
+        stdout(&made),
+        format!("{token}\n"),
+        "the token stands alone"
+    );
+    let answer = app
+        .call(axum::http::Method::GET, "/api/v1/clients")
+        .basic("Ann", &token);
+    assert_eq!(answer.send().await.status, 200);
+
+    let prefix = token.split('_').nth(1).map(|_| &token[4..12]).unwrap();
+    let listed = stdout(&call(&["token", "list"]).await);
+    let row = listed
+        .lines()
+        .find(|line| line.starts_with(prefix))
+        .unwrap();
+    assert!(row.contains("read") && row.ends_with("Ann"), "{row}");
+    assert!(!listed.contains(&token[13..]), "the secret is nowhere");
+
+    assert!(call(&["token", "revoke", prefix]).await.status.success());
+    let answer = app
+        .call(axum::http::Method::GET, "/api/v1/clients")
+        .basic("Ann", &token);
+    assert_eq!(answer.send().await.status, 401);
+    assert_fails(
+        &call(&["token", "revoke", "nonsense"]).await,
+        "no token with the prefix nonsense",
+    );
+    assert_fails(&call(&["token", "create", "--user", "a:b"]).await, "colons");
+}
+
+#[rstest]
+#[tokio::test]
+async fn seeding_gives_the_same_clients_on_every_database(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (one, other) = (
+        TestApp::start(engine).await,
+        TestApp::start(Engine::Sqlite).await,
+    );
+    let folder = TempDir::new().unwrap();
+    // In two steps here, in one there.
+    for (app, clients) in [(&one, "200"), (&one, "103"), (&other, "303")] {
+        let url = &app.database_url;
+        let seeded = run(
+            folder.path(),
+            &["seed", "--clients", clients, "--database-url", url],
+        )
+        .await;
+        assert!(
+            stdout(&seeded).starts_with(&format!("added {clients} clients")),
+            "{seeded:?}"
+        );
+    }
+    let all = "{ clients(first: 500) { totalCount nodes { id name accountCode website emailInvoice
+        notes salesperson caseManager createdAt updatedAt version
+        locations { nodes { id isPrimary name city state zip country } } } } }";
+    let seeded = one.data(all, json!({})).await;
+    assert_eq!(seeded["clients"]["totalCount"], 303);
+    assert_eq!(seeded, other.data(all, json!({})).await);
+    // What is seeded keeps to the rules: it can be written back.
+    let id = seeded["clients"]["nodes"][7]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let record = one.get(&format!("/api/v1/clients/{id}")).await.json();
+    let answer = one
+        .put(
+            &format!("/api/v1/clients/{id}"),
+            json!({ "client": record }),
+        )
+        .await;
+    assert_eq!(answer.json(), record);
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_said_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("postgres://user:secret@{}/x", free.local_addr().unwrap());
+    drop(free);
+    std::fs::write(
+        folder.path().join("text.db"),
+        "not a database, but long enough to see that",
+    )
+    .unwrap();
+    for (arguments, expected) in [
+        (
+            vec!["--database-url", "mysql://x/y"],
+            "must begin with sqlite: or postgres:",
+        ),
+        (vec!["--database-url", "postgres://["], "cannot be read"),
+        (
+            vec!["--database-url", &nobody],
+            "cannot reach the database at postgres://user:***@",
+        ),
+        (
+            vec!["--database-url", "sqlite://missing/x.db"],
+            "cannot open the SQLite database",
+        ),
+        (
+            vec!["--database-url", "sqlite://text.db"],
+            "cannot open the SQLite database",
+        ),
+        (vec!["--database-url", "sqlite::memory:"], "must be a file"),
+        (vec!["--listen", &taken], "cannot listen on"),
+        (vec!["--listen", "nonsense"], "cannot listen on"),
+        (vec!["--log", "="], "log filter"),
+    ] {
+        let output = run(folder.path(), &arguments).await;
+        assert_fails(&output, expected);
+        assert!(!stderr(&output).contains("secret"), "{arguments:?}");
+    }
+    for arguments in [
+        vec!["--allow-origin", "nonsense"],
+        vec!["--max-body-bytes", "many"],
+        vec!["seed", "--clients", "0"],
+        vec!["token", "create"],
+        vec!["dance"],
+    ] {
+        let output = run(folder.path(), &arguments).await;
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(stderr(&output).starts_with("error: "), "{arguments:?}");
+    }
+}
+
+/// A server that was started as a program of its own.
+struct Served {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    address: String,
+}
+
+impl Served {
+    async fn start(folder: &Path, url: &str) -> Self {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--database-url", url];
+        Self::of(command(folder, &arguments).spawn().unwrap()).await
+    }
+
+    async fn of(mut child: Child) -> Self {
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().unwrap_or_default();
+        let address = line
+            .strip_prefix("Listening on http://")
+            .expect(&line)
+            .to_owned();
+        Self {
+            child,
+            lines,
+            address,
+        }
+    }
+
+    /// Sends SIGTERM, waits for the end, and returns what else was printed.
+    async fn stop(mut self) -> String {
+        let id = self.child.id().unwrap().to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(killed.unwrap().success());
+        let mut rest = String::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            rest.push_str(&line);
+        }
+        assert!(self.child.wait().await.unwrap().success());
+        rest
+    }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("DATABASE_URL")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, expected: &str) {
+    let text = stderr(output);
+    assert!(!output.status.success(), "{text}");
+    let errors: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("clientele: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{text}");
+    assert!(errors[0].contains(expected), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+async fn post(address: &str, path: &str, token: &str, body: &Value) -> String {
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Takes every table away.
+async fn empty(app: &TestApp, engine: Engine) {
+    let transaction = app.database.begin().await.unwrap();
+    match engine {
+        Engine::Postgres => {
+            let schema = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+            transaction.execute_unprepared(schema).await.unwrap();
+        }
+        Engine::Sqlite => {
+            let tables = "SELECT name FROM sqlite_master WHERE type = 'table' \
+                          AND name NOT LIKE 'sqlite_%'";
+            let tables = Statement::from_string(DbBackend::Sqlite, tables);
+            transaction
+                .execute_unprepared("PRAGMA defer_foreign_keys = ON")
+                .await
+                .unwrap();
+            for row in transaction.query_all_raw(tables).await.unwrap() {
+                let name: String = row.try_get("", "name").unwrap();
+                let drop = format!("DROP TABLE {name}");
+                transaction.execute_unprepared(&drop).await.unwrap();
+            }
+        }
+    }
+    transaction.commit().await.unwrap();
+}

@@ -1,0 +1,17 @@
+//! The integration tests, one binary. `tests/run` runs them, with the PostgreSQL
+//! server and the browser that they need.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+mod auth;
+mod cli;
+mod graphiql;
+mod hang_up;
+mod health;
+mod server;
+mod socket;

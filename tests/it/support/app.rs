@@ -1,0 +1,128 @@
+//! The gateway under test.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::Router;
+use clientele::{
+    clock::Clock,
+    config::Settings,
+    database::Database,
+    http::{Gateway, router},
+    server, tokens,
+};
+use entity::api_token::Scope;
+use tokio::net::TcpListener;
+
+use super::database::{Engine, PrivateDatabase};
+
+/// The user that the tokens are made for.
+pub const USER: &str = "tester";
+/// As the program's default.
+const MAX_CONNECTIONS: u32 = 10;
+
+/// A gateway over a private database, called in-process unless it [serves].
+///
+/// [serves]: Self::serve
+pub struct TestApp {
+    pub router: Router,
+    pub gateway: Gateway,
+    pub database: Database,
+    pub database_url: String,
+    /// A token that may write.
+    pub token: String,
+    /// A token that may only read.
+    pub read_token: String,
+    statements: Arc<Mutex<Vec<String>>>,
+    /// The last field: it goes after all that is connected to it.
+    _private: PrivateDatabase,
+}
+
+/// What is special about a [`TestApp`].
+pub struct Builder {
+    engine: Engine,
+    clock: Clock,
+    settings: Settings,
+}
+
+impl TestApp {
+    pub async fn start(engine: Engine) -> Self {
+        Self::builder(engine).start().await
+    }
+
+    pub fn builder(engine: Engine) -> Builder {
+        Builder {
+            engine,
+            clock: Clock::system(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Serves on a free port until the app is dropped.
+    pub async fn serve(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let lifecycle = self.gateway.lifecycle.clone();
+        tokio::spawn(server::serve(listener, self.router.clone(), lifecycle));
+        address
+    }
+
+    /// The SQL of the statements since the start or the last call.
+    pub fn take_statements(&self) -> Vec<String> {
+        std::mem::take(&mut self.statements.lock().unwrap())
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.gateway.lifecycle.stopping.cancel();
+    }
+}
+
+impl Builder {
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    pub fn settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
+    pub async fn start(self) -> TestApp {
+        let private = PrivateDatabase::create(self.engine).await;
+        let mut database = Database::connect(&private.url, MAX_CONNECTIONS, self.clock)
+            .await
+            .unwrap();
+        let token = create_token(&database, Scope::Write).await;
+        let read_token = create_token(&database, Scope::Read).await;
+
+        let statements = Arc::<Mutex<Vec<String>>>::default();
+        let recorded = Arc::clone(&statements);
+        database.observe_statements(move |info| {
+            let sql = info.statement.sql.clone();
+            recorded.lock().unwrap().push(sql);
+        });
+        let gateway = Gateway::new(database.clone(), self.settings);
+        TestApp {
+            router: router(gateway.clone()),
+            gateway,
+            database,
+            database_url: private.url.clone(),
+            token,
+            read_token,
+            statements,
+            _private: private,
+        }
+    }
+}
+
+async fn create_token(database: &Database, scope: Scope) -> String {
+    let transaction = database.begin().await.unwrap();
+    let token = tokens::create(&transaction, &database.clock, USER, scope)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    token
+}
