@@ -88,6 +88,17 @@ impl Credentials {
 }
 
 impl Viewer {
+    /// Refuses a caller whose token may only read.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn require_write(&self) -> Result<()> {
+        match self.scope {
+            Scope::Write => Ok(()),
+            Scope::Read => Err(Error::Forbidden),
+        }
+    }
+
     /// Finds who sent a request.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ fn is_json(value: &str) -> bool {
             && media.subty == "json"
             && media
                 .get_param(CHARSET)
-                .is_none_or(|charset| charset.as_str().eq_ignore_ascii_case("utf-8"))
+                .is_none_or(|charset| charset.unquoted_str().eq_ignore_ascii_case("utf-8"))
     })
 }
 

@@ -1,10 +1,10 @@
 //! Rules and SQL for clients: find, page, count, create, update.
 
 use async_graphql::MaybeUndefined;
-use entity::client;
+use entity::{client, client_location};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    QueryFilter, QuerySelect, Select, Value,
+    QueryFilter, QuerySelect, Select,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     fold::{fold, key_contains},
     graphql::client::{ClientFilter, CreateClientInput, UpdateClientInput},
     locations,
-    paging::{self, Listed, OrderField, Page, PageRequest, Position},
+    paging::{self, Listed, OrderField, Page, PageRequest},
     validation::{self, Checks},
 };
 
@@ -30,14 +30,8 @@ impl Listed for client::Entity {
         }
     }
 
-    fn position(row: &client::Model, field: OrderField) -> Position {
-        let key: Option<Value> = match field {
-            OrderField::Id => None,
-            OrderField::Name => Some(row.name_key.clone().into()),
-            OrderField::CreatedAt => Some(row.created_at.into()),
-            OrderField::UpdatedAt => Some(row.updated_at.into()),
-        };
-        Position { key, id: row.id }
+    fn id(row: &client::Model) -> i64 {
+        row.id
     }
 }
 
@@ -47,6 +41,21 @@ impl Listed for client::Entity {
 /// If the database fails.
 pub async fn find(db: &impl ConnectionTrait, id: i64) -> Result<Option<client::Model>> {
     Ok(client::Entity::find_by_id(id).one(db).await?)
+}
+
+/// The client with this id and its primary location, in one statement: both as they
+/// were at one moment.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_with_primary(
+    db: &impl ConnectionTrait,
+    id: i64,
+) -> Result<Option<(client::Model, Option<client_location::Model>)>> {
+    let rows = client::Entity::find_by_id(id)
+        .find_also_related(client_location::Entity)
+        .filter(client_location::COLUMN.is_primary.eq(true));
+    Ok(rows.one(db).await?)
 }
 
 /// The clients with these ids, in no particular order.
@@ -128,7 +137,7 @@ impl ClientFilter {
     }
 }
 
-/// Creates a client with its primary location, in one transaction.
+/// Creates a client with its primary location, in one transaction, and returns both.
 ///
 /// # Errors
 /// `Validation` with every fault, or what the database reports.
@@ -136,7 +145,7 @@ pub async fn create(
     database: &Database,
     input: CreateClientInput,
     mut checks: Checks,
-) -> Result<client::Model> {
+) -> Result<(client::Model, client_location::Model)> {
     let CreateClientInput {
         name,
         account_code,
@@ -180,24 +189,40 @@ pub async fn create(
     let transaction = database.begin().await?;
     let client = client.insert(&transaction).await?;
     location.client_id = Set(client.id);
-    location.insert(&transaction).await?;
+    let location = location.insert(&transaction).await?;
     transaction.commit().await?;
-    Ok(client)
+    Ok((client, location))
 }
 
-/// Changes the fields of a client that `input` gives, and those of its primary
+/// A change of a client.
+pub struct Change {
+    /// The client to change.
+    pub id: i64,
+    /// The fields that change.
+    pub input: UpdateClientInput,
+    /// The version that the client must have.
+    pub expected_version: Option<i32>,
+    /// Whether the caller wants to see the primary location, too.
+    pub with_primary: bool,
+}
+
+/// Changes the fields of a client that the input gives, and those of its primary
 /// location, in one transaction. What changes nothing moves no version.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` if the client is not at `expected_version`,
+/// `NotFound`, `Conflict` if the client is not at the expected version,
 /// `Validation` with every fault, or what the database reports.
 pub async fn update(
     database: &Database,
-    id: i64,
-    mut input: UpdateClientInput,
-    expected_version: Option<i32>,
+    change: Change,
     mut checks: Checks,
-) -> Result<client::Model> {
+) -> Result<(client::Model, Option<client_location::Model>)> {
+    let Change {
+        id,
+        mut input,
+        expected_version,
+        with_primary,
+    } = change;
     let transaction = database.begin().await?;
     let current = lock(&transaction, id)
         .await?
@@ -207,32 +232,33 @@ pub async fn update(
     let location_fields = std::mem::take(&mut input.primary_location);
     let mut client = current.clone().into_active_model();
     fill(&mut client, input, &mut checks);
-    let location = match location_fields {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => {
-            checks.fault("primaryLocation", "is required and cannot be null");
-            None
+    if location_fields.is_null() {
+        checks.fault("primaryLocation", "is required and cannot be null");
+    }
+    let mut primary = None;
+    let mut changed_primary = None;
+    if with_primary || location_fields.is_value() {
+        let location = locations::find_primary(&transaction, id).await?;
+        if let MaybeUndefined::Value(fields) = location_fields {
+            changed_primary = checks.within("primaryLocation", |checks| {
+                locations::changed(location.clone(), fields, &database.clock, checks)
+            });
         }
-        MaybeUndefined::Value(fields) => {
-            let location = locations::find_primary(&transaction, id).await?;
-            checks.within("primaryLocation", |checks| {
-                locations::changed(location, fields, &database.clock, checks)
-            })
-        }
-    };
+        primary = Some(location);
+    }
     checks.finish()?;
 
-    let touches_location = location.is_some();
-    if let Some(location) = location {
-        location.update(&transaction).await?;
+    let touches_client = client.is_changed() || changed_primary.is_some();
+    if let Some(location) = changed_primary {
+        primary = Some(location.update(&transaction).await?);
     }
-    let client = if touches_location || client.is_changed() {
+    let client = if touches_client {
         save(&transaction, &database.clock, &current, client).await?
     } else {
         current
     };
     transaction.commit().await?;
-    Ok(client)
+    Ok((client, primary))
 }
 
 /// The client with this id, locked until the transaction ends. Whoever writes a

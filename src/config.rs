@@ -72,7 +72,7 @@ pub struct ServeOptions {
     #[arg(
         long,
         env = "RUST_LOG",
-        default_value = "info,sea_orm_migration=warn",
+        default_value = "info,sea_orm_migration=warn,sqlx=warn",
         value_name = "FILTER"
     )]
     pub log: String,

@@ -218,14 +218,22 @@ fn common_options(url: &str) -> ConnectOptions {
     options
 }
 
-/// `url` as it may be shown.
+/// `url` as it may be shown: sqlx takes a password in its query, too.
 fn without_password(url: &str) -> Result<String> {
-    let mut url = Url::parse(url).map_err(|error| {
-        anyhow::anyhow!("the database URL cannot be read ({error}); it looks like postgres://user:password@host/database")
+    let url = Url::parse(url).map_err(|error| {
+        anyhow::anyhow!(
+            "the database URL cannot be read ({error}); \
+             it looks like postgres://user:password@host/database"
+        )
     })?;
-    if url.password().is_some() {
-        // Fails only for URLs that cannot have a password.
-        let _ = url.set_password(Some("***"));
-    }
-    Ok(url.into())
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    Ok(format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    ))
 }

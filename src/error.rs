@@ -138,6 +138,18 @@ impl Error {
         }
     }
 
+    /// Logs the cause of what the operator should know about. It is called once, where
+    /// the failure becomes an answer.
+    pub fn log(&self, request_id: &str) {
+        match self {
+            Self::Internal(cause) => tracing::error!(request_id, ?cause, "request failed"),
+            Self::Unavailable(cause) => {
+                tracing::warn!(request_id, ?cause, "database unavailable");
+            }
+            _ => {}
+        }
+    }
+
     /// The sentence for the user: what is wrong and how to mend it.
     #[must_use]
     pub fn sentence(&self) -> String {

@@ -29,7 +29,7 @@ use crate::{
     config::Settings,
     database::Database,
     graphiql,
-    graphql::{endpoint, executor::Executor, schema, socket},
+    graphql::{endpoint, executor::Executor, socket},
     rest::{
         self,
         problem::{self, Problem},
@@ -40,6 +40,9 @@ use crate::{
 
 /// The longest request target, in bytes.
 const MAX_URI: usize = 8 * 1024;
+/// The longest request id that is taken from a caller, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every handler shares.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ impl Gateway {
         let lifecycle = Lifecycle::default();
         let tasks = lifecycle.tasks.clone();
         Self {
-            executor: Executor::new(schema(), database.clone(), settings.limits, tasks),
+            executor: Executor::new(database.clone(), settings.limits, tasks),
             rest: Arc::new(rest::Routes::load()),
             database,
             settings: Arc::new(settings),
@@ -114,7 +117,23 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(middleware::from_fn(note_request_id))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(middleware::from_fn(drop_unusable_request_id))
         .with_state(gateway)
+}
+
+/// Takes a caller's own request id only if it is fit for logs and answers.
+async fn drop_unusable_request_id(mut request: Request, next: Next) -> Response {
+    let is_fit = |id: &HeaderValue| {
+        (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if request
+        .headers()
+        .get(REQUEST_ID)
+        .is_some_and(|id| !is_fit(id))
+    {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    next.run(request).await
 }
 
 /// Makes the request's id known to handlers.
@@ -173,7 +192,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             LINK,
             LOCATION,
             RETRY_AFTER,
-            HeaderName::from_static("x-request-id"),
+            REQUEST_ID,
             HeaderName::from_static("x-total-count"),
         ])
 }

@@ -9,6 +9,9 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
+/// The most characters of a member's name that an error repeats.
+pub const MAX_ECHO: usize = 100;
+
 /// Reads a whole body.
 ///
 /// # Errors
@@ -82,6 +85,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
+                let name: String = name.chars().take(MAX_ECHO).collect();
                 return Err(A::Error::custom(format!(
                     "the member {name:?} is there twice"
                 )));

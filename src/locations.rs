@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel,
-    Order as SqlOrder, QueryFilter, QuerySelect, QueryTrait, Select, Value,
+    Order as SqlOrder, QueryFilter, QuerySelect, QueryTrait, Select,
     sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, WindowStatement},
 };
 
@@ -21,7 +21,7 @@ use crate::{
         ClientLocationFilter, CreateClientLocationInput, CreatePrimaryLocationInput,
         UpdateClientLocationInput,
     },
-    paging::{self, Listed, OrderField, Page, PageRequest, Position},
+    paging::{self, Listed, OrderField, Page, PageRequest},
     validation::{self, Checks},
 };
 
@@ -37,14 +37,8 @@ impl Listed for location::Entity {
         }
     }
 
-    fn position(row: &location::Model, field: OrderField) -> Position {
-        let key: Option<Value> = match field {
-            OrderField::Id => None,
-            OrderField::Name => Some(row.name_key.clone().into()),
-            OrderField::CreatedAt => Some(row.created_at.into()),
-            OrderField::UpdatedAt => Some(row.updated_at.into()),
-        };
-        Position { key, id: row.id }
+    fn id(row: &location::Model) -> i64 {
+        row.id
     }
 }
 
@@ -226,7 +220,13 @@ pub fn first_of_client(
         is_primary: Set(true),
         ..created_at(now)
     };
-    fill(&mut location, input.into(), checks);
+    let CreatePrimaryLocationInput {
+        is_primary: sent,
+        location: input,
+    } = input;
+    let mut fields = UpdateClientLocationInput::from(input);
+    fields.is_primary = sent.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    fill(&mut location, fields, checks);
     location
 }
 

@@ -4,8 +4,8 @@
 
 use async_graphql::Enum;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, Order as SqlOrder, QueryFilter, QueryOrder,
-    QuerySelect, Select, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, Order as SqlOrder, QueryFilter,
+    QueryOrder, QuerySelect, Select, Value,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -85,9 +85,9 @@ pub struct PageRequest {
     pub limit: u64,
     /// Takes the rows from the end of the list; they still come in its order.
     pub from_end: bool,
-    /// Whether the caller wants to know of rows on the far side, which may take
-    /// a statement of its own.
-    pub look_back: bool,
+    /// Whether the caller wants to know of rows on the side that the page comes
+    /// from, which may take a statement of its own.
+    pub look_behind: bool,
 }
 
 /// The rows of a page, in the order of the list.
@@ -109,8 +109,16 @@ pub trait Listed: EntityTrait {
     /// The column to sort by, none for the id.
     fn sort_column(field: OrderField) -> Option<Self::Column>;
 
+    /// The id of `row`.
+    fn id(row: &Self::Model) -> i64;
+
     /// Where `row` stands when sorted by `field`.
-    fn position(row: &Self::Model, field: OrderField) -> Position;
+    fn position(row: &Self::Model, field: OrderField) -> Position {
+        Position {
+            key: Self::sort_column(field).map(|column| row.get(column)),
+            id: Self::id(row),
+        }
+    }
 }
 
 impl<T> Default for Page<T> {
@@ -168,24 +176,24 @@ pub async fn page<E: Listed>(
         found.reverse();
     }
 
-    let (near, near_direction) = if request.from_end {
-        (&request.before, order.direction)
+    // Rows on the side that the page comes from.
+    let start = if request.from_end {
+        &request.before
     } else {
-        (&request.after, order.direction.reversed())
+        &request.after
     };
-    let has_before_start = match near {
+    let has_behind = match start {
         _ if request.offset > 0 => true,
-        Some(position) if request.look_back => {
-            let at = at_position::<E>(order.field, position);
-            let beyond = beyond::<E>(order.field, near_direction, position);
-            exists(db, rows.filter(at.or(beyond))).await?
+        Some(position) if request.look_behind => {
+            let behind = up_to::<E>(order.field, direction, position);
+            exists(db, rows.filter(behind)).await?
         }
         _ => false,
     };
     let (has_previous, has_next) = if request.from_end {
-        (has_more, has_before_start)
+        (has_more, has_behind)
     } else {
-        (has_before_start, has_more)
+        (has_behind, has_more)
     };
     Ok(Page {
         rows: found,
@@ -229,9 +237,13 @@ fn beyond<E: Listed>(field: OrderField, direction: Direction, position: &Positio
     }
 }
 
-fn at_position<E: Listed>(field: OrderField, position: &Position) -> Expr {
+/// The condition "stands at `position` or before it".
+fn up_to<E: Listed>(field: OrderField, direction: Direction, position: &Position) -> Expr {
     let (columns, values) = comparison::<E>(field, position);
-    columns.eq(values)
+    match direction {
+        Direction::Asc => columns.lte(values),
+        Direction::Desc => columns.gte(values),
+    }
 }
 
 fn comparison<E: Listed>(field: OrderField, position: &Position) -> (Expr, Expr) {

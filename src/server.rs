@@ -5,7 +5,16 @@
 
 use std::{pin::pin, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{
+        HeaderValue, StatusCode, Version,
+        header::{CONNECTION, HOST},
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -22,6 +31,9 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 40 * 1024;
 /// How long requests may take to finish once the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a stopping server still takes what is on its way, and tells clients to
+/// open no further request on their connections.
+const GRACE: Duration = Duration::from_millis(500);
 /// How long to wait when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -38,16 +50,28 @@ pub struct Lifecycle {
 /// asked for. Returns whether everything was finished in time.
 pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) -> bool {
     let Lifecycle { stopping, tasks } = lifecycle;
+    let router =
+        router
+            .layer(middleware::from_fn(require_host))
+            .layer(middleware::from_fn_with_state(
+                stopping.clone(),
+                say_goodbye,
+            ));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
-    let mut stop = pin!(stopping.cancelled());
+    // Set off when the grace is over.
+    let closing = CancellationToken::new();
+    let mut grace_over = pin!(async {
+        stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    });
     loop {
         let stream = tokio::select! {
-            () = &mut stop => break,
+            () = &mut grace_over => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _peer)) => stream,
                 Err(error) => {
@@ -64,12 +88,12 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let stopping = stopping.clone();
+        let closing = closing.clone();
         tasks.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,
-                () = stopping.cancelled() => {
+                () = closing.cancelled() => {
                     // Answers what was asked for and takes no further request.
                     connection.as_mut().graceful_shutdown();
                     connection.await
@@ -80,9 +104,32 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
             }
         });
     }
+    closing.cancel();
     drop(listener);
     tasks.close();
     tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait())
         .await
         .is_ok()
+}
+
+/// Middleware: a stopping server closes each connection after its next answer.
+async fn say_goodbye(
+    State(stopping): State<CancellationToken>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    if stopping.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
+/// Middleware: HTTP/1.1 requires `Host` (RFC 9112, section 3.2).
+async fn require_host(request: Request, next: Next) -> Response {
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    next.run(request).await
 }

@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::header::CONTENT_TYPE,
     middleware::Next,
     response::{IntoResponse, Response},
     routing::get,
@@ -17,6 +17,7 @@ use metrics::{counter, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::{
+    error::Code,
     http::{Gateway, RequestId},
     rest::problem::Problem,
 };
@@ -41,7 +42,7 @@ pub fn routes() -> Router<Gateway> {
 /// server begins to stop.
 async fn ready(State(gateway): State<Gateway>) -> Response {
     let unavailable =
-        |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+        |detail: &str| Problem::of_code(Code::Unavailable, detail.to_owned()).into_response();
     if gateway.lifecycle.stopping.is_cancelled() {
         return unavailable("The server is stopping.");
     }

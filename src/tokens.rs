@@ -14,10 +14,12 @@ use crate::{clock::Clock, error::Result};
 
 /// Marks a string as one of our tokens, for people and for secret scanners.
 const MARK: &str = "clt";
-const PREFIX_BYTES: usize = 6;
+/// Digits of the prefix.
+const PREFIX_LENGTH: usize = 12;
+const PREFIX_MASK: u64 = (1 << (4 * PREFIX_LENGTH)) - 1;
 const SECRET_BYTES: usize = 32;
 /// The length of every token; anything else is refused without a look-up.
-const LENGTH: usize = MARK.len() + 1 + PREFIX_BYTES / 3 * 4 + 1 + 43;
+const LENGTH: usize = MARK.len() + 1 + PREFIX_LENGTH + 1 + 43;
 /// The longest user name, in characters.
 const MAX_USER_NAME: usize = 255;
 
@@ -43,8 +45,11 @@ pub async fn create(
         "the user name must not contain colons or control characters: it is sent as \
          'NAME/token:TOKEN' in HTTP Basic"
     );
-    let prefix = random_text::<PREFIX_BYTES>()?;
-    let token = format!("{MARK}_{prefix}_{}", random_text::<SECRET_BYTES>()?);
+    // In hexadecimal: it is typed on command lines, where a dash begins an option.
+    let prefix = u64::from_be_bytes(random()?) & PREFIX_MASK;
+    let prefix = format!("{prefix:0PREFIX_LENGTH$x}");
+    let secret = BASE64_URL_SAFE_NO_PAD.encode(random::<SECRET_BYTES>()?);
+    let token = format!("{MARK}_{prefix}_{secret}");
     api_token::Entity::insert(api_token::ActiveModel {
         user_name: Set(user.to_owned()),
         prefix: Set(prefix),
@@ -126,14 +131,14 @@ pub async fn revoke(
 #[must_use]
 pub fn prefix_of(token: &str) -> Option<&str> {
     let rest = token.strip_prefix(MARK)?.strip_prefix('_')?;
-    let prefix = rest.get(..PREFIX_BYTES / 3 * 4)?;
+    let prefix = rest.get(..PREFIX_LENGTH)?;
     (token.len() == LENGTH && rest.as_bytes().get(prefix.len()) == Some(&b'_')).then_some(prefix)
 }
 
-fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], getrandom::Error> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes)?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+    Ok(bytes)
 }
 
 fn hash(token: &str) -> Vec<u8> {

@@ -6,7 +6,7 @@ mod seed;
 mod serve;
 mod token;
 
-use std::process::ExitCode;
+use std::{io::ErrorKind, process::ExitCode};
 
 use anyhow::{Context, Result};
 
@@ -45,8 +45,16 @@ pub fn read_env_file() -> Result<()> {
 /// Says what went wrong, in one line, with all causes.
 #[must_use]
 pub fn fail(error: &anyhow::Error) -> ExitCode {
+    let is_broken_pipe = |cause: &std::io::Error| cause.kind() == ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(is_broken_pipe) {
+        // Whoever reads the output has seen enough.
+        return ExitCode::SUCCESS;
+    }
     let mut line = String::from("clientele");
-    for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
+    for cause in error
+        .chain()
+        .map(|cause| cause.to_string().replace('\n', " "))
+    {
         // Some errors repeat their cause in their own text.
         if !line.contains(&cause) {
             line = format!("{line}: {cause}");

@@ -7,7 +7,7 @@ use entity::{client, client_location as location};
 use fake::{
     Fake,
     faker::{
-        address::en::{BuildingNumber, CityName, SecondaryAddress, StateAbbr, StreetName, ZipCode},
+        address::en::{BuildingNumber, CityName, SecondaryAddress, StateAbbr, StreetName},
         company::en::{CatchPhrase, CompanyName},
         phone_number::en::PhoneNumber,
     },
@@ -172,7 +172,7 @@ fn branch(
         address_3: Set(None),
         city: Set(Some(CityName().fake_with_rng(random))),
         state: Set(state),
-        zip: Set(Some(ZipCode().fake_with_rng(random))),
+        zip: Set(Some(format!("{:05}", random.random_range(501..99_951)))),
         country: Set(country.to_owned()),
         phone_primary: Set(Some(PhoneNumber().fake_with_rng(random))),
         phone_secondary: Set(None),

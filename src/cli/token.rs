@@ -37,7 +37,7 @@ async fn create(user: &str, scope: ScopeName, options: &DatabaseOptions) -> Resu
 async fn list(options: &DatabaseOptions) -> Result<()> {
     let database = open_migrated(options).await?;
     println!(
-        "{:<9} {:<6} {:<21} {:<21} USER",
+        "{:<12} {:<6} {:<21} {:<21} USER",
         "PREFIX", "SCOPE", "CREATED", "REVOKED"
     );
     for token in tokens::list(&database.reader).await? {
@@ -49,7 +49,7 @@ async fn list(options: &DatabaseOptions) -> Result<()> {
         let created = time(token.created_at);
         let revoked = token.revoked_at.map_or_else(|| "-".to_owned(), time);
         println!(
-            "{:<9} {scope:<6} {created:<21} {revoked:<21} {}",
+            "{:<12} {scope:<6} {created:<21} {revoked:<21} {}",
             token.prefix, token.user_name
         );
     }

@@ -5,19 +5,31 @@ use entity::{client, client_location};
 
 use super::{
     RequestData,
-    connection::{Connection, List, Paging, Selected},
+    connection::{Connection, List, Paging, Selected, UNKNOWN_CURSOR},
     location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
     scalar::DateTime,
 };
 use crate::{
-    clients,
+    clients::{self, Change},
     error::Result,
     paging::{Direction, Order, OrderField, Page},
     validation::{self, Checks},
 };
 
 /// A client in an answer.
-pub struct Client(pub client::Model);
+pub struct Client {
+    /// The client itself.
+    pub row: client::Model,
+    /// Its primary location, if it was read along with the client: as it was at the
+    /// same moment.
+    pub primary: Option<client_location::Model>,
+}
+
+impl From<client::Model> for Client {
+    fn from(row: client::Model) -> Self {
+        Self { row, primary: None }
+    }
+}
 
 /// A top-level organisation. Addresses and phone numbers are those of its
 /// locations.
@@ -25,74 +37,77 @@ pub struct Client(pub client::Model);
 impl Client {
     /// The number of the client, given by the database and never reused.
     async fn id(&self) -> ID {
-        self.0.id.into()
+        self.row.id.into()
     }
 
     /// The name of the client.
     async fn name(&self) -> &str {
-        &self.0.name
+        &self.row.name
     }
 
     /// An internal client ID or other reference number.
     async fn account_code(&self) -> Option<&str> {
-        self.0.account_code.as_deref()
+        self.row.account_code.as_deref()
     }
 
     /// The URL of the client's website.
     async fn website(&self) -> Option<&str> {
-        self.0.website.as_deref()
+        self.row.website.as_deref()
     }
 
     /// The e-mail address for all client-related billing communication.
     async fn email_invoice(&self) -> Option<&str> {
-        self.0.email_invoice.as_deref()
+        self.row.email_invoice.as_deref()
     }
 
     /// General notes regarding the client.
     async fn notes(&self) -> Option<&str> {
-        self.0.notes.as_deref()
+        self.row.notes.as_deref()
     }
 
     /// Whether the client receives overdue invoice reminders.
     async fn has_invoice_reminders(&self) -> bool {
-        self.0.has_invoice_reminders
+        self.row.has_invoice_reminders
     }
 
     /// Whether invoices for this client show the name of the location.
     async fn show_location_on_invoice(&self) -> bool {
-        self.0.show_location_on_invoice
+        self.row.show_location_on_invoice
     }
 
     /// The id of the default salesperson, who is kept in another system.
     async fn salesperson(&self) -> Option<ID> {
-        self.0.salesperson.map(ID::from)
+        self.row.salesperson.map(ID::from)
     }
 
     /// The id of the default case manager, who is kept in another system.
     async fn case_manager(&self) -> Option<ID> {
-        self.0.case_manager.map(ID::from)
+        self.row.case_manager.map(ID::from)
     }
 
     /// When the client was created.
     async fn created_at(&self) -> DateTime {
-        DateTime(self.0.created_at)
+        DateTime(self.row.created_at)
     }
 
     /// When the client was last changed; its primary location counts.
     async fn updated_at(&self) -> DateTime {
-        DateTime(self.0.updated_at)
+        DateTime(self.row.updated_at)
     }
 
-    /// Starts at 1 and grows by 1 with every change; its primary location counts.
-    /// Send it back as `expectedVersion` to notice that somebody else was faster.
+    /// Starts at 1 and grows by 1 with every change; its primary location counts. An
+    /// update that names it notices when somebody else was faster.
     async fn version(&self) -> i32 {
-        self.0.version
+        self.row.version
     }
 
     /// The main location. Every client has exactly one.
     async fn primary_location(&self, context: &Context<'_>) -> Result<ClientLocation> {
+        if let Some(location) = &self.primary {
+            return Ok(ClientLocation(location.clone()));
+        }
         let loaders = &RequestData::of(context)?.loaders;
-        Ok(ClientLocation(loaders.primary_location(self.0.id).await?))
+        Ok(ClientLocation(loaders.primary_location(self.row.id).await?))
     }
 
     /// All locations of the client, by id.
@@ -111,15 +126,19 @@ impl Client {
             after,
             ..Paging::default()
         };
-        let request = paging.request(Order::default(), selected.neighbours, &mut checks);
+        let request = paging.request(Order::default(), &selected, &mut checks);
+        if request.offset > 0 {
+            // The loader knows no offsets.
+            checks.fault("after", UNKNOWN_CURSOR);
+        }
         checks.finish()?;
         let page = if selected.rows {
             let loaders = &RequestData::of(context)?.loaders;
-            loaders.locations(self.0.id, &request).await?
+            loaders.locations(self.row.id, &request).await?
         } else {
             Page::default()
         };
-        let list = List::LocationsOf(self.0.id);
+        let list = List::LocationsOf(self.row.id);
         Ok(Connection::new::<client_location::Entity>(
             page,
             request.order,
@@ -128,6 +147,9 @@ impl Client {
         ))
     }
 }
+
+/// The field that is read along with its client when it is selected.
+const PRIMARY_LOCATION: &str = "primaryLocation";
 
 /// Which clients to list. All the conditions given must hold; one that is left out
 /// or null does not restrict anything.
@@ -251,11 +273,18 @@ pub struct ClientQueries;
 impl ClientQueries {
     /// One client; null if there is none with this id.
     async fn client(&self, context: &Context<'_>, id: ID) -> Option<Result<Client>> {
+        let with_primary = context.look_ahead().field(PRIMARY_LOCATION).exists();
         let found = async {
             let id = validation::argument_id(&id)?;
-            clients::find(&RequestData::of(context)?.database.reader, id).await
+            let db = &RequestData::of(context)?.database.reader;
+            if with_primary {
+                let found = clients::find_with_primary(db, id).await?;
+                Ok(found.map(|(row, primary)| Client { row, primary }))
+            } else {
+                Ok(clients::find(db, id).await?.map(Client::from))
+            }
         };
-        found.await.transpose().map(|found| found.map(Client))
+        found.await.transpose()
     }
 
     /// The clients that the filter accepts.
@@ -285,7 +314,7 @@ impl ClientQueries {
             last,
             before,
         };
-        let request = paging.request(order, selected.neighbours, &mut checks);
+        let request = paging.request(order, &selected, &mut checks);
         checks.finish()?;
         let page = if selected.rows {
             clients::page(
@@ -299,7 +328,10 @@ impl ClientQueries {
         };
         let whole = List::Clients(filter);
         Ok(Connection::new::<client::Entity>(
-            page, order, whole, Client,
+            page,
+            order,
+            whole,
+            Client::from,
         ))
     }
 }
@@ -317,9 +349,10 @@ impl ClientMutations {
         input: CreateClientInput,
     ) -> Result<CreateClientPayload> {
         let data = RequestData::of(context)?;
-        let client = clients::create(&data.database, input, data.checks()).await?;
+        let (row, primary) = clients::create(&data.database, input, data.checks()).await?;
+        let primary = Some(primary);
         Ok(CreateClientPayload {
-            client: Client(client),
+            client: Client { row, primary },
         })
     }
 
@@ -334,10 +367,17 @@ impl ClientMutations {
     ) -> Result<UpdateClientPayload> {
         let data = RequestData::of(context)?;
         let id = validation::argument_id(&id)?;
-        let client =
-            clients::update(&data.database, id, input, expected_version, data.checks()).await?;
+        let client = context.look_ahead().field("client");
+        let with_primary = client.field(PRIMARY_LOCATION).exists();
+        let change = Change {
+            id,
+            input,
+            expected_version,
+            with_primary,
+        };
+        let (row, primary) = clients::update(&data.database, change, data.checks()).await?;
         Ok(UpdateClientPayload {
-            client: Client(client),
+            client: Client { row, primary },
         })
     }
 }

@@ -1,14 +1,18 @@
 //! Connections after the Relay cursor specification: cursors, the four paging
 //! arguments, and the total that is counted only when it is asked for.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use async_graphql::{
-    Context, Object, OutputType,
+    Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult,
+    Value as ConstValue,
     connection::{CursorType, Edge, EmptyFields, PageInfo},
+    parser::types::Field,
+    registry::Registry,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
+use futures_util::future::try_join_all;
 use sea_orm::{Condition, Value};
 
 use super::{RequestData, client::Client, location::ClientLocation};
@@ -25,6 +29,9 @@ pub const DEFAULT_FIRST: u32 = 50;
 /// The most rows on a page.
 pub const MAX_FIRST: u32 = 500;
 
+/// What is wrong with a cursor that cannot be read.
+pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
+
 /// A place in a list, opaque to clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cursor {
@@ -38,10 +45,11 @@ impl CursorType for Cursor {
     type Error = &'static str;
 
     fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
-        const UNKNOWN: &str = "is not a cursor that this list gave out";
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UNKNOWN)?;
-        let text = String::from_utf8(bytes).map_err(|_| UNKNOWN)?;
-        Self::parse(&text).ok_or(UNKNOWN)
+        let bytes = BASE64_URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| UNKNOWN_CURSOR)?;
+        let text = String::from_utf8(bytes).map_err(|_| UNKNOWN_CURSOR)?;
+        Self::parse(&text).ok_or(UNKNOWN_CURSOR)
     }
 
     fn encode_cursor(&self) -> String {
@@ -78,7 +86,9 @@ impl Cursor {
     fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         if kind == "o" {
-            return rest.parse().ok().map(Self::Offset);
+            // Databases count rows in 63 bits.
+            let rows: i64 = rest.parse().ok()?;
+            return u64::try_from(rows).ok().map(Self::Offset);
         }
         let mut letters = kind.chars();
         let field = match letters.next()? {
@@ -108,6 +118,10 @@ impl Cursor {
             OrderField::CreatedAt | OrderField::UpdatedAt => {
                 let (id, milliseconds) = rest.split_once(':')?;
                 let at = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
+                // As every instant that is stored; PostgreSQL fails on older ones.
+                if !(0..=9999).contains(&at.year()) {
+                    return None;
+                }
                 (id, Some(at.into()))
             }
         };
@@ -133,8 +147,9 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Reads the arguments. Faults go to `checks`.
-    pub fn request(self, order: Order, look_back: bool, checks: &mut Checks) -> PageRequest {
+    /// Reads the arguments of a list that is sorted by `order` and of which
+    /// `selected` is wanted. Faults go to `checks`.
+    pub fn request(self, order: Order, selected: &Selected, checks: &mut Checks) -> PageRequest {
         let mut limit = DEFAULT_FIRST;
         for (name, value) in [("first", self.first), ("last", self.last)] {
             match value.map(u32::try_from) {
@@ -150,7 +165,11 @@ impl Paging {
             order,
             limit: limit.into(),
             from_end: self.last.is_some(),
-            look_back,
+            look_behind: if self.last.is_some() {
+                selected.next
+            } else {
+                selected.previous
+            },
             ..PageRequest::default()
         };
         let mut cursor = |name, text: Option<String>| {
@@ -168,24 +187,36 @@ impl Paging {
                 _ => Some(cursor),
             }
         };
-        match cursor("after", self.after) {
+        let after = cursor("after", self.after);
+        let before = cursor("before", self.before);
+        match after {
             Some(Cursor::Row(_, position)) => request.after = Some(position),
-            Some(Cursor::Offset(rows)) => request.offset = rows,
+            Some(Cursor::Offset(rows)) if selected.offsets && !request.from_end => {
+                request.offset = rows;
+            }
+            Some(Cursor::Offset(_)) => checks.fault("after", UNKNOWN_CURSOR),
             None => {}
         }
-        if let Some(Cursor::Row(_, position)) = cursor("before", self.before) {
-            request.before = Some(position);
+        match before {
+            Some(Cursor::Row(_, position)) => request.before = Some(position),
+            Some(Cursor::Offset(_)) => checks.fault("before", UNKNOWN_CURSOR),
+            None => {}
         }
         request
     }
 }
 
 /// Which parts of a connection the query selects.
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub struct Selected {
     /// Rows, or anything that follows from them.
     pub rows: bool,
-    /// Whether there are rows on either side of the page.
-    pub neighbours: bool,
+    /// Whether there are rows before the page.
+    pub previous: bool,
+    /// Whether there are rows after the page.
+    pub next: bool,
+    /// Whether the page may begin after a number of rows.
+    offsets: bool,
 }
 
 impl Selected {
@@ -194,12 +225,14 @@ impl Selected {
     pub fn of(context: &Context<'_>) -> Self {
         let ahead = context.look_ahead();
         let page_info = ahead.field("pageInfo");
+        let data = RequestData::of(context);
         Self {
+            offsets: data.is_ok_and(|data| data.is_stored),
             rows: ahead.field("edges").exists()
                 || ahead.field("nodes").exists()
                 || page_info.exists(),
-            neighbours: page_info.field("hasPreviousPage").exists()
-                || page_info.field("hasNextPage").exists(),
+            previous: page_info.field("hasPreviousPage").exists(),
+            next: page_info.field("hasNextPage").exists(),
         }
     }
 }
@@ -212,6 +245,37 @@ pub struct Connection<Node: OutputType> {
     has_previous: bool,
     has_next: bool,
     list: List,
+}
+
+/// A list whose errors keep their paths: that of async-graphql cuts them off at the
+/// item, so that nobody could tell which field below it failed.
+struct Items<T>(Vec<T>);
+
+impl<T: OutputType> OutputType for Items<T> {
+    fn type_name() -> Cow<'static, str> {
+        Vec::<T>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        Vec::<T>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        Vec::<T>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<ConstValue> {
+        let items = self
+            .0
+            .iter()
+            .enumerate()
+            .map(async |(index, item)| item.resolve(&context.with_index(index), field).await);
+        Ok(ConstValue::List(try_join_all(items).await?))
+    }
 }
 
 /// The list that a connection is a page of.
@@ -252,13 +316,13 @@ impl<Node: OutputType> Connection<Node> {
 )]
 impl<Node: OutputType> Connection<Node> {
     /// The items of this page, each with its cursor.
-    async fn edges(&self) -> &[Item<Node>] {
-        &self.edges
+    async fn edges(&self) -> Items<&Item<Node>> {
+        Items(self.edges.iter().collect())
     }
 
     /// The items of this page.
-    async fn nodes(&self) -> Vec<&Node> {
-        self.edges.iter().map(|edge| &edge.node).collect()
+    async fn nodes(&self) -> Items<&Node> {
+        Items(self.edges.iter().map(|edge| &edge.node).collect())
     }
 
     /// How to go on from this page.

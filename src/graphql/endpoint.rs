@@ -8,7 +8,7 @@ use axum::{
     extract::{RawQuery, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
+        header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -25,6 +25,7 @@ use crate::{
     error::{Code, Error},
     http::{Gateway, RequestId},
     json,
+    rest::problem::RETRY_SECONDS,
 };
 
 /// The two media types of answers.
@@ -42,14 +43,22 @@ impl Media {
 
     /// The type that the client prefers; none if it accepts neither.
     fn negotiate(headers: &HeaderMap) -> Option<Self> {
-        let accepted: Vec<_> = headers
+        // Some old clients send members that are no media type, such as a bare `*`:
+        // they say nothing, and the others still count.
+        let members: Vec<_> = headers
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|member| !member.is_empty())
             .collect();
-        if accepted.is_empty() {
+        if members.is_empty() {
             return Some(Self::Json);
         }
+        let is_type = |member: &&str| MediaType::parse(member).is_ok();
+        let accepted: Vec<_> = members.into_iter().filter(is_type).collect();
+        let accepted: Accept = accepted.join(",").parse().ok()?;
         let offered = [
             (Self::JSON, Self::Json),
             ("application/json; charset=utf-8", Self::Json),
@@ -63,7 +72,6 @@ impl Media {
             .iter()
             .filter_map(|(name, _)| MediaType::parse(name).ok())
             .collect();
-        let accepted: Accept = accepted.join(",").parse().ok()?;
         let chosen = accepted.negotiate(&types)?;
         if chosen.subty == "json" {
             Some(Self::Json)
@@ -96,7 +104,7 @@ pub async fn post(
 ) -> Response {
     let viewer = match Viewer::of(&headers, &gateway.database).await {
         Ok(viewer) => viewer,
-        Err(error) => return refuse_error(&error),
+        Err(error) => return refuse_error(&error, &request_id),
     };
     let Some(media) = Media::negotiate(&headers) else {
         return not_acceptable();
@@ -121,7 +129,7 @@ pub async fn get(
 ) -> Response {
     let viewer = match Viewer::of(&headers, &gateway.database).await {
         Ok(viewer) => viewer,
-        Err(error) => return refuse_error(&error),
+        Err(error) => return refuse_error(&error, &request_id),
     };
     let Some(media) = Media::negotiate(&headers) else {
         return not_acceptable();
@@ -153,6 +161,7 @@ async fn execute(
     let status = match (stage, media) {
         (Stage::NotAQuery, _) => StatusCode::METHOD_NOT_ALLOWED,
         (Stage::Forbidden, _) => StatusCode::FORBIDDEN,
+        (Stage::Failed, _) => StatusCode::INTERNAL_SERVER_ERROR,
         (Stage::Refused, Media::Response) => StatusCode::BAD_REQUEST,
         (Stage::Refused, Media::Json) | (Stage::Executed, _) => StatusCode::OK,
     };
@@ -258,13 +267,17 @@ fn not_acceptable() -> Response {
 }
 
 /// Refuses a request because of who sent it, or because nobody can tell.
-fn refuse_error(error: &Error) -> Response {
+fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
+    error.log(&request_id.0);
     let code = error.code();
     let mut response = refuse(code.status(), code, error.sentence());
     if code == Code::Unauthenticated {
         // Not Basic: a browser would open its own box over GraphiQL.
         let challenge = HeaderValue::from_static("Bearer realm=\"clientele\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    if code == Code::Unavailable {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
     }
     response
 }

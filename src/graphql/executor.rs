@@ -7,20 +7,21 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Name, Pos, Request, Response, ServerError, Variables,
+    Name, Pos, Request, Response, ServerError, ValidationMode, Variables,
     parser::{
         parse_query,
         types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     },
 };
-use entity::api_token::Scope;
 use tokio_util::task::TaskTracker;
 
 use super::{
     RequestData, Schema,
     guard::Limits,
     loader::Loaders,
-    variables::{fill_defaults, remove_omitted},
+    merge::merge_repeated,
+    schema,
+    variables::{Omitted, fill_defaults, remove_omitted},
 };
 use crate::{
     auth::Viewer,
@@ -37,6 +38,8 @@ const MAX_MESSAGE: usize = 300;
 #[derive(Clone)]
 pub struct Executor {
     schema: Schema,
+    /// For documents that were validated before.
+    unchecked_schema: Schema,
     database: Database,
     limits: Limits,
     tasks: TaskTracker,
@@ -86,17 +89,20 @@ pub enum Stage {
     Forbidden,
     /// Refused because the transport is for queries only. There is no data.
     NotAQuery,
+    /// Given up half way by a fault of ours. There is no data.
+    Failed,
     /// Executed; errors, if any, belong to fields.
     Executed,
 }
 
 impl Executor {
-    /// An executor of `schema` over `database`, whose operations are among `tasks`
-    /// until they end.
+    /// An executor over `database`, whose operations are among `tasks` until they
+    /// end.
     #[must_use]
-    pub fn new(schema: Schema, database: Database, limits: Limits, tasks: TaskTracker) -> Self {
+    pub fn new(database: Database, limits: Limits, tasks: TaskTracker) -> Self {
         Self {
-            schema,
+            schema: schema(ValidationMode::Strict),
+            unchecked_schema: schema(ValidationMode::Fast),
             database,
             limits,
             tasks,
@@ -114,28 +120,73 @@ impl Executor {
                 stage,
                 response: Response::from_errors(errors),
             },
-            Ok(request) => {
-                let schema = self.schema.clone();
+            Ok(prepared) => {
+                let executor = self.clone();
                 let task = self
                     .tasks
-                    .spawn(async move { schema.execute(request).await });
-                let response = task.await.unwrap_or_else(|panic| {
-                    let error = Error::Internal(Arc::new(panic));
-                    Response::from_errors(vec![server_error(error)])
-                });
-                Answer {
-                    stage: stage_of(&response),
-                    response,
-                }
+                    .spawn(async move { executor.run(prepared).await });
+                task.await.unwrap_or_else(|panic| Answer {
+                    stage: Stage::Failed,
+                    response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(
+                        panic,
+                    )))]),
+                })
             }
         };
         finish(&mut answer.response, &request_id);
         answer
     }
 
+    /// Validates and executes.
+    async fn run(&self, prepared: Prepared) -> Answer {
+        let is_query = prepared.kind == OperationType::Query;
+        let response = match self.rewrite(prepared).await {
+            Ok((schema, request)) => schema.execute(request).await,
+            Err(errors) => Response::from_errors(errors),
+        };
+        Answer {
+            stage: stage_of(&response, is_query),
+            response,
+        }
+    }
+
+    /// Merges repeated fields and drops omitted variables. A document that this
+    /// changes is validated as it was sent, and executed on the schema that does not
+    /// validate; so is a stored one of our own.
+    async fn rewrite(&self, prepared: Prepared) -> Result<(&Schema, Request), Vec<ServerError>> {
+        let name = prepared.name.as_ref();
+        let refuse = |error| vec![server_error(error)];
+        let merged = merge_repeated(&prepared.document, name, &prepared.variables);
+        let merged = merged.map_err(refuse)?;
+        let is_changed = merged.is_some() || !prepared.omitted.is_empty();
+        if is_changed && !prepared.is_stored {
+            // With introspection alone nothing is executed.
+            let as_sent = prepared.clone().request(self).only_introspection();
+            let validated = self.schema.execute(as_sent).await;
+            if !validated.errors.is_empty() {
+                return Err(validated.errors);
+            }
+        }
+        let mut prepared = prepared;
+        if let Some(merged) = merged {
+            prepared.document = merged;
+        }
+        let name = prepared.name.as_ref();
+        remove_omitted(&mut prepared.document, name, &prepared.omitted).map_err(|variable| {
+            let message = format!("has a directive that needs the variable ${variable}");
+            refuse(Error::fault("query", message))
+        })?;
+        let schema = if is_changed || prepared.is_stored {
+            &self.unchecked_schema
+        } else {
+            &self.schema
+        };
+        Ok((schema, prepared.request(self)))
+    }
+
     /// Everything before execution: checks the document, selects the operation,
     /// checks the scope, settles the variables.
-    fn prepare(&self, operation: Operation) -> Result<Request, (Stage, Vec<ServerError>)> {
+    fn prepare(&self, operation: Operation) -> Result<Prepared, (Stage, Vec<ServerError>)> {
         let refuse = |error: Error| (Stage::Refused, vec![server_error(error)]);
         let Operation {
             document,
@@ -146,11 +197,12 @@ impl Executor {
             queries_only,
             check_only,
         } = operation;
-        let mut document = match document {
+        let is_stored = matches!(document, Document::Stored(_));
+        let document = match document {
             Document::Stored(document) => (*document).clone(),
             Document::Text(text) => {
                 self.limits.check_text(&text).map_err(refuse)?;
-                parse_query(text).map_err(|error| (Stage::Refused, vec![error.into()]))?
+                parse_query(text).map_err(|error| (Stage::Refused, vec![syntax_error(&error)]))?
             }
         };
         let (name, selected) = select(&document, name.as_deref())
@@ -173,20 +225,47 @@ impl Executor {
                 let error = Error::fault("query", "is a mutation: send it by POST");
                 return Err((Stage::NotAQuery, vec![server_error(error)]));
             }
-            if viewer.scope != Scope::Write {
-                return Err((Stage::Forbidden, vec![server_error(Error::Forbidden)]));
-            }
+            viewer
+                .require_write()
+                .map_err(|error| (Stage::Forbidden, vec![server_error(error)]))?;
         }
-        remove_omitted(&mut document, name.as_ref(), &omitted);
-
-        let mut request = Request::new("").variables(variables).data(RequestData {
-            loaders: Loaders::new(&self.database.reader),
-            database: self.database.clone(),
+        Ok(Prepared {
+            document,
+            kind,
+            name,
+            variables,
+            omitted,
             check_only,
-        });
-        request.operation_name = name.map(|name| name.to_string());
-        request.set_parsed_query(document);
-        Ok(request)
+            is_stored,
+        })
+    }
+}
+
+/// An operation that may be executed.
+#[derive(Clone)]
+struct Prepared {
+    document: ExecutableDocument,
+    kind: OperationType,
+    name: Option<Name>,
+    variables: Variables,
+    omitted: Omitted,
+    check_only: bool,
+    is_stored: bool,
+}
+
+impl Prepared {
+    fn request(self, executor: &Executor) -> Request {
+        let mut request = Request::new("")
+            .variables(self.variables)
+            .data(RequestData {
+                loaders: Loaders::new(&executor.database.reader),
+                database: executor.database.clone(),
+                check_only: self.check_only,
+                is_stored: self.is_stored,
+            });
+        request.operation_name = self.name.map(|name| name.to_string());
+        request.set_parsed_query(self.document);
+        request
     }
 }
 
@@ -214,11 +293,15 @@ fn select<'a>(
     }
 }
 
-/// Errors of validation belong to no field, those of execution to one.
-fn stage_of(response: &Response) -> Stage {
+/// Errors of validation belong to no field. Those of arguments do, but without data
+/// they are the request's, too, unless a mutation may have run before them.
+fn stage_of(response: &Response, is_query: bool) -> Stage {
+    let is_of_request = |error: &ServerError| {
+        error.path.is_empty() || (is_query && error.source::<Error>().is_none())
+    };
     let is_refused = !response.errors.is_empty()
         && response.data == async_graphql::Value::Null
-        && response.errors.iter().all(|error| error.path.is_empty());
+        && response.errors.iter().all(is_of_request);
     if is_refused {
         Stage::Refused
     } else {
@@ -226,26 +309,37 @@ fn stage_of(response: &Response) -> Stage {
     }
 }
 
+/// A syntax error in one line; the parser draws a picture.
+fn syntax_error(error: &async_graphql::parser::Error) -> ServerError {
+    let text = error.to_string();
+    let detail = text.rsplit("= ").next().unwrap_or_default().trim();
+    let mut syntax_error = ServerError::new(format!("Syntax error: {detail}."), None);
+    syntax_error.locations = error.positions().collect();
+    syntax_error
+}
+
 /// Gives every error its code, logs what is ours to mend, and keeps the answer
 /// short: errors quote what was sent.
 fn finish(response: &mut Response, request_id: &str) {
     response.errors.truncate(MAX_ERRORS);
     for error in &mut response.errors {
-        match error.source::<Error>() {
-            Some(Error::Internal(cause)) => {
-                tracing::error!(request_id, cause = ?cause, "request failed");
-                let extensions = error.extensions.get_or_insert_default();
-                extensions.set("requestId", request_id);
+        if let Some(source) = error.source::<Error>().cloned() {
+            source.log(request_id);
+            match source {
+                Error::Internal(_) => {
+                    let extensions = error.extensions.get_or_insert_default();
+                    extensions.set("requestId", request_id);
+                }
+                Error::Validation(mut faults) => {
+                    for fault in &mut faults {
+                        cut(&mut fault.message);
+                    }
+                    set_faults(error, &faults);
+                }
+                _ => {}
             }
-            Some(Error::Unavailable(cause)) => {
-                tracing::warn!(request_id, cause = ?cause, "database unavailable");
-            }
-            _ => {}
         }
-        if let Some((cut, _)) = error.message.char_indices().nth(MAX_MESSAGE) {
-            error.message.truncate(cut);
-            error.message.push('…');
-        }
+        cut(&mut error.message);
         let has_code = error
             .extensions
             .as_ref()
@@ -258,10 +352,22 @@ fn finish(response: &mut Response, request_id: &str) {
             };
             let extensions = error.extensions.get_or_insert_default();
             extensions.set("code", Code::ValidationFailed.name());
-            if let Ok(fields) = async_graphql::to_value([fault]) {
-                extensions.set("fields", fields);
-            }
+            set_faults(error, &[fault]);
         }
+    }
+}
+
+fn set_faults(error: &mut ServerError, faults: &[Fault]) {
+    if let Ok(faults) = async_graphql::to_value(faults) {
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("fields", faults);
+    }
+}
+
+fn cut(message: &mut String) {
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.truncate(end);
+        message.push('…');
     }
 }
 

@@ -4,7 +4,7 @@
 //! async-graphql's own limits walk every spread of every fragment, so 571 bytes can
 //! keep it busy for seconds. Here the cost of a fragment is computed once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
     Name, Positioned, Value as ConstValue, Variables,
@@ -37,6 +37,9 @@ pub struct Limits {
     /// The most records that a query may ask for, by its page sizes
     #[arg(long, env = "MAX_QUERY_RECORDS", default_value_t = Self::default().max_query_records, value_name = "N")]
     pub max_query_records: u64,
+    /// The most values in the answer to a query, by its page sizes
+    #[arg(long, env = "MAX_QUERY_VALUES", default_value_t = Self::default().max_query_values, value_name = "N")]
+    pub max_query_values: u64,
 }
 
 impl Default for Limits {
@@ -48,6 +51,7 @@ impl Default for Limits {
             max_query_fields: 1_000,
             max_query_aliases: 30,
             max_query_records: 30_000,
+            max_query_values: 1_000_000,
         }
     }
 }
@@ -75,9 +79,7 @@ impl Limits {
     /// `Limit` if the text is too long or nests too deep.
     pub fn check_text(&self, text: &str) -> Result<()> {
         within("bytes", text.len() as u64, self.max_query_bytes as u64)?;
-        let (tokens, nesting) = measure(text);
-        within("tokens", tokens as u64, self.max_query_tokens as u64)?;
-        within("nested brackets", nesting as u64, MAX_NESTING as u64)
+        within("tokens", count_tokens(text)?, self.max_query_tokens as u64)
     }
 
     /// Checks a parsed document: every operation, whichever is to be executed, and
@@ -111,6 +113,7 @@ impl Limits {
             within("root fields", cost.top_fields, MAX_ROOT_FIELDS)?;
             within("directives", directives, MAX_DIRECTIVES)?;
             within("records", cost.records, self.max_query_records)?;
+            within("values", cost.values, self.max_query_values)?;
         }
         Ok(())
     }
@@ -136,6 +139,8 @@ struct Cost {
     depth: u64,
     /// Records asked for, by the page sizes.
     records: u64,
+    /// Values to answer: the fields of all those records.
+    values: u64,
     /// Lists that introspection nests.
     lists: u64,
 }
@@ -148,6 +153,7 @@ impl Cost {
         self.aliases = self.aliases.saturating_add(other.aliases);
         self.directives = self.directives.saturating_add(other.directives);
         self.records = self.records.saturating_add(other.records);
+        self.values = self.values.saturating_add(other.values);
         self.depth = self.depth.max(other.depth);
         self.lists = self.lists.max(other.lists);
     }
@@ -173,9 +179,13 @@ impl<'a> Walk<'a> {
             }
             None => {}
         }
-        // An unknown fragment costs nothing; validation refuses it.
+        // Validation would refuse it too, but only after walking every spread: a
+        // fragment that costs nothing could be spread without limit.
         let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
-            return Ok(Cost::default());
+            return Err(Error::fault(
+                "query",
+                format!("spreads a fragment that it does not define: {name}"),
+            ));
         };
         self.fragments.insert(name, None);
         let mut cost = self.selections(&fragment.node.selection_set.node)?;
@@ -212,6 +222,7 @@ impl<'a> Walk<'a> {
             top_fields: 1,
             aliases: inner.aliases + u64::from(field.alias.is_some()),
             depth: inner.depth + 1,
+            values: inner.values.saturating_add(1),
             ..inner
         };
         match field.name.node.as_str() {
@@ -229,10 +240,9 @@ impl<'a> Walk<'a> {
             "types" | "fields" | "args" | "inputFields" | "interfaces" | "possibleTypes"
             | "enumValues" | "directives" => cost.lists = inner.lists + 1,
             "clients" | "clientLocations" | "locations" => {
-                cost.records = inner
-                    .records
-                    .saturating_add(1)
-                    .saturating_mul(self.page(field));
+                let page = self.page(field);
+                cost.records = inner.records.saturating_add(1).saturating_mul(page);
+                cost.values = cost.values.saturating_mul(page);
             }
             _ => {}
         }
@@ -257,62 +267,97 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Counts the tokens of a document and how deep its brackets nest, skipping
-/// strings and comments (GraphQL specification, "Lexical Tokens").
-fn measure(text: &str) -> (usize, usize) {
+/// An open bracket.
+struct Bracket<'a> {
+    kind: u8,
+    /// The fields that were seen, if it holds an input object.
+    fields: Option<HashSet<&'a str>>,
+}
+
+/// Counts the tokens of a document (GraphQL specification, "Lexical Tokens"), and
+/// refuses brackets that nest too deep and input fields that are there twice: of
+/// those the parser would drop one in silence. Braces between parentheses are input
+/// objects.
+fn count_tokens(text: &str) -> Result<u64> {
     let bytes = text.as_bytes();
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let (mut tokens, mut depth, mut deepest) = (0_usize, 0_usize, 0_usize);
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let mut tokens = 0;
+    let mut open: Vec<Bracket<'_>> = Vec::new();
+    let mut last_word = "";
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        at += match byte {
+        let rest = &bytes[at..];
+        let length = match byte {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => 1,
-            b'#' => bytes[at..]
+            b'#' => rest
                 .iter()
                 .take_while(|byte| !matches!(byte, b'\n' | b'\r'))
                 .count(),
             b'"' => {
                 tokens += 1;
-                string_length(&bytes[at..])
+                // The parser would take the quotes for an empty string, and what
+                // follows for brackets.
+                string_length(rest)
+                    .ok_or_else(|| Error::fault("query", "has a block string that does not end"))?
             }
             _ if is_word(byte) => {
                 tokens += 1;
-                bytes[at..]
-                    .iter()
-                    .take_while(|byte| is_word(**byte))
-                    .count()
+                let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+                last_word = text.get(at..at + length).unwrap_or_default();
+                length
             }
             _ => {
                 tokens += 1;
                 match byte {
-                    b'(' | b'[' | b'{' => depth += 1,
-                    b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+                    b'(' | b'[' | b'{' => {
+                        let is_input = byte == b'{' && open.iter().any(|open| open.kind == b'(');
+                        open.push(Bracket {
+                            kind: byte,
+                            fields: is_input.then(HashSet::new),
+                        });
+                        within("nested brackets", open.len() as u64, MAX_NESTING as u64)?;
+                    }
+                    b')' | b']' | b'}' => {
+                        open.pop();
+                    }
+                    b':' => {
+                        let fields = open.last_mut().and_then(|open| open.fields.as_mut());
+                        if fields.is_some_and(|fields| !fields.insert(last_word)) {
+                            let message = format!("has the input field {last_word} twice");
+                            return Err(Error::fault("query", message));
+                        }
+                    }
                     _ => {}
                 }
-                deepest = deepest.max(depth);
-                1
+                // Not a whole token perhaps, but a whole character.
+                let character = text.get(at..).and_then(|rest| rest.chars().next());
+                character.map_or(1, char::len_utf8)
             }
         };
+        at += length;
     }
-    (tokens, deepest)
+    Ok(tokens)
 }
 
-/// The length of the string or block string at the start of `bytes`.
-fn string_length(bytes: &[u8]) -> usize {
-    let quote: &[u8] = if bytes.starts_with(b"\"\"\"") {
-        b"\"\"\""
+/// The length of the string or block string at the start of `bytes`; none if it is
+/// a block string that does not end.
+fn string_length(bytes: &[u8]) -> Option<usize> {
+    let is_block = bytes.starts_with(b"\"\"\"");
+    // In a block string a backslash escapes three quotes and nothing else.
+    let (quote, escape): (&[u8], &[u8]) = if is_block {
+        (b"\"\"\"", b"\\\"\"\"")
     } else {
-        b"\""
+        (b"\"", b"\\")
     };
     let mut at = quote.len();
     while at < bytes.len() {
-        if bytes[at] == b'\\' {
-            at += 2;
+        if bytes[at..].starts_with(escape) {
+            at += if is_block { escape.len() } else { 2 };
         } else if bytes[at..].starts_with(quote) {
-            return at + quote.len();
+            return Some(at + quote.len());
         } else {
             at += 1;
         }
     }
-    bytes.len()
+    (!is_block).then_some(bytes.len())
 }

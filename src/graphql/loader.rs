@@ -1,30 +1,43 @@
 //! Batch loaders: what sibling fields ask for one by one, the database is asked
 //! for at once. They are made per request, for they hold its state.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    hash::Hash,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
 
-use dataloader::{BatchFn, non_cached::Loader};
+use dataloader::BatchFn;
 use entity::{client, client_location};
+use indexmap::IndexSet;
 use sea_orm::{DatabaseConnection, DbErr};
+use tokio::{
+    sync::OnceCell,
+    task::{unconstrained, yield_now},
+};
 
 use crate::{
     clients,
-    error::{Error, Result},
+    error::Result,
     locations,
     paging::{Page, PageRequest},
 };
 
-/// Batches of a full page, and some more.
+/// The most keys in a statement.
 const MAX_BATCH: usize = 1_000;
-
-type Batches<Key, Value, Batch> = Loader<Key, Result<Value>, Batch>;
 
 /// The loaders of one request.
 pub struct Loaders {
-    clients: Batches<i64, client::Model, Clients>,
-    primary_locations: Batches<i64, client_location::Model, PrimaryLocations>,
-    locations: Batches<LocationsKey, Page<client_location::Model>, Locations>,
-    location_counts: Batches<i64, i64, LocationCounts>,
+    clients: Loader<i64, client::Model, Clients>,
+    primary_locations: Loader<i64, client_location::Model, PrimaryLocations>,
+    locations: Loader<LocationsKey, Page<client_location::Model>, Locations>,
+    location_counts: Loader<i64, i64, LocationCounts>,
 }
 
 impl Loaders {
@@ -32,10 +45,10 @@ impl Loaders {
     #[must_use]
     pub fn new(db: &DatabaseConnection) -> Self {
         Self {
-            clients: loader(Clients(db.clone())),
-            primary_locations: loader(PrimaryLocations(db.clone())),
-            locations: loader(Locations(db.clone())),
-            location_counts: loader(LocationCounts(db.clone())),
+            clients: Loader::new(Clients(db.clone())),
+            primary_locations: Loader::new(PrimaryLocations(db.clone())),
+            locations: Loader::new(Locations(db.clone())),
+            location_counts: Loader::new(LocationCounts(db.clone())),
         }
     }
 
@@ -44,7 +57,7 @@ impl Loaders {
     /// # Errors
     /// If the database fails.
     pub async fn client(&self, id: i64) -> Result<client::Model> {
-        load(&self.clients, id).await
+        self.clients.load(id).await
     }
 
     /// The primary location of a client.
@@ -52,7 +65,7 @@ impl Loaders {
     /// # Errors
     /// If the database fails.
     pub async fn primary_location(&self, client_id: i64) -> Result<client_location::Model> {
-        load(&self.primary_locations, client_id).await
+        self.primary_locations.load(client_id).await
     }
 
     /// A page of the locations of a client, by id from the start.
@@ -69,10 +82,10 @@ impl Loaders {
             slice: Slice {
                 after: request.after.as_ref().map(|position| position.id),
                 limit: request.limit,
-                look_back: request.look_back,
+                look_behind: request.look_behind,
             },
         };
-        load(&self.locations, key).await
+        self.locations.load(key).await
     }
 
     /// How many locations a client has.
@@ -80,32 +93,126 @@ impl Loaders {
     /// # Errors
     /// If the database fails.
     pub async fn count_locations(&self, client_id: i64) -> Result<i64> {
-        load(&self.location_counts, client_id).await
+        self.location_counts.load(client_id).await
     }
 }
 
-fn loader<Key, Value, Batch>(batch: Batch) -> Batches<Key, Value, Batch>
-where
-    Key: Clone + Eq + Hash + std::fmt::Debug,
-    Value: Clone,
-    Batch: BatchFn<Key, Result<Value>>,
-{
-    // Siblings are resolved in one sweep, so a single yield collects them all.
-    Loader::new(batch)
-        .with_yield_count(1)
-        .with_max_batch_size(MAX_BATCH)
+/// Collects keys, and loads them in one go.
+///
+/// The batches are those of the `dataloader` crate, but not its loader: that one
+/// wakes those who wait one after the other, so each asks alone for what it needs
+/// next, and a field below a loaded field costs a statement per row.
+struct Loader<Key, Value, Batch> {
+    batch: Batch,
+    /// The round that keys are collected for.
+    open: Mutex<Arc<Round<Key, Value>>>,
 }
 
-async fn load<Key, Value, Batch>(loader: &Batches<Key, Value, Batch>, key: Key) -> Result<Value>
+/// Keys that are loaded together.
+struct Round<Key, Value> {
+    keys: Mutex<IndexSet<Key>>,
+    values: OnceCell<HashMap<Key, Result<Value>>>,
+}
+
+impl<Key, Value> Default for Round<Key, Value> {
+    fn default() -> Self {
+        Self {
+            keys: Mutex::default(),
+            values: OnceCell::new(),
+        }
+    }
+}
+
+impl<Key, Value, Batch> Loader<Key, Value, Batch>
 where
     Key: Clone + Eq + Hash + std::fmt::Debug,
     Value: Clone,
-    Batch: BatchFn<Key, Result<Value>>,
+    Batch: BatchFn<Key, Result<Value>> + Clone,
 {
-    match loader.try_load(key).await {
-        Ok(result) => result,
-        Err(missing) => Err(Error::Internal(Arc::new(missing))),
+    fn new(batch: Batch) -> Self {
+        Self {
+            batch,
+            open: Mutex::default(),
+        }
     }
+
+    async fn load(&self, key: Key) -> Result<Value> {
+        let round = {
+            let open = lock(&self.open);
+            lock(&open.keys).insert(key.clone());
+            Arc::clone(&open)
+        };
+        // Whoever is first loads for all; should it be dropped, the next one does.
+        let values = round.values.get_or_init(|| async {
+            yield_to_siblings().await;
+            self.load_round(&round).await
+        });
+        // Tokio would let no more than 128 of them go on at once.
+        let values = unconstrained(values).await;
+        values
+            .get(&key)
+            .cloned()
+            .unwrap_or_else(|| Err(DbErr::RecordNotFound(format!("what {key:?} refers to")).into()))
+    }
+
+    async fn load_round(&self, round: &Arc<Round<Key, Value>>) -> HashMap<Key, Result<Value>> {
+        {
+            let mut open = lock(&self.open);
+            if Arc::ptr_eq(&open, round) {
+                *open = Arc::default();
+            }
+        }
+        let keys: Vec<_> = lock(&round.keys).iter().cloned().collect();
+        let mut values = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(MAX_BATCH) {
+            values.extend(self.batch.clone().load(keys).await);
+        }
+        values
+    }
+}
+
+/// Waits until the request's task has polled all that is ready, which collects the
+/// keys of all siblings. It relies on tokio waking what yielded only after the
+/// task's turn; were it otherwise, batches would be smaller, and nothing else.
+/// `yield_now` alone would end early: some parents poll all their children whenever
+/// one of them is woken.
+async fn yield_to_siblings() {
+    #[derive(Default)]
+    struct Turn {
+        is_over: AtomicBool,
+        waker: Mutex<Option<Waker>>,
+    }
+    impl Wake for Turn {
+        fn wake(self: Arc<Self>) {
+            self.is_over.store(true, Ordering::Release);
+            if let Some(waker) = lock(&self.waker).take() {
+                waker.wake();
+            }
+        }
+    }
+    let turn = Arc::<Turn>::default();
+    let by_runtime = Waker::from(Arc::clone(&turn));
+    let mut yielding = pin!(yield_now());
+    let mut is_first = true;
+    poll_fn(|context| {
+        *lock(&turn.waker) = Some(context.waker().clone());
+        if std::mem::take(&mut is_first) {
+            return yielding
+                .as_mut()
+                .poll(&mut Context::from_waker(&by_runtime));
+        }
+        if turn.is_over.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Gives every key its value, or the reason why there is none. A loader must
@@ -132,6 +239,7 @@ where
     keys.iter().map(answer).collect()
 }
 
+#[derive(Clone)]
 struct Clients(DatabaseConnection);
 
 impl BatchFn<i64, Result<client::Model>> for Clients {
@@ -144,6 +252,7 @@ impl BatchFn<i64, Result<client::Model>> for Clients {
     }
 }
 
+#[derive(Clone)]
 struct PrimaryLocations(DatabaseConnection);
 
 impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
@@ -169,9 +278,10 @@ struct LocationsKey {
 struct Slice {
     after: Option<i64>,
     limit: u64,
-    look_back: bool,
+    look_behind: bool,
 }
 
+#[derive(Clone)]
 struct Locations(DatabaseConnection);
 
 impl BatchFn<LocationsKey, Result<Page<client_location::Model>>> for Locations {
@@ -215,7 +325,7 @@ impl Locations {
                 }
             }
         }
-        if slice.after.is_some() && slice.look_back {
+        if slice.after.is_some() && slice.look_behind {
             let earlier = locations::count_of_each(&self.0, client_ids, slice.after).await?;
             for (client_id, count) in earlier {
                 if let Some(page) = pages.get_mut(&client_id) {
@@ -227,6 +337,7 @@ impl Locations {
     }
 }
 
+#[derive(Clone)]
 struct LocationCounts(DatabaseConnection);
 
 impl BatchFn<i64, Result<i64>> for LocationCounts {

@@ -35,7 +35,7 @@ impl ClientLocation {
     /// The client that the location belongs to.
     async fn client(&self, context: &Context<'_>) -> Result<Client> {
         let loaders = &RequestData::of(context)?.loaders;
-        Ok(Client(loaders.client(self.0.client_id).await?))
+        Ok(loaders.client(self.0.client_id).await?.into())
     }
 
     /// Whether this is the main location of its client. Each has exactly one.
@@ -118,8 +118,8 @@ impl ClientLocation {
         DateTime(self.0.updated_at)
     }
 
-    /// Starts at 1 and grows by 1 with every change. Send it back as
-    /// `expectedVersion` to notice that somebody else was faster.
+    /// Starts at 1 and grows by 1 with every change. An update that names it notices
+    /// when somebody else was faster.
     async fn version(&self) -> i32 {
         self.0.version
     }
@@ -176,6 +176,17 @@ impl From<ClientLocationOrder> for Order {
 /// The primary location of a new client.
 #[derive(InputObject)]
 pub struct CreatePrimaryLocationInput {
+    /// May be sent along; it cannot be false.
+    #[graphql(default_with = "Some(true)")]
+    pub is_primary: Option<bool>,
+    /// What every new location has.
+    #[graphql(flatten)]
+    pub location: NewLocation,
+}
+
+/// What every new location has.
+#[derive(InputObject)]
+pub struct NewLocation {
     /// The name of this location or branch office: 1 to 255 characters.
     pub name: String,
     /// The e-mail address for delivering invoices and related communications.
@@ -214,7 +225,7 @@ pub struct CreateClientLocationInput {
     pub is_primary: Option<bool>,
     /// What every new location has.
     #[graphql(flatten)]
-    pub location: CreatePrimaryLocationInput,
+    pub location: NewLocation,
 }
 
 /// Changes to a location. A field that is left out stays as it is; null clears it.
@@ -253,9 +264,9 @@ pub struct UpdateClientLocationInput {
 }
 
 /// A new record is one in which every field is set or cleared.
-impl From<CreatePrimaryLocationInput> for UpdateClientLocationInput {
-    fn from(input: CreatePrimaryLocationInput) -> Self {
-        let CreatePrimaryLocationInput {
+impl From<NewLocation> for UpdateClientLocationInput {
+    fn from(input: NewLocation) -> Self {
+        let NewLocation {
             name,
             email_invoice,
             address1,
@@ -355,7 +366,7 @@ impl LocationQueries {
             last,
             before,
         };
-        let request = paging.request(order, selected.neighbours, &mut checks);
+        let request = paging.request(order, &selected, &mut checks);
         checks.finish()?;
         let page = if selected.rows {
             locations::page(

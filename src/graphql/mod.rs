@@ -7,13 +7,14 @@ pub mod executor;
 pub mod guard;
 pub mod loader;
 pub mod location;
+pub mod merge;
 pub mod scalar;
 pub mod socket;
 pub mod variables;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode};
 use sea_orm::DbErr;
 
 use crate::{
@@ -37,14 +38,17 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 /// Builds the schema. It takes no data and no extensions: data comes with each
 /// request, and a single extension would slow down every field.
 #[must_use]
-pub fn schema() -> Schema {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish()
+pub fn schema(validation: ValidationMode) -> Schema {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .validation_mode(validation)
+        .finish()
 }
 
 /// The schema in SDL: what `clientele schema` prints and `schema.graphql` holds.
 #[must_use]
 pub fn sdl() -> String {
-    let mut sdl = schema().sdl_with_options(SDLExportOptions::new().sorted_enum_items());
+    let mut sdl = schema(ValidationMode::Strict)
+        .sdl_with_options(SDLExportOptions::new().include_specified_by());
     if !sdl.ends_with('\n') {
         sdl.push('\n');
     }
@@ -60,6 +64,9 @@ pub struct RequestData {
     /// Mutations must check their input and then fail: the face has found faults
     /// that GraphQL cannot see.
     pub check_only: bool,
+    /// The document is a stored one of our own: pages may begin after a number of
+    /// rows, which costs what reading them costs.
+    pub is_stored: bool,
 }
 
 impl RequestData {

@@ -33,12 +33,14 @@ impl DateTime {
     }
 
     /// The first stored instant that is not before this one. Bounds may be finer
-    /// than what is stored.
+    /// than what is stored. After the last instant of the year 9999, which no
+    /// record reaches, comes none.
     #[must_use]
     pub fn first_millisecond(self) -> Chrono<Utc> {
         let cut = self.last_millisecond();
-        if cut < self.0 {
-            cut + TimeDelta::milliseconds(1)
+        let next = cut + TimeDelta::milliseconds(1);
+        if cut < self.0 && next.year() <= 9999 {
+            next
         } else {
             cut
         }

@@ -19,13 +19,14 @@ use axum::{
         },
     },
     http::{
-        HeaderMap, StatusCode, Uri,
+        HeaderMap, HeaderValue, StatusCode, Uri,
         header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     },
     response::{IntoResponse, Response},
 };
 use futures_util::{SinkExt, StreamExt, future, stream, stream::BoxStream};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::{
     endpoint,
@@ -43,6 +44,10 @@ use crate::{
 const PROTOCOL: &str = "graphql-transport-ws";
 /// The largest message, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
+/// Memory for reading that an idle connection holds, in bytes.
+const READ_BUFFER: usize = 8 * 1024;
+/// The most operations under way on one connection.
+const MAX_OPERATIONS: usize = 100;
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Close codes of the protocol.
@@ -50,6 +55,8 @@ const UNAUTHORIZED: u16 = 4401;
 const FORBIDDEN: u16 = 4403;
 const INIT_TIMED_OUT: u16 = 4408;
 const INVALID_MESSAGE: u16 = 4400;
+/// The server failed (RFC 6455, section 7.4.1).
+const INTERNAL: u16 = 1011;
 /// The server is going away (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
 
@@ -61,7 +68,9 @@ pub async fn get(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    if !headers.contains_key(UPGRADE) {
+    // Others are offered, too: `h2c` by clients that would rather speak HTTP/2.
+    let is_socket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    if !headers.get(UPGRADE).is_some_and(is_socket) {
         return endpoint::get(state, Extension(request_id), query, headers).await;
     }
     let State(gateway) = state;
@@ -75,6 +84,7 @@ pub async fn get(
             .protocols([PROTOCOL])
             .max_message_size(MAX_MESSAGE)
             .max_frame_size(MAX_MESSAGE)
+            .read_buffer_size(READ_BUFFER)
             .on_upgrade(move |socket| converse(socket, protocol, gateway, request_id)),
         (Ok(_), None) => {
             let detail = format!("The WebSocket must offer the subprotocol {PROTOCOL}.");
@@ -126,7 +136,7 @@ async fn converse(
     gateway: Gateway,
     request_id: RequestId,
 ) {
-    let (greeting, credentials) = match greet(&mut socket, &gateway).await {
+    let (greeting, credentials) = match greet(&mut socket, &gateway, &request_id).await {
         Ok(greeted) => greeted,
         Err(refusal) => {
             let frame = CloseFrame {
@@ -145,8 +155,23 @@ async fn converse(
         gateway,
         credentials,
         request_id,
+        permits: Arc::new(Semaphore::new(MAX_OPERATIONS)),
     }));
-    let (mut sink, messages) = socket.split();
+    let (sink, messages) = socket.split();
+    // A reason of more than 123 bytes does not fit into a close frame, and what the
+    // protocol's handler calls 1002 is an invalid message.
+    let mut sink = sink.with(|message| {
+        let message = match message {
+            Message::Close(Some(CloseFrame { code: 1002, .. })) => {
+                Message::Close(Some(CloseFrame {
+                    code: INVALID_MESSAGE,
+                    reason: "Invalid message".into(),
+                }))
+            }
+            message => message,
+        };
+        future::ready(Ok::<_, axum::Error>(message))
+    });
     let messages = stream::once(future::ready(Ok(greeting))).chain(messages);
     let conversation = GraphQLWebSocket::new_with_pair(&mut sink, messages, executor, protocol);
     tokio::select! {
@@ -166,13 +191,12 @@ async fn converse(
 async fn greet(
     socket: &mut WebSocket,
     gateway: &Gateway,
+    request_id: &RequestId,
 ) -> Result<(Message, Credentials), (u16, &'static str)> {
-    let message = tokio::time::timeout(INIT_TIMEOUT, socket.recv())
+    let message = tokio::time::timeout(INIT_TIMEOUT, first_message(socket))
         .await
-        .map_err(|_| (INIT_TIMED_OUT, "Connection initialisation timeout"))?;
-    let Some(Ok(message)) = message else {
-        return Err((INVALID_MESSAGE, "No connection_init"));
-    };
+        .map_err(|_| (INIT_TIMED_OUT, "Connection initialisation timeout"))?
+        .ok_or((INVALID_MESSAGE, "No connection_init"))?;
     let payload = match serde_json::from_slice(&message.clone().into_data()) {
         Ok(ClientMessage::ConnectionInit { payload }) => payload.unwrap_or_default(),
         Ok(_) => return Err((UNAUTHORIZED, "Unauthorized")),
@@ -187,7 +211,20 @@ async fn greet(
     match credentials.viewer(&gateway.database).await {
         Ok(_) => Ok((message, credentials)),
         Err(Error::Unauthenticated) => Err((FORBIDDEN, "Forbidden")),
-        Err(_) => Err((1011, "The database does not answer")),
+        Err(error) => {
+            error.log(&request_id.0);
+            Err((INTERNAL, "The database does not answer"))
+        }
+    }
+}
+
+/// The first message that is not a ping or a pong of the transport.
+async fn first_message(socket: &mut WebSocket) -> Option<Message> {
+    loop {
+        match socket.recv().await?.ok()? {
+            Message::Ping(_) | Message::Pong(_) => {}
+            message => return Some(message),
+        }
     }
 }
 
@@ -195,6 +232,8 @@ struct Session {
     gateway: Gateway,
     credentials: Credentials,
     request_id: RequestId,
+    /// One for each operation that may be under way.
+    permits: Arc<Semaphore>,
 }
 
 /// Executes what comes through a socket.
@@ -204,13 +243,20 @@ struct SocketExecutor(Arc<Session>);
 impl SocketExecutor {
     async fn run(&self, request: Request) -> GraphqlResponse {
         let session = &*self.0;
+        let refuse = |error: Error| {
+            error.log(&session.request_id.0);
+            let error = async_graphql::Error::from(error);
+            let error = error.into_server_error(async_graphql::Pos::default());
+            GraphqlResponse::from_errors(vec![error])
+        };
+        let Ok(_permit) = session.permits.try_acquire() else {
+            return refuse(Error::Limit(format!(
+                "At most {MAX_OPERATIONS} operations may be under way on one connection."
+            )));
+        };
         let viewer = match session.credentials.viewer(&session.gateway.database).await {
             Ok(viewer) => viewer,
-            Err(error) => {
-                let error = async_graphql::Error::from(error);
-                let error = error.into_server_error(async_graphql::Pos::default());
-                return GraphqlResponse::from_errors(vec![error]);
-            }
+            Err(error) => return refuse(error),
         };
         let operation = Operation {
             document: Document::Text(request.query),

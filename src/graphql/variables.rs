@@ -3,7 +3,8 @@
 //! that only names an omitted variable counts as not given.
 //!
 //! async-graphql hands resolvers null instead, so that an update with a variable
-//! left out would clear the column. This step runs before it sees the document.
+//! left out would clear the column. This step runs before it executes the document;
+//! the document is validated as it was sent.
 
 use std::collections::HashSet;
 
@@ -64,9 +65,16 @@ pub fn fill_defaults(
 
 /// Takes the `omitted` variables of the operation called `name` out of it, and of
 /// the fragments, along with the arguments and input fields that use them.
-pub fn remove_omitted(document: &mut ExecutableDocument, name: Option<&Name>, omitted: &Omitted) {
+///
+/// # Errors
+/// One of the variables, if a directive needs its value.
+pub fn remove_omitted(
+    document: &mut ExecutableDocument,
+    name: Option<&Name>,
+    omitted: &Omitted,
+) -> Result<(), Name> {
     if omitted.is_empty() {
-        return;
+        return Ok(());
     }
     let operation = match (&mut document.operations, name) {
         (Single(operation), _) => Some(operation),
@@ -78,38 +86,48 @@ pub fn remove_omitted(document: &mut ExecutableDocument, name: Option<&Name>, om
         operation
             .variable_definitions
             .retain(|definition| !omitted.contains(&definition.node.name.node));
-        in_directives(&mut operation.directives, omitted);
-        in_selections(&mut operation.selection_set.node, omitted);
+        in_directives(&operation.directives, omitted)?;
+        in_selections(&mut operation.selection_set.node, omitted)?;
     }
     for fragment in document.fragments.values_mut() {
-        in_directives(&mut fragment.node.directives, omitted);
-        in_selections(&mut fragment.node.selection_set.node, omitted);
+        in_directives(&fragment.node.directives, omitted)?;
+        in_selections(&mut fragment.node.selection_set.node, omitted)?;
     }
+    Ok(())
 }
 
-fn in_selections(selections: &mut SelectionSet, omitted: &Omitted) {
+fn in_selections(selections: &mut SelectionSet, omitted: &Omitted) -> Result<(), Name> {
     for selection in &mut selections.items {
         match &mut selection.node {
             Selection::Field(field) => {
                 in_arguments(&mut field.node.arguments, omitted);
-                in_directives(&mut field.node.directives, omitted);
-                in_selections(&mut field.node.selection_set.node, omitted);
+                in_directives(&field.node.directives, omitted)?;
+                in_selections(&mut field.node.selection_set.node, omitted)?;
             }
             Selection::InlineFragment(fragment) => {
-                in_directives(&mut fragment.node.directives, omitted);
-                in_selections(&mut fragment.node.selection_set.node, omitted);
+                in_directives(&fragment.node.directives, omitted)?;
+                in_selections(&mut fragment.node.selection_set.node, omitted)?;
             }
             Selection::FragmentSpread(spread) => {
-                in_directives(&mut spread.node.directives, omitted);
+                in_directives(&spread.node.directives, omitted)?;
             }
         }
     }
+    Ok(())
 }
 
-fn in_directives(directives: &mut [Positioned<Directive>], omitted: &Omitted) {
+/// The one argument that directives of queries have, `if`, is required.
+fn in_directives(directives: &[Positioned<Directive>], omitted: &Omitted) -> Result<(), Name> {
     for directive in directives {
-        in_arguments(&mut directive.node.arguments, omitted);
+        for (_, value) in &directive.node.arguments {
+            if let Value::Variable(name) = &value.node
+                && omitted.contains(name)
+            {
+                return Err(name.clone());
+            }
+        }
     }
+    Ok(())
 }
 
 fn in_arguments(arguments: &mut Vec<(Positioned<Name>, Positioned<Value>)>, omitted: &Omitted) {

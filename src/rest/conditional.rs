@@ -1,10 +1,7 @@
 //! Conditional requests (RFC 9110, section 13): entity tags from versions, and the
 //! headers that compare them.
 
-use axum::http::{
-    HeaderMap,
-    header::{ETAG, IF_MATCH, IF_NONE_MATCH},
-};
+use axum::http::{HeaderMap, header::ETAG};
 use headers::{ETag, Header, HeaderMapExt, IfMatch, IfNoneMatch};
 
 use super::problem::Problem;
@@ -22,8 +19,8 @@ impl Preconditions {
     /// A sentence, if one of them is malformed.
     pub fn of(headers: &HeaderMap) -> Result<Self, String> {
         Ok(Self {
-            if_match: read(headers, IF_MATCH.as_str())?,
-            if_none_match: read(headers, IF_NONE_MATCH.as_str())?,
+            if_match: read(headers)?,
+            if_none_match: read(headers)?,
         })
     }
 
@@ -52,12 +49,45 @@ impl Preconditions {
     }
 }
 
-fn read<H: Header>(headers: &HeaderMap, name: &str) -> Result<Option<H>, String> {
-    headers.typed_try_get().map_err(|_| {
-        format!(
+fn read<H: Header>(headers: &HeaderMap) -> Result<Option<H>, String> {
+    let name = H::name();
+    let lines = headers.get_all(name).iter();
+    let lines: Vec<_> = lines
+        .map(|line| String::from_utf8_lossy(line.as_bytes()))
+        .collect();
+    // The crate takes any text.
+    if !lines.is_empty() && !names_tags(&lines.join(",")) {
+        return Err(format!(
             "The header '{name}' is malformed: send the ETag of an earlier answer, quotes included."
-        )
-    })
+        ));
+    }
+    Ok(headers.typed_get())
+}
+
+/// Whether `text` is `*` or a list of entity tags (RFC 9110, section 13.1.1).
+fn names_tags(text: &str) -> bool {
+    const SPACE: [char; 2] = [' ', '\t'];
+    if text == "*" {
+        return true;
+    }
+    let (mut rest, mut is_any) = (text, false);
+    loop {
+        // A list may have empty elements.
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return is_any;
+        }
+        let tag = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"');
+        let Some((tag, after)) = tag.and_then(|tag| tag.split_once('"')) else {
+            return false;
+        };
+        rest = after.trim_start_matches(SPACE);
+        let is_visible = |character: char| character > ' ' && character != '\u{7f}';
+        if !tag.chars().all(is_visible) || !(rest.is_empty() || rest.starts_with(',')) {
+            return false;
+        }
+        is_any = true;
+    }
 }
 
 /// The tag of a version: a strong one, for every change to a representation moves

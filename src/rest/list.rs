@@ -107,13 +107,21 @@ impl Call<'_> {
             }
         }
         let accepted = self.accepted();
-        for (name, _) in &pairs {
-            if !accepted.contains(&name.as_str()) {
-                faults.push(format!(
-                    "The parameter '{name}' is not known. Accepted are: {}.",
-                    accepted.join(", ")
-                ));
-            }
+        let unknown: Vec<_> = pairs
+            .iter()
+            .filter(|(name, _)| !accepted.contains(&name.as_str()))
+            .map(|(name, _)| format!("'{name}'"))
+            .collect();
+        match &unknown[..] {
+            [] => {}
+            [one] => faults.push(format!("The parameter {one} is not known.")),
+            several => faults.push(format!(
+                "The parameters {} are not known.",
+                several.join(", ")
+            )),
+        }
+        if !unknown.is_empty() {
+            faults.push(format!("Accepted are: {}.", accepted.join(", ")));
         }
         if !faults.is_empty() {
             return Err(Problem::new(StatusCode::BAD_REQUEST, faults.join(" ")));
@@ -129,7 +137,8 @@ impl Call<'_> {
         };
         let per_page = per_page.or(default).ok_or_else(Problem::internal)?;
         let rows = if count_only { 0 } else { per_page };
-        let before = (page - 1).saturating_mul(per_page);
+        // The databases count rows in signed numbers.
+        let before = (page - 1).saturating_mul(per_page).min(i64::MAX as u64);
         variables.insert(Name::new(PER_PAGE), ConstValue::Number(rows.into()));
         if before > 0 && !count_only {
             let after = Cursor::Offset(before).encode_cursor();

@@ -221,7 +221,10 @@ async fn handle(
 ) -> Result<Response, Problem> {
     let viewer = Viewer::of(&headers, &gateway.database)
         .await
-        .map_err(|error| Problem::of(&error))?;
+        .map_err(|error| {
+            error.log(&request_id.0);
+            Problem::of(&error)
+        })?;
     let call = Call {
         gateway: &gateway,
         route: &route,
@@ -237,6 +240,11 @@ async fn handle(
         return Err(bad_request(format!(
             "The parameter '{name}' is not known. This route takes none."
         )));
+    }
+    if matches!(route.action, Action::Create | Action::Update) {
+        // Before the body: what is wrong with it is no business of such a caller.
+        let checked = call.viewer.require_write();
+        checked.map_err(|error| Problem::of(&error))?;
     }
     let preconditions = Preconditions::of(&headers).map_err(bad_request)?;
     let mut variables = Variables::default();

@@ -230,10 +230,15 @@ fn parameters(route: &Route) -> Vec<Value> {
         }
         Action::List => {
             let own = route.operation.parameters.iter().map(|parameter| {
+                let description = match parameter.name.as_str() {
+                    // GraphQL's default is another.
+                    list::PER_PAGE => "How many records a page has at most.",
+                    _ => &parameter.description,
+                };
                 json!({
                     "name": parameter.name,
                     "in": "query",
-                    "description": parameter.description,
+                    "description": description,
                     "schema": query_schema(parameter),
                 })
             });
@@ -297,13 +302,21 @@ fn body(route: &Route, prefix: &str, shape: Option<&Shape>) -> Value {
         if properties.contains_key(name) {
             continue;
         }
+        let own = shape
+            .and_then(Shape::members)
+            .and_then(|members| members.get(name));
         let schema = if nested {
-            let inner = shape
-                .and_then(Shape::members)
-                .and_then(|members| members.get(name));
-            body(route, &format!("{prefix}{name}{NESTED}"), inner)
+            body(route, &format!("{prefix}{name}{NESTED}"), own)
         } else {
-            let mut schema = of_kind(&parameter.kind, parameter.nullable);
+            // What is never null cannot be cleared.
+            let is_required = matches!(
+                own,
+                Some(Shape::Leaf {
+                    nullable: false,
+                    ..
+                })
+            );
+            let mut schema = of_kind(&parameter.kind, parameter.nullable && !is_required);
             schema["description"] = json!(parameter.description);
             schema
         };

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use async_graphql::{Name, Value as ConstValue, Variables};
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -13,7 +13,11 @@ use super::{
     operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
     problem::BodyFault,
 };
-use crate::{graphql::scalar::DateTime, validation::parse_id};
+use crate::{graphql::scalar::DateTime, json, validation::parse_id};
+
+/// The most faults of a body that are told. The answer to a body of unknown fields
+/// would be many times as long as the body.
+const MAX_FAULTS: usize = 100;
 
 /// The pairs of a query string, in their order.
 ///
@@ -21,13 +25,15 @@ use crate::{graphql::scalar::DateTime, validation::parse_id};
 /// A sentence, if a name comes twice or the text is not UTF-8.
 pub fn query_pairs(query: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
+    // What is not UTF-8 comes out as replacement characters; others were sent.
+    let replaced = |text: &str| text.matches(char::REPLACEMENT_CHARACTER).count();
+    let mut sent = replaced(query) + query.to_ascii_uppercase().matches("%EF%BF%BD").count();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if (name.contains(char::REPLACEMENT_CHARACTER)
-            || value.contains(char::REPLACEMENT_CHARACTER))
-            && !query.to_ascii_uppercase().contains("%EF%BF%BD")
-        {
+        let found = replaced(&name) + replaced(&value);
+        let Some(left) = sent.checked_sub(found) else {
             return Err(format!("The parameter '{name}' is not valid UTF-8."));
-        }
+        };
+        sent = left;
         if pairs.iter().any(|(known, _)| *known == name) {
             return Err(format!("The parameter '{name}' is there twice."));
         }
@@ -83,42 +89,34 @@ enum Bound {
 /// Reads a timestamp in any of the documented forms. As an upper bound, what names
 /// a whole day or a whole second means its last instant.
 fn instant(text: &str, bound: Bound) -> Option<DateTime> {
+    const DAY: &str = "%Y-%m-%d";
     // In a query string a plus sign that was not escaped arrives as a space.
     let text = match text.rsplit_once(' ') {
         Some((start, offset)) if start.contains(':') => format!("{start}+{offset}"),
         _ => text.to_owned(),
     };
-    if let Ok(day) = NaiveDate::parse_from_str(&text, "%Y-%m-%d")
-        && text.len() == "2026-01-31".len()
-    {
-        return end_of(day.and_time(NaiveTime::MIN), TimeDelta::days(1), bound);
-    }
-    for format in ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"] {
-        if let Ok(second) = NaiveDateTime::parse_from_str(&text, format)
-            && text.len() == "2026-01-31 09:15:00".len()
-        {
-            return end_of(second, TimeDelta::seconds(1), bound);
-        }
-    }
-    let instant = DateTime::parse(&text)?;
-    if text.contains('.') {
-        let instant = match bound {
-            Bound::Lower => instant.first_millisecond(),
-            Bound::Upper => instant.last_millisecond(),
-        };
-        Some(DateTime(instant))
+    let day = NaiveDate::parse_from_str(&text, DAY).ok();
+    // The parser takes signs and spaces, too.
+    let day = day.filter(|day| day.format(DAY).to_string() == text);
+    let (first, last) = if let Some(day) = day {
+        let first = day.and_time(NaiveTime::MIN).and_utc();
+        let last = day.and_hms_milli_opt(23, 59, 59, 999)?.and_utc();
+        (first, last)
     } else {
-        end_of(instant.0.naive_utc(), TimeDelta::seconds(1), bound)
-    }
-}
-
-fn end_of(start: NaiveDateTime, span: TimeDelta, bound: Bound) -> Option<DateTime> {
+        let in_utc = || DateTime::parse(&format!("{text}Z"));
+        let instant = DateTime::parse(&text).or_else(in_utc)?;
+        if text.contains('.') {
+            (instant.first_millisecond(), instant.last_millisecond())
+        } else {
+            (instant.0, instant.0 + TimeDelta::milliseconds(999))
+        }
+    };
     let instant = match bound {
-        Bound::Lower => start,
-        Bound::Upper => start + span - TimeDelta::milliseconds(1),
+        Bound::Lower => first,
+        Bound::Upper => last,
     };
     // Through its text, for the year must fit there, too.
-    DateTime::parse(&DateTime(instant.and_utc()).text())
+    DateTime::parse(&DateTime(instant).text())
 }
 
 /// What a body gave.
@@ -186,7 +184,9 @@ impl BodyReader<'_> {
         for (name, value) in members {
             let variable = format!("{prefix}{name}");
             let nested = format!("{variable}{NESTED}");
-            let known = |parameter: &&Parameter| parameter.name == variable;
+            // Only members lead to nested fields, not names that look like variables.
+            let known =
+                |parameter: &&Parameter| parameter.name == variable && !name.contains(NESTED);
             let own = shape
                 .and_then(Shape::members)
                 .and_then(|own| own.get(&name));
@@ -300,10 +300,14 @@ impl BodyReader<'_> {
     }
 
     fn fault(&mut self, place: &[&str], name: &str, detail: impl Into<String>) {
-        self.body.faults.push(BodyFault {
-            pointer: pointer(place, name),
-            detail: detail.into(),
-        });
+        if self.body.faults.len() < MAX_FAULTS {
+            // No name of ours is so long; those of others are not worth repeating.
+            let name: String = name.chars().take(json::MAX_ECHO).collect();
+            self.body.faults.push(BodyFault {
+                pointer: pointer(place, &name),
+                detail: detail.into(),
+            });
+        }
     }
 }
 
@@ -329,7 +333,10 @@ fn coerce(kind: &Kind, value: &Value) -> Result<ConstValue, String> {
         (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
             Ok(ConstValue::String(text.clone()))
         }
-        (Kind::Text, Value::Number(number)) => Ok(ConstValue::String(number.to_string())),
+        // Of a fraction the digits that were sent are not known any more.
+        (Kind::Text, Value::Number(number)) if !number.is_f64() => {
+            Ok(ConstValue::String(number.to_string()))
+        }
         (Kind::PostalCode, Value::Number(number)) if number.is_u64() => {
             Ok(ConstValue::Number(number.clone()))
         }
@@ -346,8 +353,7 @@ fn coerce(kind: &Kind, value: &Value) -> Result<ConstValue, String> {
             .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
         (Kind::Id, _) => Err("must be a whole number that fits into 64 bits".to_owned()),
         (Kind::Integer, _) => Err("must be a whole number".to_owned()),
-        (Kind::Text, _) => Err("must be a string".to_owned()),
-        (Kind::PostalCode, _) => Err("must be a string or a whole number".to_owned()),
+        (Kind::Text | Kind::PostalCode, _) => Err("must be a string or a whole number".to_owned()),
         (Kind::Instant, _) => Err("must be a timestamp".to_owned()),
     }
 }

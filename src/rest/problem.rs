@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// When to come back after a refusal that passes, in seconds.
-const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+pub const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// An error answer.
 #[derive(Clone, Debug)]

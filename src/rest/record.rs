@@ -1,15 +1,17 @@
 //! Single records: read, created, updated, with their entity tags.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use async_graphql::{Name, Response as GraphqlResponse, Value as ConstValue, Variables};
 use axum::{
+    body::{Body, Bytes},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
     },
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 use headers::ETag;
 
 use super::{
@@ -25,6 +27,8 @@ use crate::{
     http::{Gateway, RequestId},
 };
 
+/// Whoever keeps an answer must ask whether it still holds.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// The variable that takes the version of `If-Match`.
 const EXPECTED_VERSION: &str = "_expected_version";
 
@@ -96,7 +100,12 @@ impl Call<'_> {
         }
         let tag = tag_of(&found)?;
         if preconditions.is_unchanged(&tag) {
-            return Ok((StatusCode::NOT_MODIFIED, conditional::header(&tag)).into_response());
+            let mut headers = conditional::header(&tag);
+            headers.insert(CACHE_CONTROL, REVALIDATE);
+            // Of unknown length: a Content-Length of 0 would be that of the record
+            // (RFC 9110, section 8.6).
+            let body = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
+            return Ok((StatusCode::NOT_MODIFIED, headers, body).into_response());
         }
         let headers = conditional::header(&tag);
         self.json(StatusCode::OK, headers, &found)
@@ -108,17 +117,21 @@ impl Call<'_> {
         faults: Vec<BodyFault>,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
-        let stale = || {
+        let stale = |current: Option<i64>| {
+            let now = current.map(|version| format!(" (its ETag is now \"{version}\")"));
             Problem::new(
                 StatusCode::PRECONDITION_FAILED,
-                "The record is not the one that If-Match names: somebody else changed it. Read \
-                 it again and repeat your change.",
+                format!(
+                    "The record is not the one that If-Match names: somebody else changed it{}. \
+                     Read it again and repeat your change.",
+                    now.unwrap_or_default()
+                ),
             )
         };
         if self.route.action == Action::Update && preconditions.has_match() {
             let version = self.current_version(&variables).await?;
             if !preconditions.matches(&conditional::tag(version)?) {
-                return Err(stale());
+                return Err(stale(Some(version)));
             }
             if let (Some(version), false) =
                 (i32::try_from(version).ok(), preconditions.matches_any())
@@ -134,7 +147,7 @@ impl Call<'_> {
             match code {
                 _ if stage == Stage::Forbidden => Problem::of(&Error::Forbidden),
                 Some(Code::NotFound) => self.not_found(),
-                Some(Code::Conflict) => stale(),
+                Some(Code::Conflict) => stale(None),
                 _ => self.failed(&response, Input::Body(self.route.resource.wrapper), faults),
             }
         })?;
@@ -186,8 +199,7 @@ impl Call<'_> {
             Problem::internal()
         })?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Whoever keeps an answer must ask whether it still holds.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(CACHE_CONTROL, REVALIDATE);
         Ok((status, headers, body).into_response())
     }
 }
