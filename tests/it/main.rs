@@ -13,5 +13,6 @@ mod cli;
 mod graphiql;
 mod hang_up;
 mod health;
+mod rest;
 mod server;
 mod socket;

@@ -1,0 +1,253 @@
+//! Entity tags and the headers that compare them (RFC 9110, section 13).
+
+use axum::http::{
+    Method, StatusCode,
+    header::{IF_MATCH, IF_NONE_MATCH},
+};
+use futures_util::future::join_all;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{
+    CLIENTS, Record, client_fields, create_client, read, refused, refused_for, url, whole,
+};
+use crate::support::{Answer, Engine, TestApp};
+
+async fn get_if_none_match(app: &TestApp, path: &str, tags: &str) -> Answer {
+    let call = app.call(Method::GET, path);
+    call.header(IF_NONE_MATCH, tags).send().await
+}
+
+async fn put_if_match(app: &TestApp, path: &str, tags: &str, body: &Value) -> Answer {
+    let call = app.call(Method::PUT, path).header(IF_MATCH, tags);
+    call.json(body).send().await
+}
+
+#[rstest]
+#[tokio::test]
+async fn single_records_carry_a_strong_tag_of_their_version(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    assert_eq!(app.get(&path).await.header("etag"), Some("\"1\""));
+    let edit = record.body(json!({ "notes": "New" }));
+    for _changed_then_not in 0..2 {
+        let updated = app.put(&path, edit.clone()).await;
+        assert_eq!(updated.header("etag"), Some("\"2\""));
+        assert_eq!(updated.json()["version"], 2);
+    }
+    assert_eq!(app.get(&path).await.header("etag"), Some("\"2\""));
+    // Lists have no version of their own.
+    assert_eq!(app.get(record.path()).await.header("etag"), None);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_answer_that_the_caller_has_is_not_sent_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    for tags in [
+        "\"1\"",
+        "*",
+        "W/\"1\"",
+        "\"7\", \"1\"",
+        "\"7\",W/\"1\" , \"8\"",
+    ] {
+        let answer = get_if_none_match(&app, &path, tags).await;
+        insta::assert_snapshot!("not_modified", whole(&answer));
+    }
+    let full = app.get(&path).await;
+    for tags in ["\"2\"", "W/\"2\"", "\"01\"", "\"2\", \"3\"", "\"\""] {
+        let answer = get_if_none_match(&app, &path, tags).await;
+        assert_eq!(whole(&answer), whole(&full), "{tags}");
+    }
+    for tags in ["1", "\"1", "W/1", "w/\"1\"", "**", "\"1\" \"2\""] {
+        let answer = get_if_none_match(&app, &path, tags).await;
+        refused_for(tags, &answer, StatusCode::BAD_REQUEST);
+    }
+    let unknown = format!("{}/4711", record.path());
+    let answer = get_if_none_match(&app, &unknown, "*").await;
+    refused(&answer, StatusCode::NOT_FOUND);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_put_with_if_match_changes_the_named_version_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    let body = |notes: &str| record.body(json!({ "notes": notes }));
+
+    for (number, tags) in ["\"1\"", "*", "\"7\", \"3\"", "\"4\",W/\"4\""]
+        .iter()
+        .enumerate()
+    {
+        let answer = put_if_match(&app, &path, tags, &body(tags)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{tags}: {}", answer.text());
+        assert_eq!(answer.header("etag"), Some(&*format!("\"{}\"", number + 2)));
+    }
+    let before = read(&app, &path).await;
+    for tags in [
+        "\"4\"",
+        "\"6\"",
+        "W/\"5\"",
+        "\"05\"",
+        "\"4\", \"6\"",
+        "\"\"",
+    ] {
+        let answer = put_if_match(&app, &path, tags, &body("stale")).await;
+        refused_for(tags, &answer, StatusCode::PRECONDITION_FAILED);
+    }
+    for tags in ["5", "\"5", "garbage", "W/5", "", "\"5\" \"6\"", "*, \"5\""] {
+        let answer = put_if_match(&app, &path, tags, &body("garbage")).await;
+        let problem = refused_for(tags, &answer, StatusCode::BAD_REQUEST);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("'if-match'"), "{tags}: {detail}");
+    }
+    assert_eq!(read(&app, &path).await, before);
+
+    let unknown = format!("{}/4711", record.path());
+    for tags in ["*", "\"1\""] {
+        let answer = put_if_match(&app, &unknown, tags, &body("unknown")).await;
+        refused_for(tags, &answer, StatusCode::NOT_FOUND);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_put_that_changes_nothing_is_refused_like_any_other(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    let nothing = record.body(json!({}));
+    let answer = put_if_match(&app, &path, "\"2\"", &nothing).await;
+    refused(&answer, StatusCode::PRECONDITION_FAILED);
+    let answer = put_if_match(&app, &path, "\"1\"", &nothing).await;
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_tag_of_a_client_moves_with_its_primary_location(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let client = create_client(&app, client_fields()).await;
+    let path = url(Record::Client, &client);
+    let location = url(Record::Location, &client["primary_location"]);
+    let edit = json!({ "client_location": { "city": "Salem" } });
+    assert_eq!(app.put(&location, edit).await.status, StatusCode::OK);
+
+    let answer = get_if_none_match(&app, &path, "\"1\"").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("etag"), Some("\"2\""));
+    assert_eq!(answer.json()["primary_location"]["city"], "Salem");
+    let edit = json!({ "client": { "notes": "mine" } });
+    let stale = put_if_match(&app, &path, "\"1\"", &edit).await;
+    refused(&stale, StatusCode::PRECONDITION_FAILED);
+
+    // And the location's with an edit through the client.
+    let edit = json!({ "client": { "primary_location": { "city": "Lynn" } } });
+    assert_eq!(app.put(&path, edit).await.header("etag"), Some("\"3\""));
+    assert_eq!(app.get(&location).await.header("etag"), Some("\"3\""));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_puts_to_one_version_exactly_one_succeeds(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    const WRITERS: usize = 50;
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    let bodies: Vec<_> = (0..WRITERS)
+        .map(|number| record.body(json!({ "notes": format!("writer {number}") })))
+        .collect();
+    let puts = bodies
+        .iter()
+        .map(|body| put_if_match(&app, &path, "\"1\"", body));
+    let answers = join_all(puts).await;
+
+    let (won, lost): (Vec<_>, Vec<_>) = answers
+        .iter()
+        .partition(|answer| answer.status == StatusCode::OK);
+    assert_eq!(won.len(), 1);
+    assert_eq!(lost.len(), WRITERS - 1);
+    for answer in lost {
+        refused(answer, StatusCode::PRECONDITION_FAILED);
+    }
+    let after = read(&app, &path).await;
+    assert_eq!(after, won[0].json());
+    assert_eq!(after["version"], 2);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_puts_of_different_fields_do_not_undo_each_other(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const WRITERS: usize = 100;
+    let app = TestApp::start(engine).await;
+    let client = create_client(&app, client_fields()).await;
+    let path = url(Record::Client, &client);
+    // Every value is another, so every PUT is a change.
+    let fields: Vec<_> = (0..WRITERS)
+        .map(|number| match number % 2 {
+            0 => ("notes", format!("note {number}")),
+            _ => ("website", format!("https://example.com/{number}")),
+        })
+        .collect();
+    let puts = fields.iter().map(|(name, value)| {
+        let body = json!({ "client": { *name: value } });
+        app.put(&path, body)
+    });
+    let answers = join_all(puts).await;
+
+    let mut versions = Vec::new();
+    for ((name, value), answer) in fields.iter().zip(&answers) {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let answered = answer.json();
+        assert_eq!(answered[*name], *value);
+        versions.push(answered["version"].as_u64().unwrap());
+    }
+    // Each one has a version of its own, one after the other.
+    versions.sort_unstable();
+    let expected: Vec<_> = (2..=1 + WRITERS as u64).collect();
+    assert_eq!(versions, expected);
+
+    let after = read(&app, &path).await;
+    assert_eq!(after["version"], 101);
+    let sent = |name: &str| {
+        fields
+            .iter()
+            .any(|(field, value)| *field == name && after[name] == **value)
+    };
+    assert!(sent("notes") && sent("website"), "{after:#}");
+    // The rest is as it was.
+    let mut expected = client;
+    for name in ["notes", "website", "version", "updated_at"] {
+        expected[name] = after[name].clone();
+    }
+    assert_eq!(after, expected);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_new_record_cannot_be_stale(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = TestApp::start(engine).await;
+    let body = json!({ "client": client_fields() });
+    let call = app.call(Method::POST, CLIENTS).header(IF_NONE_MATCH, "*");
+    let answer = call.json(&body).send().await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+}
