@@ -11,6 +11,7 @@ mod support;
 mod auth;
 mod cli;
 mod graphiql;
+mod graphql;
 mod hang_up;
 mod health;
 mod rest;

@@ -1,0 +1,236 @@
+//! Single pages of lists: what surrounds them, and which arguments are refused.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{
+    codes, faults,
+    lists::{FIELDS, LISTS, app_with_rows, page, reference},
+    with,
+};
+use crate::support::Engine;
+
+#[rstest]
+#[tokio::test]
+async fn wrong_arguments_are_refused(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (app, _) = app_with_rows(engine).await;
+    let encoded = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+    let mut cases = vec![
+        (json!({ "first": -1 }), vec!["first"]),
+        (json!({ "first": 501 }), vec!["first"]),
+        (json!({ "first": i32::MAX }), vec!["first"]),
+        (json!({ "last": -1 }), vec!["last"]),
+        (json!({ "last": 501 }), vec!["last"]),
+        (json!({ "first": 1, "last": 1 }), vec!["last"]),
+        (
+            json!({ "first": -1, "last": 501, "after": "x", "before": "" }),
+            vec!["first", "last", "last", "after", "before"],
+        ),
+        (json!({ "first": 1_i64 << 31 }), vec!["query"]),
+        (json!({ "first": "1" }), vec!["query"]),
+        (json!({ "first": 1.5 }), vec!["query"]),
+    ];
+    for cursor in [
+        String::new(),
+        "x".to_owned(),
+        "%%%".to_owned(),
+        "ü".to_owned(),
+        encoded("1"),
+        encoded("ia:"),
+        encoded("ia:x"),
+        encoded("ia:9223372036854775808"),
+        encoded("iax:1"),
+        encoded("xa:1"),
+        encoded("o:18446744073709551615"),
+        encoded("o:9223372036854775808"),
+        BASE64_URL_SAFE_NO_PAD.encode([0xff, 0xfe]),
+    ] {
+        cases.push((json!({ "after": cursor }), vec!["after"]));
+        cases.push((json!({ "before": cursor }), vec!["before"]));
+    }
+    for (order, cursor) in [
+        (json!({ "field": "NAME" }), "na:1"),
+        (json!({ "field": "NAME" }), "na:1:a\0"),
+        (json!({ "field": "NAME" }), "nd:1:a"),
+        (json!({ "field": "NAME", "direction": "DESC" }), "ia:1"),
+        (json!({ "direction": "DESC" }), "ia:1"),
+        (json!({ "field": "CREATED_AT" }), "ua:1:1769850900250"),
+        (json!({ "field": "CREATED_AT" }), "ca:1:x"),
+        (json!({ "field": "CREATED_AT" }), "ca:1:9223372036854775807"),
+        // Years that chrono knows, and PostgreSQL or four digits do not.
+        (json!({ "field": "CREATED_AT" }), "ca:1:-8334601228800000"),
+        (json!({ "field": "UPDATED_AT" }), "ua:1:8210266876799999"),
+        (json!({ "field": "UPDATED_AT" }), "ua:1:253402300800000"),
+    ] {
+        let arguments = json!({ "orderBy": order, "after": encoded(cursor) });
+        cases.push((arguments, vec!["after"]));
+    }
+    for (field, order) in LISTS {
+        for (variables, paths) in &cases {
+            let query = format!(
+                "query ($orderBy: {order}, $first: Int, $after: String, $last: Int,
+                        $before: String) {{
+                   {field}(orderBy: $orderBy, first: $first, after: $after, last: $last,
+                           before: $before) {{ nodes {{ id }} totalCount }}
+                 }}"
+            );
+            let answer = app.graphql(&query, variables.clone()).await;
+            assert_eq!(
+                codes(&answer),
+                ["VALIDATION_FAILED"],
+                "{variables} {answer:#}"
+            );
+            assert_eq!(&faults(&answer), paths, "{variables}");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn rows_written_meanwhile_move_no_others(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    for field in FIELDS {
+        for direction in ["ASC", "DESC"] {
+            let (app, clock) = app_with_rows(engine).await;
+            let order = json!({ "field": field, "direction": direction });
+            let before = reference(&app, LISTS[0], field, direction).await;
+            let mut seen = Vec::new();
+            let mut cursor = Value::Null;
+            let mut changed = Vec::new();
+            loop {
+                let arguments = json!({ "orderBy": order, "first": 3, "after": cursor });
+                let page = page(&app, LISTS[0], arguments).await;
+                seen.extend(
+                    page["nodes"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|row| row["id"].clone()),
+                );
+                cursor = page["pageInfo"]["endCursor"].clone();
+                if page["pageInfo"]["hasNextPage"] == false || seen.len() > 60 {
+                    break;
+                }
+                clock.advance(TimeDelta::milliseconds(1));
+                if changed.len() < 6 {
+                    // One row on each side of the page takes another place.
+                    for name in ["Aaa", "zzz"] {
+                        app.create_client(json!({ "name": name })).await;
+                        let row = &before[(changed.len() * 5 + 1) % before.len()]["id"];
+                        app.update_client(row, json!({ "name": name, "notes": "moved" }))
+                            .await;
+                        changed.push(row.clone());
+                    }
+                }
+            }
+            let unchanged = |id: &Value| !changed.contains(id);
+            let seen = seen.iter().filter(|id| {
+                let id: i64 = id.as_str().unwrap().parse().unwrap();
+                id <= 17
+            });
+            let seen: Vec<_> = seen.filter(|id| unchanged(id)).collect();
+            let expected: Vec<_> = before
+                .iter()
+                .map(|row| &row["id"])
+                .filter(|id| unchanged(id))
+                .collect();
+            assert_eq!(seen, expected, "{order}");
+        }
+    }
+}
+#[rstest]
+#[tokio::test]
+async fn lists_have_defaults_and_edges(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let (app, _) = app_with_rows(engine).await;
+    for list in LISTS {
+        let all = page(&app, list, json!({})).await;
+        assert_eq!(
+            json!(reference(&app, list, "ID", "ASC").await),
+            all["nodes"]
+        );
+        for order in [
+            json!({}),
+            json!({ "direction": "ASC" }),
+            json!({ "field": null }),
+            Value::Null,
+        ] {
+            assert_eq!(page(&app, list, json!({ "orderBy": order })).await, all);
+        }
+        let up = page(&app, list, json!({ "orderBy": { "field": "NAME" } })).await;
+        assert_eq!(
+            json!(reference(&app, list, "NAME", "ASC").await),
+            up["nodes"]
+        );
+
+        let nothing = page(&app, list, json!({ "first": 0 })).await;
+        let info = json!({ "hasNextPage": true, "hasPreviousPage": false, "startCursor": null,
+            "endCursor": null });
+        let expected = json!({ "edges": [], "nodes": [], "pageInfo": info, "totalCount": 17 });
+        assert_eq!(nothing, expected);
+
+        let last = &all["pageInfo"]["endCursor"];
+        let beyond = page(&app, list, json!({ "after": last })).await;
+        let info = json!({ "hasNextPage": false, "hasPreviousPage": true, "startCursor": null,
+            "endCursor": null });
+        let expected = json!({ "edges": [], "nodes": [], "pageInfo": info, "totalCount": 17 });
+        assert_eq!(beyond, expected);
+
+        let cursor = |number: usize| &all["edges"][number]["cursor"];
+        let between = json!({ "after": cursor(2), "before": cursor(6) });
+        let ids = |page: &Value| page["nodes"].as_array().unwrap().len();
+        let page_between = page(&app, list, between.clone()).await;
+        assert_eq!(
+            page_between["nodes"],
+            json!(&all["nodes"].as_array().unwrap()[3..6])
+        );
+        assert_eq!(
+            ids(&page(&app, list, with(between, json!({ "last": 2 }))).await),
+            2
+        );
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_rows_of_the_same_list_lie_around_a_page(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, _) = app_with_rows(engine).await;
+    let zed = json!({ "filter": { "name": "zed" } });
+    let query = "query ($filter: ClientFilter, $after: String) {
+        clients(filter: $filter, after: $after, orderBy: { field: NAME }) {
+          edges { cursor } pageInfo { hasPreviousPage hasNextPage } } }";
+    let around = async |arguments: Value| {
+        let data = app.data(query, with(zed.clone(), arguments)).await;
+        let info = &data["clients"]["pageInfo"];
+        let rows = data["clients"]["edges"].as_array().unwrap().len();
+        let sides = ["hasPreviousPage", "hasNextPage"].map(|side| info[side].as_bool().unwrap());
+        (rows, sides)
+    };
+    let cursors = async |filter: Value| -> Vec<Value> {
+        let data = app.data(query, json!({ "filter": filter })).await;
+        let edges = data["clients"]["edges"].as_array().unwrap();
+        edges.iter().map(|edge| edge["cursor"].clone()).collect()
+    };
+    let before_all = &cursors(json!({ "name": "aspen" })).await[0];
+    let [first, second] = &cursors(zed["filter"].clone()).await[..] else {
+        panic!("two of this name");
+    };
+    for (arguments, expected) in [
+        (json!({}), (2, [false, false])),
+        (json!({ "after": before_all }), (2, [false, false])),
+        (json!({ "after": first }), (1, [true, false])),
+        (json!({ "after": second }), (0, [true, false])),
+    ] {
+        assert_eq!(around(arguments.clone()).await, expected, "{arguments}");
+    }
+    let one = json!({ "id": "4" });
+    let data = app
+        .data(query, json!({ "filter": one, "after": first }))
+        .await;
+    let info = json!({ "hasPreviousPage": true, "hasNextPage": false });
+    assert_eq!(data["clients"], json!({ "edges": [], "pageInfo": info }));
+}

@@ -1,0 +1,230 @@
+//! A variable that was not sent is as if its argument or field were not there
+//! (GraphQL specification, "Coercing Field Arguments").
+
+use async_graphql::{
+    Variables,
+    parser::{parse_query, types::Selection},
+};
+use clientele::graphql::variables::{fill_defaults, remove_omitted};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{codes, with};
+use crate::support::{Engine, TestApp};
+
+async fn app_with_client(engine: Engine) -> (TestApp, Value) {
+    let app = TestApp::start(engine).await;
+    let client = app
+        .create_client(json!({
+            "website": "https://example.com",
+            "notes": "n",
+            "salesperson": 3,
+            "primaryLocation": { "city": "Denver", "zip": "00501" },
+        }))
+        .await;
+    (app, client)
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_omitted_variable_clears_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, client) = app_with_client(engine).await;
+    let mutation = "
+        mutation ($id: ID!, $name: String, $website: String, $person: ID, $notes: String,
+                  $city: String, $zip: PostalCode, $version: Int) {
+          updateClient(
+            id: $id
+            input: {
+              name: $name, website: $website, salesperson: $person, notes: $notes,
+              primaryLocation: { city: $city, zip: $zip }
+            }
+            expectedVersion: $version
+          ) { client { id } }
+        }";
+    app.data(mutation, json!({ "id": client["id"] })).await;
+    assert_eq!(app.client(&client["id"]).await, client);
+
+    let variables = json!({ "id": client["id"], "name": "Birch", "notes": null, "zip": null });
+    app.data(mutation, variables).await;
+    let updated = app.client(&client["id"]).await;
+    for (field, value) in [
+        ("name", json!("Birch")),
+        ("website", json!("https://example.com")),
+        ("salesperson", json!("3")),
+        ("notes", Value::Null),
+    ] {
+        assert_eq!(updated[field], value, "{field}");
+    }
+    let location = &updated["primaryLocation"];
+    assert_eq!(
+        [&location["city"], &location["zip"]],
+        [&json!("Denver"), &Value::Null]
+    );
+
+    let answer = app
+        .graphql(mutation, json!({ "id": client["id"], "version": 1 }))
+        .await;
+    assert_eq!(codes(&answer), ["CONFLICT"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn members_left_out_of_a_variable_clear_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, client) = app_with_client(engine).await;
+    let input = json!({ "name": "Birch", "primaryLocation": { "city": "Golden" } });
+    let updated = app.update_client(&client["id"], input).await;
+    for field in ["website", "notes", "salesperson"] {
+        assert_eq!(updated[field], client[field]);
+    }
+    assert_eq!(updated["primaryLocation"]["zip"], "00501");
+}
+
+#[rstest]
+#[tokio::test]
+async fn declared_defaults_are_filled_in(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, client) = app_with_client(engine).await;
+    let mutation = "
+        mutation ($id: ID!, $notes: String = \"default\", $city: String = null) {
+          updateClient(id: $id, input: { notes: $notes, primaryLocation: { city: $city } }) {
+            client { notes primaryLocation { city zip } }
+          }
+        }";
+    for (variables, notes, city) in [
+        (json!({}), json!("default"), Value::Null),
+        (
+            json!({ "notes": "sent", "city": "Golden" }),
+            json!("sent"),
+            json!("Golden"),
+        ),
+        (json!({ "notes": null }), Value::Null, Value::Null),
+    ] {
+        let variables = with(variables, json!({ "id": client["id"] }));
+        let data = app.data(mutation, variables).await;
+        let expected =
+            json!({ "notes": notes, "primaryLocation": { "city": city, "zip": "00501" } });
+        assert_eq!(data["updateClient"]["client"], expected);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn omitted_variables_of_queries_restrict_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, _) = app_with_client(engine).await;
+    app.create_client(json!({ "name": "Birch" })).await;
+    let query = "
+        query ($first: Int, $after: String, $name: String, $filter: ClientFilter,
+               $order: ClientOrder, $field: OrderField, $direction: OrderDirection) {
+          all: clients(filter: $filter, orderBy: $order, first: $first, after: $after) {
+            ...names
+          }
+          ...rest
+        }
+        fragment rest on Query {
+          some: clients(
+            filter: { name: $name }, orderBy: { field: $field, direction: $direction }
+          ) { ...names }
+          clients { nodes { locations(first: $first, after: $after) { nodes { name } } } }
+        }
+        fragment names on ClientConnection { nodes { name } }";
+    let both = json!({ "nodes": [{ "name": "Acme" }, { "name": "Birch" }] });
+    let office = json!({ "locations": { "nodes": [{ "name": "Head office" }] } });
+    let locations = json!({ "nodes": [office, office] });
+    let data = app.data(query, json!({})).await;
+    assert_eq!(
+        data,
+        json!({ "all": both, "some": both, "clients": locations })
+    );
+
+    let variables = json!({ "first": 1, "name": "BIRCH", "field": "NAME", "direction": "DESC" });
+    let data = app.data(query, variables).await;
+    let one = |name| json!({ "nodes": [{ "name": name }] });
+    assert_eq!(
+        data,
+        json!({ "all": one("Acme"), "some": one("Birch"), "clients": locations })
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn directives_take_the_defaults_of_variables(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, _) = app_with_client(engine).await;
+    let query = "
+        query ($yes: Boolean = true, $no: Boolean! = false) {
+          client(id: 1) { id @include(if: $yes) name @include(if: $no) ...rest @skip(if: $no) }
+        }
+        fragment rest on Client { version @skip(if: $yes) notes @skip(if: $no) }";
+    let data = app.data(query, json!({})).await;
+    assert_eq!(data, json!({ "client": { "id": "1", "notes": "n" } }));
+    let data = app.data(query, json!({ "yes": false, "no": true })).await;
+    assert_eq!(data, json!({ "client": { "name": "Acme" } }));
+
+    // Without a default there would be nothing to decide by.
+    let undecided = "query ($yes: Boolean) { client(id: 1) { id @include(if: $yes) } }";
+    let answer = app.graphql(undecided, json!({})).await;
+    assert_eq!(codes(&answer), ["VALIDATION_FAILED"]);
+    assert_eq!(answer.get("data"), None);
+}
+
+#[rstest]
+#[tokio::test]
+async fn operations_may_share_fragments_and_variables(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, _) = app_with_client(engine).await;
+    let document = "
+        query some($first: Int) { ...names }
+        query one($first: Int!) { ...names }
+        query other($id: ID!) { client(id: $id) { ...name } }
+        fragment names on Query { clients(first: $first) { nodes { ...name } } }
+        fragment name on Client { name }";
+    let expected = json!({ "data": { "clients": { "nodes": [{ "name": "Acme" }] } } });
+    for (operation, variables) in [("some", json!({})), ("one", json!({ "first": 1 }))] {
+        let body = json!({ "query": document, "operationName": operation, "variables": variables });
+        let answer = app.post("/graphql", body).await;
+        assert_eq!(answer.json(), expected, "{operation}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn required_variables_must_be_there(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, client) = app_with_client(engine).await;
+    let query = "query ($id: ID!, $first: Int!) {
+        client(id: $id) { id } clients(first: $first) { nodes { id } } }";
+    let answer = app.graphql(query, json!({ "first": null })).await;
+    assert_eq!(codes(&answer), ["VALIDATION_FAILED", "VALIDATION_FAILED"]);
+    assert_eq!(answer.get("data"), None);
+    let variables = json!({ "id": client["id"], "first": 1, "unknown": [{}] });
+    app.data(query, variables).await;
+}
+
+/// The schema has no list in an input, yet.
+#[test]
+fn an_omitted_variable_in_a_list_is_null() {
+    let mut document =
+        parse_query("query ($a: Int, $b: Int) { x(list: [1, $a, [$b], { a: $a, b: 2 }]) }")
+            .unwrap();
+    let (_, operation) = document.operations.iter().next().unwrap();
+    let omitted = fill_defaults(&operation.node, &mut Variables::default()).unwrap();
+    remove_omitted(&mut document, None, &omitted).unwrap();
+
+    let (_, operation) = document.operations.iter().next().unwrap();
+    assert!(operation.node.variable_definitions.is_empty());
+    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else {
+        panic!("a field");
+    };
+    let list = field.node.get_argument("list").unwrap();
+    assert_eq!(list.node.to_string(), "[1, null, [null], {b: 2}]");
+}
