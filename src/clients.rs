@@ -4,7 +4,7 @@ use async_graphql::MaybeUndefined;
 use entity::{client, client_location};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    QueryFilter, QuerySelect, Select,
+    QueryFilter, QuerySelect,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     fold::{fold, key_contains},
     graphql::client::{ClientFilter, CreateClientInput, UpdateClientInput},
     locations,
-    paging::{self, Listed, OrderField, Page, PageRequest},
+    paging::{Filter, Listed, OrderField},
     validation::{self, Checks},
 };
 
@@ -67,33 +67,10 @@ pub async fn find_many(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<cli
     Ok(rows.all(db).await?)
 }
 
-/// One page of the clients that `filter` accepts.
-///
-/// # Errors
-/// If the database fails.
-pub async fn page(
-    db: &impl ConnectionTrait,
-    filter: &Condition,
-    request: &PageRequest,
-) -> Result<Page<client::Model>> {
-    paging::page(db, select(filter), request).await
-}
+impl Filter for ClientFilter {
+    type Entity = client::Entity;
 
-/// How many clients `filter` accepts.
-///
-/// # Errors
-/// If the database fails.
-pub async fn count(db: &impl ConnectionTrait, filter: &Condition) -> Result<i64> {
-    paging::count(db, select(filter)).await
-}
-
-fn select(filter: &Condition) -> Select<client::Entity> {
-    client::Entity::find().filter(filter.clone())
-}
-
-impl ClientFilter {
-    /// The rows that this filter accepts. Faults of its values go to `checks`.
-    pub fn condition(&self, checks: &mut Checks) -> Condition {
+    fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {
             id,
             name,

@@ -147,7 +147,8 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
     };
     let options = SqliteConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {url} cannot be read"))?;
-    if url.contains(":memory:") || url.contains("mode=memory") {
+    let is_file = !options.get_filename().as_os_str().is_empty();
+    if !is_file || url.contains(":memory:") || url.contains("mode=memory") {
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
     // One connection by hand: its error says what is wrong, a pool's does not.

@@ -69,48 +69,29 @@ pub enum Code {
 }
 
 impl Code {
-    /// Each code with its name in GraphQL and its status over REST.
-    const TABLE: [(Self, &'static str, StatusCode); 8] = [
-        (
-            Self::ValidationFailed,
-            "VALIDATION_FAILED",
-            StatusCode::UNPROCESSABLE_ENTITY,
-        ),
-        (Self::NotFound, "NOT_FOUND", StatusCode::NOT_FOUND),
-        (Self::Conflict, "CONFLICT", StatusCode::CONFLICT),
-        (
-            Self::Unauthenticated,
-            "UNAUTHENTICATED",
-            StatusCode::UNAUTHORIZED,
-        ),
-        (Self::Forbidden, "FORBIDDEN", StatusCode::FORBIDDEN),
-        (
-            Self::LimitExceeded,
-            "LIMIT_EXCEEDED",
-            StatusCode::TOO_MANY_REQUESTS,
-        ),
-        (
-            Self::Unavailable,
-            "UNAVAILABLE",
-            StatusCode::SERVICE_UNAVAILABLE,
-        ),
-        (
-            Self::Internal,
-            "INTERNAL",
-            StatusCode::INTERNAL_SERVER_ERROR,
-        ),
-    ];
-
     /// The name in `extensions.code`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        Self::TABLE[self as usize].1
+        self.table().0
     }
 
     /// The status of a REST answer.
     #[must_use]
     pub fn status(self) -> StatusCode {
-        Self::TABLE[self as usize].2
+        self.table().1
+    }
+
+    fn table(self) -> (&'static str, StatusCode) {
+        match self {
+            Self::ValidationFailed => ("VALIDATION_FAILED", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NotFound => ("NOT_FOUND", StatusCode::NOT_FOUND),
+            Self::Conflict => ("CONFLICT", StatusCode::CONFLICT),
+            Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED),
+            Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN),
+            Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
+            Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel,
-    Order as SqlOrder, QueryFilter, QuerySelect, QueryTrait, Select,
+    Order as SqlOrder, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, WindowStatement},
 };
 
@@ -21,7 +21,7 @@ use crate::{
         ClientLocationFilter, CreateClientLocationInput, CreatePrimaryLocationInput,
         UpdateClientLocationInput,
     },
-    paging::{self, Listed, OrderField, Page, PageRequest},
+    paging::{Filter, Listed, OrderField},
     validation::{self, Checks},
 };
 
@@ -74,30 +74,6 @@ pub async fn find_primaries(
         .filter(location::COLUMN.client_id.is_in(client_ids.iter().copied()))
         .filter(location::COLUMN.is_primary.eq(true));
     Ok(rows.all(db).await?)
-}
-
-/// One page of the locations that `filter` accepts.
-///
-/// # Errors
-/// If the database fails.
-pub async fn page(
-    db: &impl ConnectionTrait,
-    filter: &Condition,
-    request: &PageRequest,
-) -> Result<Page<location::Model>> {
-    paging::page(db, select(filter), request).await
-}
-
-/// How many locations `filter` accepts.
-///
-/// # Errors
-/// If the database fails.
-pub async fn count(db: &impl ConnectionTrait, filter: &Condition) -> Result<i64> {
-    paging::count(db, select(filter)).await
-}
-
-fn select(filter: &Condition) -> Select<location::Entity> {
-    location::Entity::find().filter(filter.clone())
 }
 
 /// For each of the clients the first `limit` locations by id, only those after
@@ -157,9 +133,10 @@ pub async fn count_of_each(
     Ok(counted.into_tuple().all(db).await?)
 }
 
-impl ClientLocationFilter {
-    /// The rows that this filter accepts. Faults of its values go to `checks`.
-    pub fn condition(&self, checks: &mut Checks) -> Condition {
+impl Filter for ClientLocationFilter {
+    type Entity = location::Entity;
+
+    fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {
             id,
             name,

@@ -4,12 +4,12 @@
 
 use async_graphql::Enum;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ModelTrait, Order as SqlOrder, QueryFilter,
-    QueryOrder, QuerySelect, Select, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, Order as SqlOrder,
+    QueryFilter, QueryOrder, QuerySelect, Select, Value,
     sea_query::{Expr, ExprTrait},
 };
 
-use crate::error::Result;
+use crate::{error::Result, validation::Checks};
 
 /// What a list is sorted by. Ties are broken by the id.
 #[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,6 +130,15 @@ impl<T> Default for Page<T> {
             has_next: false,
         }
     }
+}
+
+/// Which rows of an entity to list.
+pub trait Filter {
+    /// The entity.
+    type Entity: Listed;
+
+    /// The rows that this filter accepts. Faults of its values go to `checks`.
+    fn condition(&self, checks: &mut Checks) -> Condition;
 }
 
 /// Reads one page of the rows that `rows` selects.

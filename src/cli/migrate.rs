@@ -1,5 +1,7 @@
 //! `clientele migrate`: brings the schema up to date.
 
+use std::io::{Write, stdout};
+
 use anyhow::{Context, Result};
 use sea_orm::DatabaseTransaction;
 
@@ -13,10 +15,10 @@ pub async fn run(options: &DatabaseOptions) -> Result<()> {
     let applied = up(&transaction).await?;
     transaction.commit().await?;
     for step in &applied {
-        println!("applied {step}");
+        writeln!(stdout(), "applied {step}")?;
     }
     if applied.is_empty() {
-        println!("the schema is up to date");
+        writeln!(stdout(), "the schema is up to date")?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `clientele seed`: fills a database with plausible demo data. The data of a client
 //! follows from its number, so the same command gives the same data.
 
+use std::io::{Write, stdout};
+
 use anyhow::{Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{client, client_location as location};
@@ -56,10 +58,11 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
         first = last;
     }
     bar.finish_and_clear();
-    println!(
+    writeln!(
+        stdout(),
         "added {} clients with {locations} locations",
         options.clients
-    );
+    )?;
     Ok(())
 }
 

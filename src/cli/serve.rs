@@ -1,6 +1,9 @@
 //! `clientele serve`: brings the schema up to date and serves.
 
-use std::{io::IsTerminal, net::SocketAddr};
+use std::{
+    io::{IsTerminal, Write, stdout},
+    net::SocketAddr,
+};
 
 use anyhow::{Context, Result};
 use tokio::{
@@ -43,10 +46,12 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     let gateway = Gateway::new(database, options.settings);
     let lifecycle = gateway.lifecycle.clone();
     stop_on_signals(lifecycle.stopping.clone())?;
-    println!("Listening on http://{address}");
+    announce(&format!("Listening on http://{address}"));
     if let Some(token) = first_token {
-        println!("Open this link to begin, signed in as {FIRST_USER}. It is shown only once:");
-        println!("{}", link(address, &token));
+        announce(&format!(
+            "Open this link to begin, signed in as {FIRST_USER}. It is shown only once:\n{}",
+            link(address, &token)
+        ));
     }
     let in_time = server::serve(listener, router(gateway), lifecycle).await;
     anyhow::ensure!(
@@ -54,6 +59,13 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         "some requests did not finish in time and were cut off"
     );
     Ok(())
+}
+
+/// Tells the operator something. A server whose output nobody reads still serves.
+fn announce(text: &str) {
+    if let Err(error) = writeln!(stdout(), "{text}") {
+        tracing::warn!(%error, "cannot print");
+    }
 }
 
 /// Brings the schema up to date and gives an empty database its first token, in one

@@ -1,5 +1,7 @@
 //! `clientele token`: makes, lists and revokes API tokens.
 
+use std::io::{Write, stdout};
+
 use anyhow::{Context, Result};
 use chrono::SecondsFormat;
 use entity::api_token::Scope;
@@ -29,17 +31,21 @@ async fn create(user: &str, scope: ScopeName, options: &DatabaseOptions) -> Resu
     let transaction = database.begin().await?;
     let token = tokens::create(&transaction, &database.clock, user, scope.into()).await?;
     transaction.commit().await?;
-    println!("{token}");
+    writeln!(stdout(), "{token}")?;
     eprintln!("Keep it: it is not stored and cannot be shown again.");
     Ok(())
 }
 
 async fn list(options: &DatabaseOptions) -> Result<()> {
     let database = open_migrated(options).await?;
-    println!(
+    writeln!(
+        stdout(),
         "{:<12} {:<6} {:<21} {:<21} USER",
-        "PREFIX", "SCOPE", "CREATED", "REVOKED"
-    );
+        "PREFIX",
+        "SCOPE",
+        "CREATED",
+        "REVOKED"
+    )?;
     for token in tokens::list(&database.reader).await? {
         let scope = match token.scope {
             Scope::Read => "read",
@@ -48,10 +54,12 @@ async fn list(options: &DatabaseOptions) -> Result<()> {
         let time = |at: chrono::DateTime<_>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
         let created = time(token.created_at);
         let revoked = token.revoked_at.map_or_else(|| "-".to_owned(), time);
-        println!(
+        writeln!(
+            stdout(),
             "{:<12} {scope:<6} {created:<21} {revoked:<21} {}",
-            token.prefix, token.user_name
-        );
+            token.prefix,
+            token.user_name
+        )?;
     }
     Ok(())
 }
@@ -64,6 +72,11 @@ async fn revoke(token: &str, options: &DatabaseOptions) -> Result<()> {
         .await?
         .with_context(|| format!("there is no token with the prefix {prefix}"))?;
     transaction.commit().await?;
-    println!("revoked {} of {}", revoked.prefix, revoked.user_name);
+    writeln!(
+        stdout(),
+        "revoked {} of {}",
+        revoked.prefix,
+        revoked.user_name
+    )?;
     Ok(())
 }

@@ -5,7 +5,8 @@ use entity::{client, client_location};
 
 use super::{
     RequestData,
-    connection::{Connection, List, Paging, Selected, UNKNOWN_CURSOR},
+    connection::{self, Connection, List, Paging, Selected},
+    cursor::UNKNOWN_CURSOR,
     location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
     scalar::DateTime,
 };
@@ -303,36 +304,14 @@ impl ClientQueries {
         #[graphql(desc = "How many at most, from the end of the list.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Client>> {
-        let selected = Selected::of(context);
         let order = order_by.map(Order::from).unwrap_or_default();
-        let mut checks = Checks::new("");
-        let filter = filter.unwrap_or_default();
-        let filter = checks.within("filter", |checks| filter.condition(checks));
         let paging = Paging {
             first,
             after,
             last,
             before,
         };
-        let request = paging.request(order, &selected, &mut checks);
-        checks.finish()?;
-        let page = if selected.rows {
-            clients::page(
-                &RequestData::of(context)?.database.reader,
-                &filter,
-                &request,
-            )
-            .await?
-        } else {
-            Page::default()
-        };
-        let whole = List::Clients(filter);
-        Ok(Connection::new::<client::Entity>(
-            page,
-            order,
-            whole,
-            Client::from,
-        ))
+        connection::resolve(context, filter, order, paging, List::Clients, Client::from).await
     }
 }
 

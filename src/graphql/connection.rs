@@ -1,7 +1,7 @@
-//! Connections after the Relay cursor specification: cursors, the four paging
-//! arguments, and the total that is counted only when it is asked for.
+//! Connections after the Relay cursor specification: the four paging arguments, and
+//! the total that is counted only when it is asked for.
 
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
 use async_graphql::{
     Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult,
@@ -10,17 +10,19 @@ use async_graphql::{
     parser::types::Field,
     registry::Registry,
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, Datelike};
+use entity::{client, client_location};
 use futures_util::future::try_join_all;
-use sea_orm::{Condition, Value};
+use sea_orm::{Condition, EntityTrait, QueryFilter};
 
-use super::{RequestData, client::Client, location::ClientLocation};
+use super::{
+    RequestData,
+    client::Client,
+    cursor::{Cursor, UNKNOWN_CURSOR},
+    location::ClientLocation,
+};
 use crate::{
-    clients,
     error::Result,
-    locations,
-    paging::{Direction, Listed, Order, OrderField, Page, PageRequest, Position},
+    paging::{self, Filter, Listed, Order, Page, PageRequest},
     validation::Checks,
 };
 
@@ -28,110 +30,6 @@ use crate::{
 pub const DEFAULT_FIRST: u32 = 50;
 /// The most rows on a page.
 pub const MAX_FIRST: u32 = 500;
-
-/// What is wrong with a cursor that cannot be read.
-pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
-
-/// A place in a list, opaque to clients.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cursor {
-    /// After a row: the order of its list, and the row's position in it.
-    Row(Order, Position),
-    /// After a number of rows. Only the REST layer makes these, for `page`.
-    Offset(u64),
-}
-
-impl CursorType for Cursor {
-    type Error = &'static str;
-
-    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
-        let bytes = BASE64_URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| UNKNOWN_CURSOR)?;
-        let text = String::from_utf8(bytes).map_err(|_| UNKNOWN_CURSOR)?;
-        Self::parse(&text).ok_or(UNKNOWN_CURSOR)
-    }
-
-    fn encode_cursor(&self) -> String {
-        let text = match self {
-            Self::Offset(rows) => format!("o:{rows}"),
-            Self::Row(order, position) => {
-                let field = match order.field {
-                    OrderField::Id => 'i',
-                    OrderField::Name => 'n',
-                    OrderField::CreatedAt => 'c',
-                    OrderField::UpdatedAt => 'u',
-                };
-                let direction = match order.direction {
-                    Direction::Asc => 'a',
-                    Direction::Desc => 'd',
-                };
-                let mut text = format!("{field}{direction}:{}", position.id);
-                // Writing to a String cannot fail.
-                let _ = match &position.key {
-                    Some(Value::String(Some(key))) => write!(text, ":{key}"),
-                    Some(Value::ChronoDateTimeUtc(Some(at))) => {
-                        write!(text, ":{}", at.timestamp_millis())
-                    }
-                    _ => Ok(()),
-                };
-                text
-            }
-        };
-        BASE64_URL_SAFE_NO_PAD.encode(text)
-    }
-}
-
-impl Cursor {
-    fn parse(text: &str) -> Option<Self> {
-        let (kind, rest) = text.split_once(':')?;
-        if kind == "o" {
-            // Databases count rows in 63 bits.
-            let rows: i64 = rest.parse().ok()?;
-            return u64::try_from(rows).ok().map(Self::Offset);
-        }
-        let mut letters = kind.chars();
-        let field = match letters.next()? {
-            'i' => OrderField::Id,
-            'n' => OrderField::Name,
-            'c' => OrderField::CreatedAt,
-            'u' => OrderField::UpdatedAt,
-            _ => return None,
-        };
-        let direction = match letters.next()? {
-            'a' => Direction::Asc,
-            'd' => Direction::Desc,
-            _ => return None,
-        };
-        if letters.next().is_some() {
-            return None;
-        }
-        let (id, key): (_, Option<Value>) = match field {
-            OrderField::Id => (rest, None),
-            OrderField::Name => {
-                let (id, key) = rest.split_once(':')?;
-                if key.contains('\0') {
-                    return None;
-                }
-                (id, Some(key.into()))
-            }
-            OrderField::CreatedAt | OrderField::UpdatedAt => {
-                let (id, milliseconds) = rest.split_once(':')?;
-                let at = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
-                // As every instant that is stored; PostgreSQL fails on older ones.
-                if !(0..=9999).contains(&at.year()) {
-                    return None;
-                }
-                (id, Some(at.into()))
-            }
-        };
-        let position = Position {
-            key,
-            id: id.parse().ok()?,
-        };
-        Some(Self::Row(Order { field, direction }, position))
-    }
-}
 
 /// The paging arguments of a connection field.
 #[derive(Default)]
@@ -237,6 +135,42 @@ impl Selected {
     }
 }
 
+/// Resolves a root list: `whole` names it, `node` wraps its rows.
+///
+/// # Errors
+/// `Validation` with every fault of the arguments, or what the database reports.
+pub async fn resolve<F, Node>(
+    context: &Context<'_>,
+    filter: Option<F>,
+    order: Order,
+    paging: Paging,
+    whole: impl FnOnce(Condition) -> List,
+    node: impl Fn(<F::Entity as EntityTrait>::Model) -> Node,
+) -> Result<Connection<Node>>
+where
+    F: Filter + Default,
+    Node: OutputType,
+{
+    let selected = Selected::of(context);
+    let mut checks = Checks::new("");
+    let filter = filter.unwrap_or_default();
+    let filter = checks.within("filter", |checks| filter.condition(checks));
+    let request = paging.request(order, &selected, &mut checks);
+    checks.finish()?;
+    let page = if selected.rows {
+        let rows = F::Entity::find().filter(filter.clone());
+        paging::page(&RequestData::of(context)?.database.reader, rows, &request).await?
+    } else {
+        Page::default()
+    };
+    Ok(Connection::new::<F::Entity>(
+        page,
+        order,
+        whole(filter),
+        node,
+    ))
+}
+
 type Item<Node> = Edge<Cursor, Node, EmptyFields>;
 
 /// One page of a list (Relay cursor connections specification).
@@ -340,8 +274,14 @@ impl<Node: OutputType> Connection<Node> {
     async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
         let data = RequestData::of(context)?;
         match &self.list {
-            List::Clients(filter) => clients::count(&data.database.reader, filter).await,
-            List::Locations(filter) => locations::count(&data.database.reader, filter).await,
+            List::Clients(filter) => {
+                let rows = client::Entity::find().filter(filter.clone());
+                paging::count(&data.database.reader, rows).await
+            }
+            List::Locations(filter) => {
+                let rows = client_location::Entity::find().filter(filter.clone());
+                paging::count(&data.database.reader, rows).await
+            }
             List::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
         }
     }

@@ -15,7 +15,7 @@ use axum::{
 use headers_accept::Accept;
 use mediatype::MediaType;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::executor::{Answer, Document, Operation, Stage};
@@ -102,12 +102,9 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let viewer = match Viewer::of(&headers, &gateway.database).await {
-        Ok(viewer) => viewer,
-        Err(error) => return refuse_error(&error, &request_id),
-    };
-    let Some(media) = Media::negotiate(&headers) else {
-        return not_acceptable();
+    let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
     };
     let limit = gateway.settings.max_body_bytes;
     let parameters = match body::read_json(&headers, body, limit, false).await {
@@ -127,17 +124,27 @@ pub async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let viewer = match Viewer::of(&headers, &gateway.database).await {
-        Ok(viewer) => viewer,
-        Err(error) => return refuse_error(&error, &request_id),
-    };
-    let Some(media) = Media::negotiate(&headers) else {
-        return not_acceptable();
+    let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
     };
     match from_url(&query.unwrap_or_default()) {
         Ok(parameters) => execute(&gateway, media, viewer, request_id, parameters, true).await,
         Err(message) => refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message),
     }
+}
+
+/// Finds out who asks, and in which form the answer is wanted.
+async fn admit(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    request_id: &RequestId,
+) -> Result<(Viewer, Media), Response> {
+    let viewer = Viewer::of(headers, &gateway.database)
+        .await
+        .map_err(|error| refuse_error(&error, request_id))?;
+    let media = Media::negotiate(headers).ok_or_else(not_acceptable)?;
+    Ok((viewer, media))
 }
 
 async fn execute(
@@ -189,25 +196,28 @@ pub fn response_body(stage: Stage, response: &async_graphql::Response) -> impl S
 }
 
 fn from_body(body: &[u8]) -> Result<Parameters, String> {
-    let mut members = match json::parse(body)? {
-        Value::Object(members) => members,
+    match json::parse(body)? {
+        Value::Object(members) => from_members(members),
         Value::Array(_) => {
-            return Err("Batches are not supported: send one operation in a request.".to_owned());
+            Err("Batches are not supported: send one operation in a request.".to_owned())
         }
-        _ => return Err("The body must be a JSON object with the member \"query\".".to_owned()),
-    };
+        _ => Err("The body must be a JSON object with the member \"query\".".to_owned()),
+    }
+}
+
+fn from_members(mut members: Map<String, Value>) -> Result<Parameters, String> {
     let Some(Value::String(query)) = members.remove("query") else {
-        return Err("The member \"query\" must be there, as a string.".to_owned());
+        return Err("\"query\" must be there, as a string.".to_owned());
     };
     let operation_name = match members.remove("operationName") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) => Some(name),
-        Some(_) => return Err("The member \"operationName\" must be a string.".to_owned()),
+        Some(_) => return Err("\"operationName\" must be a string.".to_owned()),
     };
     let variables = variables(members.remove("variables").unwrap_or_default())?;
     match members.remove("extensions") {
         None | Some(Value::Null | Value::Object(_)) => {}
-        Some(_) => return Err("The member \"extensions\" must be an object.".to_owned()),
+        Some(_) => return Err("\"extensions\" must be an object.".to_owned()),
     }
     Ok(Parameters {
         query,
@@ -217,7 +227,7 @@ fn from_body(body: &[u8]) -> Result<Parameters, String> {
 }
 
 fn from_url(query: &str) -> Result<Parameters, String> {
-    let mut members = serde_json::Map::new();
+    let mut members = Map::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let value = match &*name {
             // As forms and curl send what they leave out.
@@ -230,8 +240,7 @@ fn from_url(query: &str) -> Result<Parameters, String> {
             return Err(format!("The parameter \"{name}\" is there twice."));
         }
     }
-    let body = serde_json::to_vec(&members).map_err(|error| error.to_string())?;
-    from_body(&body).map_err(|message| message.replace("The member", "The parameter"))
+    from_members(members)
 }
 
 fn variables(value: Value) -> Result<Variables, String> {
@@ -246,7 +255,7 @@ fn variables(value: Value) -> Result<Variables, String> {
             }
             Ok(variables)
         }
-        _ => Err("The member \"variables\" must be an object.".to_owned()),
+        _ => Err("\"variables\" must be an object.".to_owned()),
     }
 }
 

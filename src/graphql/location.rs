@@ -6,14 +6,14 @@ use entity::client_location as location;
 use super::{
     RequestData,
     client::Client,
-    connection::{Connection, List, Paging, Selected},
+    connection::{self, Connection, List, Paging},
     scalar::{DateTime, PostalCode},
 };
 use crate::{
     error::Result,
     locations,
-    paging::{Direction, Order, OrderField, Page},
-    validation::{self, Checks},
+    paging::{Direction, Order, OrderField},
+    validation,
 };
 
 /// A location in an answer.
@@ -355,36 +355,22 @@ impl LocationQueries {
         #[graphql(desc = "How many at most, from the end of the list.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Connection<ClientLocation>> {
-        let selected = Selected::of(context);
         let order = order_by.map(Order::from).unwrap_or_default();
-        let mut checks = Checks::new("");
-        let filter = filter.unwrap_or_default();
-        let filter = checks.within("filter", |checks| filter.condition(checks));
         let paging = Paging {
             first,
             after,
             last,
             before,
         };
-        let request = paging.request(order, &selected, &mut checks);
-        checks.finish()?;
-        let page = if selected.rows {
-            locations::page(
-                &RequestData::of(context)?.database.reader,
-                &filter,
-                &request,
-            )
-            .await?
-        } else {
-            Page::default()
-        };
-        let whole = List::Locations(filter);
-        Ok(Connection::new::<location::Entity>(
-            page,
+        connection::resolve(
+            context,
+            filter,
             order,
-            whole,
+            paging,
+            List::Locations,
             ClientLocation,
-        ))
+        )
+        .await
     }
 }
 

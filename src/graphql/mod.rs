@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod connection;
+pub mod cursor;
 pub mod endpoint;
 pub mod executor;
 pub mod guard;

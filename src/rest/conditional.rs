@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110, section 13): entity tags from versions, and the
 //! headers that compare them.
 
-use axum::http::{HeaderMap, header::ETAG};
+use axum::http::HeaderMap;
 use headers::{ETag, Header, HeaderMapExt, IfMatch, IfNoneMatch};
 
 use super::problem::Problem;
@@ -102,6 +102,5 @@ pub fn tag(version: i64) -> Result<ETag, Problem> {
 pub fn header(tag: &ETag) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.typed_insert(tag.clone());
-    debug_assert!(headers.contains_key(ETAG));
     headers
 }

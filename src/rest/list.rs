@@ -15,7 +15,7 @@ use super::{
     problem::Problem,
     record::Call,
 };
-use crate::graphql::connection::{Cursor, MAX_FIRST};
+use crate::graphql::{connection::MAX_FIRST, cursor::Cursor};
 
 /// The page number, from 1.
 pub const PAGE: &str = "page";

@@ -105,8 +105,8 @@ impl Problem {
         self
     }
 
-    /// The sentence for people. It comes first in the body: older integrations
-    /// show only the first characters.
+    /// The sentence for people, in place of the status phrase that RFC 9457 suggests.
+    /// It comes first in the body: older integrations show only the first characters.
     fn title(&self) -> &'static str {
         match self.0.status {
             StatusCode::BAD_REQUEST => "The request cannot be understood.",

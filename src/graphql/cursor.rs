@@ -1,0 +1,115 @@
+//! Cursors: opaque to clients, they carry the order of their list and the position
+//! of a row in it.
+
+use std::fmt::Write;
+
+use async_graphql::connection::CursorType;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike};
+use sea_orm::Value;
+
+use crate::paging::{Direction, Order, OrderField, Position};
+
+/// What is wrong with a cursor that cannot be read.
+pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
+
+/// A place in a list, opaque to clients.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cursor {
+    /// After a row: the order of its list, and the row's position in it.
+    Row(Order, Position),
+    /// After a number of rows. Only the REST layer makes these, for `page`.
+    Offset(u64),
+}
+
+impl CursorType for Cursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        let bytes = BASE64_URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| UNKNOWN_CURSOR)?;
+        let text = String::from_utf8(bytes).map_err(|_| UNKNOWN_CURSOR)?;
+        Self::parse(&text).ok_or(UNKNOWN_CURSOR)
+    }
+
+    fn encode_cursor(&self) -> String {
+        let text = match self {
+            Self::Offset(rows) => format!("o:{rows}"),
+            Self::Row(order, position) => {
+                let field = match order.field {
+                    OrderField::Id => 'i',
+                    OrderField::Name => 'n',
+                    OrderField::CreatedAt => 'c',
+                    OrderField::UpdatedAt => 'u',
+                };
+                let direction = match order.direction {
+                    Direction::Asc => 'a',
+                    Direction::Desc => 'd',
+                };
+                let mut text = format!("{field}{direction}:{}", position.id);
+                // Writing to a String cannot fail.
+                let _ = match &position.key {
+                    Some(Value::String(Some(key))) => write!(text, ":{key}"),
+                    Some(Value::ChronoDateTimeUtc(Some(at))) => {
+                        write!(text, ":{}", at.timestamp_millis())
+                    }
+                    _ => Ok(()),
+                };
+                text
+            }
+        };
+        BASE64_URL_SAFE_NO_PAD.encode(text)
+    }
+}
+
+impl Cursor {
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(':')?;
+        if kind == "o" {
+            // Databases count rows in 63 bits.
+            let rows: i64 = rest.parse().ok()?;
+            return u64::try_from(rows).ok().map(Self::Offset);
+        }
+        let mut letters = kind.chars();
+        let field = match letters.next()? {
+            'i' => OrderField::Id,
+            'n' => OrderField::Name,
+            'c' => OrderField::CreatedAt,
+            'u' => OrderField::UpdatedAt,
+            _ => return None,
+        };
+        let direction = match letters.next()? {
+            'a' => Direction::Asc,
+            'd' => Direction::Desc,
+            _ => return None,
+        };
+        if letters.next().is_some() {
+            return None;
+        }
+        let (id, key): (_, Option<Value>) = match field {
+            OrderField::Id => (rest, None),
+            OrderField::Name => {
+                let (id, key) = rest.split_once(':')?;
+                if key.contains('\0') {
+                    return None;
+                }
+                (id, Some(key.into()))
+            }
+            OrderField::CreatedAt | OrderField::UpdatedAt => {
+                let (id, milliseconds) = rest.split_once(':')?;
+                let at = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
+                // As every instant that is stored; PostgreSQL fails on older ones.
+                if !(0..=9999).contains(&at.year()) {
+                    return None;
+                }
+                (id, Some(at.into()))
+            }
+        };
+        let position = Position {
+            key,
+            id: id.parse().ok()?,
+        };
+        Some(Self::Row(Order { field, direction }, position))
+    }
+}
