@@ -15,12 +15,13 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a client may take to send its headers, and may rest between requests.
@@ -63,24 +64,7 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
-    // Set off when the grace is over.
-    let closing = CancellationToken::new();
-    let mut grace_over = pin!(async {
-        stopping.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    });
-    loop {
-        let stream = tokio::select! {
-            () = &mut grace_over => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _peer)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
-        };
+    let serve_connection = |stream: TcpStream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection is gone already");
         }
@@ -88,12 +72,12 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let closing = closing.clone();
+        let stopping = stopping.clone();
         tasks.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,
-                () = closing.cancelled() => {
+                () = grace_over(&stopping) => {
                     // Answers what was asked for and takes no further request.
                     connection.as_mut().graceful_shutdown();
                     connection.await
@@ -103,13 +87,35 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
                 tracing::debug!(%error, "connection ended");
             }
         });
+    };
+    let mut end = pin!(grace_over(&stopping));
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _peer)) => serve_connection(stream),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
     }
-    closing.cancel();
+    // Connections that are established already, but were not accepted yet.
+    while let Some(Ok((stream, _peer))) = listener.accept().now_or_never() {
+        serve_connection(stream);
+    }
     drop(listener);
     tasks.close();
     tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait())
         .await
         .is_ok()
+}
+
+/// Waits until the server stops, and a while longer.
+async fn grace_over(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// Middleware: a stopping server closes each connection after its next answer.
