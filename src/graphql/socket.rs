@@ -27,6 +27,7 @@ use axum::{
 use futures_util::{SinkExt, StreamExt, future, stream, stream::BoxStream};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     endpoint,
@@ -151,7 +152,9 @@ async fn converse(
     let Lifecycle { stopping, tasks } = gateway.lifecycle.clone();
     // The server waits for the close frame.
     let _task = tasks.token();
+    let revoked = CancellationToken::new();
     let executor = SocketExecutor(Arc::new(Session {
+        revoked: revoked.clone(),
         gateway,
         credentials,
         request_id,
@@ -174,16 +177,16 @@ async fn converse(
     });
     let messages = stream::once(future::ready(Ok(greeting))).chain(messages);
     let conversation = GraphQLWebSocket::new_with_pair(&mut sink, messages, executor, protocol);
-    tokio::select! {
-        () = conversation.serve() => {}
-        () = stopping.cancelled() => {
-            let frame = CloseFrame {
-                code: GOING_AWAY,
-                reason: "The server is stopping.".into(),
-            };
-            let _ = sink.send(Message::Close(Some(frame))).await;
-        }
-    }
+    let (code, reason) = tokio::select! {
+        () = conversation.serve() => return,
+        () = revoked.cancelled() => (FORBIDDEN, "Forbidden"),
+        () = stopping.cancelled() => (GOING_AWAY, "The server is stopping."),
+    };
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    let _ = sink.send(Message::Close(Some(frame))).await;
 }
 
 /// Waits for `connection_init` and checks the token in it. Returns the message, for
@@ -229,6 +232,8 @@ async fn first_message(socket: &mut WebSocket) -> Option<Message> {
 }
 
 struct Session {
+    /// Set off when the token turns out to be valid no more.
+    revoked: CancellationToken,
     gateway: Gateway,
     credentials: Credentials,
     request_id: RequestId,
@@ -256,7 +261,12 @@ impl SocketExecutor {
         };
         let viewer = match session.credentials.viewer(&session.gateway.database).await {
             Ok(viewer) => viewer,
-            Err(error) => return refuse(error),
+            Err(error) => {
+                if matches!(error, Error::Unauthenticated) {
+                    session.revoked.cancel();
+                }
+                return refuse(error);
+            }
         };
         let operation = Operation {
             document: Document::Text(request.query),
