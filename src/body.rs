@@ -42,8 +42,17 @@ impl Refusal {
     }
 }
 
-/// Reads a JSON body of at most `limit` bytes. A body with no `Content-Type` is
-/// taken if `untyped` says so.
+/// How a body must be declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Declared {
+    /// As JSON.
+    AsJson,
+    /// As JSON, not at all, or as a form: so curl, and PHP with it, declare what
+    /// they are given unless told otherwise, and the documented page tells nothing.
+    Somehow,
+}
+
+/// Reads a JSON body of at most `limit` bytes.
 ///
 /// # Errors
 /// If the body must not be taken.
@@ -51,13 +60,14 @@ pub async fn read_json(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    untyped: bool,
+    declared: Declared,
 ) -> Result<Bytes, Refusal> {
-    let is_typed = match headers.get(CONTENT_TYPE) {
-        None => untyped,
-        Some(value) => value.to_str().is_ok_and(is_json),
+    let is_lenient = declared == Declared::Somehow;
+    let is_accepted = match headers.get(CONTENT_TYPE) {
+        None => is_lenient,
+        Some(value) => value.to_str().is_ok_and(is_json) || (is_lenient && is_form(headers)),
     };
-    if !is_typed {
+    if !is_accepted {
         return Err(Refusal::NotJson);
     }
     let is_plain =
@@ -70,6 +80,16 @@ pub async fn read_json(
         Ok(Err(error)) if is_length_limit(&error) => Err(Refusal::TooLarge(limit)),
         Ok(Err(_)) | Err(_) => Err(Refusal::Incomplete),
     }
+}
+
+/// Whether a body is declared as a form.
+#[must_use]
+pub fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| MediaType::parse(value).ok())
+        .is_some_and(|media| media.ty == "application" && media.subty == "x-www-form-urlencoded")
 }
 
 fn is_json(value: &str) -> bool {

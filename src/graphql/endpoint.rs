@@ -21,7 +21,7 @@ use url::form_urlencoded;
 use super::executor::{Answer, Document, Operation, Stage};
 use crate::{
     auth::Viewer,
-    body::{self, Refusal},
+    body::{self, Declared, Refusal},
     error::{Code, Error},
     http::{Gateway, RequestId},
     json,
@@ -107,7 +107,7 @@ pub async fn post(
         Err(refusal) => return refusal,
     };
     let limit = gateway.settings.max_body_bytes;
-    let parameters = match body::read_json(&headers, body, limit, false).await {
+    let parameters = match body::read_json(&headers, body, limit, Declared::AsJson).await {
         Ok(body) => from_body(&body),
         Err(refusal) => return refuse_body(refusal),
     };

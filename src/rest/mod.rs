@@ -24,7 +24,7 @@ use axum::{
 
 use crate::{
     auth::Viewer,
-    body::{self, Refusal},
+    body::{self, Declared, Refusal},
     graphql,
     http::{Gateway, RequestId},
     json,
@@ -258,10 +258,16 @@ async fn handle(
         Action::List | Action::Read => call.read(variables, &preconditions).await,
         Action::Create | Action::Update => {
             let limit = gateway.settings.max_body_bytes;
-            let body = body::read_json(&headers, body, limit, true)
+            let body = body::read_json(&headers, body, limit, Declared::Somehow)
                 .await
                 .map_err(refused_body)?;
-            let body = json::parse(&body).map_err(bad_request)?;
+            let body = json::parse(&body).map_err(|detail| {
+                if body::is_form(&headers) {
+                    refused_body(Refusal::NotJson)
+                } else {
+                    bad_request(detail)
+                }
+            })?;
             let body = params::from_body(&route.operation, route.resource.wrapper, body)
                 .map_err(bad_request)?;
             let mut given = body.variables;

@@ -142,7 +142,28 @@ async fn fields_must_be_nested_under_the_name_of_the_record(
         let all = pointers(&answer);
         assert_eq!(all[..expected.len()], expected, "{body}");
     }
+    let form = app
+        .call(Method::POST, CLIENTS)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body("client[name]=Acme");
+    let answer = form.send().await;
+    refused_for("a form", &answer, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(counts(&app).await, before);
+}
+
+/// The documented page names no media type, and this is what curl and PHP send.
+#[rstest]
+#[tokio::test]
+async fn json_that_is_declared_as_a_form_or_not_at_all_is_taken(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let untyped = app.call(Method::POST, CLIENTS).body(right()).send().await;
+    assert_eq!(untyped.status, StatusCode::CREATED);
+    let call = app.call(Method::POST, CLIENTS);
+    let call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let form = call.body(right()).send().await;
+    assert_eq!(form.status, StatusCode::CREATED);
 }
 
 #[rstest]
@@ -202,7 +223,6 @@ async fn only_json_in_utf_8_is_a_media_type_of_bodies(
     let before = counts(&app).await;
     for media_type in [
         "text/plain",
-        "application/x-www-form-urlencoded",
         "multipart/form-data; boundary=x",
         "application/xml",
         "application/json; charset=utf-16",
