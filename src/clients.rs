@@ -1,4 +1,4 @@
-//! Rules and SQL for clients: find, page, count, create, update.
+//! Rules and SQL for clients: find, filter, create, update.
 
 use async_graphql::MaybeUndefined;
 use entity::{client, client_location};

@@ -35,7 +35,7 @@ pub mod rest;
 // The page on which people try out the API.
 pub mod graphiql;
 
-// Rules and SQL: find, page, count, create, update. Every write of a client or of
+// Rules and SQL: find, filter, create, update. Every write of a client or of
 // its locations takes the client's lock first.
 pub mod clients;
 pub mod locations;

@@ -1,4 +1,4 @@
-//! Rules and SQL for client locations: find, page, count, create, update.
+//! Rules and SQL for client locations: find, filter, create, update.
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
