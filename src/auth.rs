@@ -3,10 +3,20 @@
 //! Every face asks here. A token travels as `Bearer TOKEN`, or as HTTP
 //! Basic with the user `NAME/token` and the token as the password, where the name
 //! must be the one that the token was made for.
+//!
+//! A token that was found valid is taken for valid for a moment without asking the
+//! database again: a look-up costs as much as reading a client does.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use entity::api_token::Scope;
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 
 use crate::{
     database::Database,
@@ -16,12 +26,14 @@ use crate::{
 
 /// What follows the user's name in HTTP Basic.
 const USER_SUFFIX: &str = "/token";
+/// The most tokens that are remembered.
+const MAX_REMEMBERED: usize = 4_096;
 
 /// The authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Viewer {
     /// The name that the token was made for; history records it.
-    pub user: String,
+    pub user: Arc<str>,
     /// What the token may do.
     pub scope: Scope,
 }
@@ -67,24 +79,6 @@ impl Credentials {
             Some(_second) => None,
         }
     }
-
-    /// Finds whom the token belongs to. It is looked up on every call, so a
-    /// revoked token stops working at once.
-    ///
-    /// # Errors
-    /// `Unauthenticated`, or what the database reports.
-    pub async fn viewer(&self, database: &Database) -> Result<Viewer> {
-        let stored = tokens::find(&database.reader, &self.token)
-            .await?
-            .ok_or(Error::Unauthenticated)?;
-        match &self.user {
-            Some(user) if *user != stored.user_name => Err(Error::Unauthenticated),
-            _ => Ok(Viewer {
-                user: stored.user_name,
-                scope: stored.scope,
-            }),
-        }
-    }
 }
 
 impl Viewer {
@@ -98,13 +92,65 @@ impl Viewer {
             Scope::Read => Err(Error::Forbidden),
         }
     }
+}
+
+/// Finds whom tokens belong to.
+#[derive(Clone)]
+pub struct Authenticator {
+    database: Database,
+    /// Valid tokens by their hash, and until when they are taken for valid.
+    known: Arc<Cache<[u8; 32], (Instant, Viewer)>>,
+    remember: Duration,
+}
+
+impl Authenticator {
+    /// Looks tokens up in `database`. A valid one is taken for valid for the time
+    /// `remember`, so a revoked one stops working after it at the latest.
+    #[must_use]
+    pub fn new(database: Database, remember: Duration) -> Self {
+        Self {
+            database,
+            known: Arc::new(Cache::new(MAX_REMEMBERED)),
+            remember,
+        }
+    }
 
     /// Finds who sent a request.
     ///
     /// # Errors
     /// `Unauthenticated`, or what the database reports.
-    pub async fn of(headers: &HeaderMap, database: &Database) -> Result<Self> {
+    pub async fn viewer_of(&self, headers: &HeaderMap) -> Result<Viewer> {
         let credentials = Credentials::of(headers).ok_or(Error::Unauthenticated)?;
-        credentials.viewer(database).await
+        self.viewer(&credentials).await
+    }
+
+    /// Finds whom a token belongs to.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, or what the database reports.
+    pub async fn viewer(&self, credentials: &Credentials) -> Result<Viewer> {
+        let hash = Sha256::digest(&credentials.token).into();
+        let now = Instant::now();
+        let known = self.known.get(&hash).filter(|(until, _)| now < *until);
+        let viewer = if let Some((_, viewer)) = known {
+            viewer
+        } else {
+            let found = tokens::find(&self.database.reader, &credentials.token).await?;
+            let Some(stored) = found else {
+                self.known.remove(&hash);
+                return Err(Error::Unauthenticated);
+            };
+            let viewer = Viewer {
+                user: stored.user_name.into(),
+                scope: stored.scope,
+            };
+            self.known
+                .insert(hash, (now + self.remember, viewer.clone()));
+            viewer
+        };
+        match &credentials.user {
+            Some(user) if **user != *viewer.user => Err(Error::Unauthenticated),
+            _ => Ok(viewer),
+        }
     }
 }

@@ -93,6 +93,11 @@ pub struct Settings {
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = Self::default().max_body_bytes,
         value_name = "N")]
     pub max_body_bytes: usize,
+    /// How long a token that was found valid is taken for valid, in milliseconds: a
+    /// revoked token stops working after this time at the latest
+    #[arg(long, env = "TOKEN_CACHE_MS", default_value_t = Self::default().token_cache_ms,
+        value_name = "N", value_parser = clap::value_parser!(u64).range(0..=5_000))]
+    pub token_cache_ms: u64,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub limits: Limits,
@@ -110,6 +115,7 @@ impl Default for Settings {
         Self {
             allow_origin: Vec::new(),
             max_body_bytes: 1024 * 1024,
+            token_cache_ms: 1_000,
             limits: Limits::default(),
         }
     }
@@ -132,7 +138,7 @@ pub enum TokenCommand {
     },
     /// List the tokens, without their secrets
     List(DatabaseOptions),
-    /// Revoke a token, at once and for good
+    /// Revoke a token for good, within a second on every gateway
     Revoke {
         /// The prefix that `token list` shows, or the whole token
         #[arg(value_name = "PREFIX")]

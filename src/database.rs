@@ -5,7 +5,9 @@
 //! some for reading. PostgreSQL gets one pool that serves as both.
 
 use std::{
+    ops::Deref,
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -43,15 +45,28 @@ const SQLITE_READERS: u32 = 4;
 /// Names the advisory lock under which one gateway at a time migrates.
 const MIGRATION_LOCK: i64 = 0x636c_6965_6e74_656c;
 
-/// An open database.
+/// An open database. Its clones count their references once, and not once for each
+/// of its parts.
 #[derive(Clone)]
-pub struct Database {
+pub struct Database(Arc<Pools>);
+
+/// What is behind a [`Database`].
+#[derive(Clone)]
+pub struct Pools {
     /// For statements that only read.
     pub reader: DatabaseConnection,
     /// For transactions that write.
     writer: DatabaseConnection,
     /// Gives the instants that are stored.
     pub clock: Clock,
+}
+
+impl Deref for Database {
+    type Target = Pools;
+
+    fn deref(&self) -> &Pools {
+        &self.0
+    }
 }
 
 impl Database {
@@ -73,11 +88,11 @@ impl Database {
                  sqlite://clientele.db?mode=rwc or postgres://user:password@host/database"
             ),
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Pools {
             reader,
             writer,
             clock,
-        })
+        })))
     }
 
     /// Begins a transaction that may write.
@@ -132,8 +147,9 @@ impl Database {
         &mut self,
         observer: impl Fn(&sea_orm::metric::Info<'_>) + Clone + Send + Sync + 'static,
     ) {
-        self.reader.set_metric_callback(observer.clone());
-        self.writer.set_metric_callback(observer);
+        let pools = Arc::make_mut(&mut self.0);
+        pools.reader.set_metric_callback(observer.clone());
+        pools.writer.set_metric_callback(observer);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The HTTP surface: what every handler shares, all routes, and the middleware in
 //! the order in which a request passes it.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -26,6 +26,7 @@ use tower_http::{
 };
 
 use crate::{
+    auth::Authenticator,
     config::Settings,
     database::Database,
     graphiql,
@@ -44,19 +45,33 @@ const MAX_URI: usize = 8 * 1024;
 const MAX_REQUEST_ID: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every handler shares.
+/// What every handler shares. A request clones it many times, so it counts its
+/// references once.
 #[derive(Clone)]
-pub struct Gateway {
+pub struct Gateway(Arc<Shared>);
+
+/// What is behind a [`Gateway`].
+pub struct Shared {
     /// Where the data is.
     pub database: Database,
+    /// Who may come in.
+    pub authenticator: Authenticator,
     /// The way to the schema.
     pub executor: Executor,
     /// What the faces allow.
-    pub settings: Arc<Settings>,
+    pub settings: Settings,
     /// The REST layer's stored operations.
-    pub rest: Arc<rest::Routes>,
+    pub rest: rest::Routes,
     /// When the server stops, and what it waits for then.
     pub lifecycle: Lifecycle,
+}
+
+impl Deref for Gateway {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl Gateway {
@@ -65,13 +80,15 @@ impl Gateway {
     pub fn new(database: Database, settings: Settings) -> Self {
         let lifecycle = Lifecycle::default();
         let tasks = lifecycle.tasks.clone();
-        Self {
+        let remember_tokens = Duration::from_millis(settings.token_cache_ms);
+        Self(Arc::new(Shared {
+            authenticator: Authenticator::new(database.clone(), remember_tokens),
             executor: Executor::new(database.clone(), settings.limits, tasks),
-            rest: Arc::new(rest::Routes::load()),
+            rest: rest::Routes::load(),
             database,
-            settings: Arc::new(settings),
+            settings,
             lifecycle,
-        }
+        }))
     }
 }
 

@@ -6,9 +6,9 @@ use entity::{client, client_location as location};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IntoActiveModel,
-    Order as SqlOrder, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, WindowStatement},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
+    Order as SqlOrder, QueryFilter, QueryResult, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, Func, Query, SelectStatement, WindowStatement},
 };
 
 use crate::{
@@ -77,7 +77,8 @@ pub async fn find_primaries(
 }
 
 /// For each of the clients the first `limit` locations by id, only those after
-/// the id `after` if one is given: one statement for them all.
+/// the id `after` if one is given: one statement for them all. The rows have these
+/// `columns`, and those of one client come together.
 ///
 /// # Errors
 /// If the database fails.
@@ -86,7 +87,8 @@ pub async fn first_of_each(
     client_ids: &[i64],
     after: Option<i64>,
     limit: u64,
-) -> Result<Vec<location::Model>> {
+    columns: impl IntoIterator<Item = &'static str>,
+) -> Result<Vec<QueryResult>> {
     const ROW: &str = "row_of_client";
     const PAGE: &str = "page";
     let of_clients = Condition::all()
@@ -103,14 +105,15 @@ pub async fn first_of_each(
             ROW,
         )
         .take();
+    // As the rows were numbered, so that they are not sorted again.
     let pages = Query::select()
-        .column(Asterisk)
+        .columns(columns)
         .from_subquery(numbered, PAGE)
         .and_where(Expr::col(ROW).lte(limit))
+        .order_by(location::Column::ClientId, SqlOrder::Asc)
         .order_by(location::Column::Id, SqlOrder::Asc)
         .take();
-    let rows = location::Model::find_by_statement(db.get_database_backend().build(&pages));
-    Ok(rows.all(db).await?)
+    Ok(db.query_all(&pages).await?)
 }
 
 /// How many locations each of the clients has, only those up to the id `up_to`

@@ -4,9 +4,10 @@
 
 use async_graphql::Enum;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, Order as SqlOrder,
-    QueryFilter, QueryOrder, QuerySelect, Select, Value,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
+    Order as SqlOrder, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
+    Value,
+    sea_query::{Expr, ExprTrait, SelectStatement},
 };
 
 use crate::{error::Result, validation::Checks};
@@ -141,7 +142,27 @@ pub trait Filter {
     fn condition(&self, checks: &mut Checks) -> Condition;
 }
 
-/// Reads one page of the rows that `rows` selects.
+/// Reads one page of the rows that `rows` selects, with all their columns.
+///
+/// # Errors
+/// If the database fails.
+pub async fn page_of_models<E: Listed>(
+    db: &impl ConnectionTrait,
+    rows: Select<E>,
+    request: &PageRequest,
+) -> Result<Page<E::Model>> {
+    let page = page(db, rows, request, |_all| {}).await?;
+    let rows = page.rows.iter();
+    let models = rows.map(|row| E::Model::from_query_result(row, ""));
+    Ok(Page {
+        rows: models.collect::<Result<_, _>>()?,
+        has_previous: page.has_previous,
+        has_next: page.has_next,
+    })
+}
+
+/// Reads one page of the rows that `rows` selects. `columns` may say which columns, and
+/// join tables that add no rows.
 ///
 /// # Errors
 /// If the database fails.
@@ -149,7 +170,8 @@ pub async fn page<E: Listed>(
     db: &impl ConnectionTrait,
     rows: Select<E>,
     request: &PageRequest,
-) -> Result<Page<E::Model>> {
+    columns: impl FnOnce(&mut SelectStatement),
+) -> Result<Page<QueryResult>> {
     let order = request.order;
     let mut query = rows.clone();
     if let Some(position) = &request.after {
@@ -171,12 +193,13 @@ pub async fn page<E: Listed>(
         query = query.order_by(column, direction.sql());
     }
     // One row more than asked for tells whether there are more.
-    let mut found = query
+    let mut statement = query
         .order_by(E::ID, direction.sql())
         .offset((request.offset > 0).then_some(request.offset))
         .limit(request.limit + 1)
-        .all(db)
-        .await?;
+        .into_query();
+    columns(&mut statement);
+    let mut found = db.query_all(&statement).await?;
 
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let has_more = found.len() > limit;

@@ -1,10 +1,10 @@
 //! Connections after the Relay cursor specification: the four paging arguments, and
 //! the total that is counted only when it is asked for.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use async_graphql::{
-    Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult,
+    Context, ContextSelectionSet, Object, OutputType, Positioned, SelectionField, ServerResult,
     Value as ConstValue,
     connection::{CursorType, Edge, EmptyFields, PageInfo},
     parser::types::Field,
@@ -19,6 +19,7 @@ use super::{
     client::Client,
     cursor::{Cursor, UNKNOWN_CURSOR},
     location::ClientLocation,
+    plan::{Plan, Written, response_key},
 };
 use crate::{
     error::Result,
@@ -121,17 +122,35 @@ impl Selected {
     /// Looks ahead from the connection field that is being resolved.
     #[must_use]
     pub fn of(context: &Context<'_>) -> Self {
-        let ahead = context.look_ahead();
-        let page_info = ahead.field("pageInfo");
         let data = RequestData::of(context);
-        Self {
-            offsets: data.is_ok_and(|data| data.is_stored),
-            rows: ahead.field("edges").exists()
-                || ahead.field("nodes").exists()
-                || page_info.exists(),
-            previous: page_info.field("hasPreviousPage").exists(),
-            next: page_info.field("hasNextPage").exists(),
+        let offsets = data.is_ok_and(|data| data.is_stored);
+        Self::by(&context.field(), offsets)
+    }
+
+    /// Looks ahead from a connection field, whose pages may begin after a number of
+    /// rows if `offsets` says so.
+    #[must_use]
+    pub fn by(field: &SelectionField<'_>, offsets: bool) -> Self {
+        let mut selected = Self {
+            rows: false,
+            previous: false,
+            next: false,
+            offsets,
+        };
+        for part in field.selection_set() {
+            match part.name() {
+                "edges" | "nodes" => selected.rows = true,
+                "pageInfo" => {
+                    selected.rows = true;
+                    for field in part.selection_set() {
+                        selected.previous |= field.name() == "hasPreviousPage";
+                        selected.next |= field.name() == "hasNextPage";
+                    }
+                }
+                _ => {}
+            }
         }
+        selected
     }
 }
 
@@ -158,8 +177,15 @@ where
     let request = paging.request(order, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
+        let db = &RequestData::of(context)?.database.reader;
         let rows = F::Entity::find().filter(filter.clone());
-        paging::page(&RequestData::of(context)?.database.reader, rows, &request).await?
+        if let Some(plan) = Plan::compile::<F::Entity>(context, order)
+            // Errors are reported by the resolvers, each in its place.
+            && let Ok(written) = plan.run(db, rows.clone(), &request).await
+        {
+            return Ok(Connection::written(written, whole(filter)));
+        }
+        paging::page_of_models(db, rows, &request).await?
     } else {
         Page::default()
     };
@@ -175,15 +201,30 @@ type Item<Node> = Edge<Cursor, Node, EmptyFields>;
 
 /// One page of a list (Relay cursor connections specification).
 pub struct Connection<Node: OutputType> {
-    edges: Vec<Item<Node>>,
+    rows: Rows<Node>,
     has_previous: bool,
     has_next: bool,
     list: List,
 }
 
-/// A list whose errors keep their paths: that of async-graphql cuts them off at the
-/// item, so that nobody could tell which field below it failed.
-struct Items<T>(Vec<T>);
+enum Rows<Node: OutputType> {
+    /// For their fields to be resolved one by one.
+    Edges(Vec<Item<Node>>),
+    /// By a plan, as the lists that were selected.
+    Written {
+        lists: HashMap<String, ConstValue>,
+        start: Option<Cursor>,
+        end: Option<Cursor>,
+    },
+}
+
+enum Items<T> {
+    /// Items whose errors keep their paths: async-graphql cuts them off at the item of
+    /// its lists, so that nobody could tell which field below it failed.
+    Resolved(Vec<T>),
+    /// The list as it is answered.
+    Written(ConstValue),
+}
 
 impl<T: OutputType> OutputType for Items<T> {
     fn type_name() -> Cow<'static, str> {
@@ -203,8 +244,11 @@ impl<T: OutputType> OutputType for Items<T> {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<ConstValue> {
-        let items = self
-            .0
+        let items = match self {
+            Self::Resolved(items) => items,
+            Self::Written(list) => return Ok(list.clone()),
+        };
+        let items = items
             .iter()
             .enumerate()
             .map(async |(index, item)| item.resolve(&context.with_index(index), field).await);
@@ -235,10 +279,38 @@ impl<Node: OutputType> Connection<Node> {
             Edge::new(cursor, node(row))
         };
         Self {
-            edges: page.rows.into_iter().map(edge).collect(),
+            rows: Rows::Edges(page.rows.into_iter().map(edge).collect()),
             has_previous: page.has_previous,
             has_next: page.has_next,
             list,
+        }
+    }
+
+    fn written(page: Written, list: List) -> Self {
+        Self {
+            rows: Rows::Written {
+                lists: page.lists,
+                start: page.start,
+                end: page.end,
+            },
+            has_previous: page.has_previous,
+            has_next: page.has_next,
+            list,
+        }
+    }
+
+    /// The list that the field being resolved selects: written, or made of each edge.
+    fn items<'a, T>(
+        &'a self,
+        context: &Context<'_>,
+        item: impl Fn(&'a Item<Node>) -> T,
+    ) -> Items<T> {
+        match &self.rows {
+            Rows::Edges(edges) => Items::Resolved(edges.iter().map(item).collect()),
+            Rows::Written { lists, .. } => {
+                let key = response_key(&context.field());
+                Items::Written(lists.get(key).cloned().unwrap_or_default())
+            }
         }
     }
 }
@@ -250,23 +322,30 @@ impl<Node: OutputType> Connection<Node> {
 )]
 impl<Node: OutputType> Connection<Node> {
     /// The items of this page, each with its cursor.
-    async fn edges(&self) -> Items<&Item<Node>> {
-        Items(self.edges.iter().collect())
+    async fn edges(&self, context: &Context<'_>) -> Items<&Item<Node>> {
+        self.items(context, |edge| edge)
     }
 
     /// The items of this page.
-    async fn nodes(&self) -> Items<&Node> {
-        Items(self.edges.iter().map(|edge| &edge.node).collect())
+    async fn nodes(&self, context: &Context<'_>) -> Items<&Node> {
+        self.items(context, |edge| &edge.node)
     }
 
     /// How to go on from this page.
     async fn page_info(&self) -> PageInfo {
-        let cursor = |edge: &Item<Node>| edge.cursor.encode_cursor();
+        let (start, end) = match &self.rows {
+            Rows::Edges(edges) => {
+                let cursor = |edge: &'_ Item<Node>| edge.cursor.clone();
+                (edges.first().map(cursor), edges.last().map(cursor))
+            }
+            Rows::Written { start, end, .. } => (start.clone(), end.clone()),
+        };
+        let encode = |cursor: Cursor| cursor.encode_cursor();
         PageInfo {
             has_previous_page: self.has_previous,
             has_next_page: self.has_next,
-            start_cursor: self.edges.first().map(cursor),
-            end_cursor: self.edges.last().map(cursor),
+            start_cursor: start.map(encode),
+            end_cursor: end.map(encode),
         }
     }
 

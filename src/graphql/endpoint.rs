@@ -14,11 +14,13 @@ use axum::{
 };
 use headers_accept::Accept;
 use mediatype::MediaType;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::executor::{Answer, Document, Operation, Stage};
+use super::{
+    executor::{Answer, Document, Operation, Stage},
+    raw,
+};
 use crate::{
     auth::Viewer,
     body::{self, Declared, Refusal},
@@ -140,7 +142,9 @@ async fn admit(
     headers: &HeaderMap,
     request_id: &RequestId,
 ) -> Result<(Viewer, Media), Response> {
-    let viewer = Viewer::of(headers, &gateway.database)
+    let viewer = gateway
+        .authenticator
+        .viewer_of(headers)
         .await
         .map_err(|error| refuse_error(&error, request_id))?;
     let media = Media::negotiate(headers).ok_or_else(not_acceptable)?;
@@ -172,27 +176,12 @@ async fn execute(
         (Stage::Refused, Media::Response) => StatusCode::BAD_REQUEST,
         (Stage::Refused, Media::Json) | (Stage::Executed, _) => StatusCode::OK,
     };
-    let mut answer = json_response(status, media, &response_body(stage, &response));
+    let mut answer = json_response(status, media, stage, &response);
     if stage == Stage::NotAQuery {
         let allowed = HeaderValue::from_static("POST");
         answer.headers_mut().insert(ALLOW, allowed);
     }
     answer
-}
-
-/// An answer as it is sent. What was refused before execution has no data.
-pub fn response_body(stage: Stage, response: &async_graphql::Response) -> impl Serialize {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<&'a ConstValue>,
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        errors: &'a [async_graphql::ServerError],
-    }
-    Body {
-        data: (stage == Stage::Executed).then_some(&response.data),
-        errors: &response.errors,
-    }
 }
 
 fn from_body(body: &[u8]) -> Result<Parameters, String> {
@@ -300,15 +289,18 @@ fn refuse(status: StatusCode, code: Code, message: String) -> Response {
             .get_or_insert_default()
             .set("code", code.name());
     }
-    json_response(
-        status,
-        Media::Json,
-        &response_body(Stage::Refused, &response),
-    )
+    json_response(status, Media::Json, Stage::Refused, &response)
 }
 
-fn json_response(status: StatusCode, media: Media, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
+/// An answer as it is sent. What was refused before execution has no data.
+fn json_response(
+    status: StatusCode,
+    media: Media,
+    stage: Stage,
+    response: &async_graphql::Response,
+) -> Response {
+    let data = (stage == Stage::Executed).then_some(&response.data);
+    match raw::write_answer(data, &response.errors) {
         Ok(body) => (
             status,
             [

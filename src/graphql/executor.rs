@@ -8,15 +8,13 @@ use std::sync::Arc;
 
 use async_graphql::{
     Name, Pos, Request, Response, ServerError, ValidationMode, Variables,
-    parser::{
-        parse_query,
-        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
-    },
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
 use tokio_util::task::TaskTracker;
 
 use super::{
     RequestData, Schema,
+    documents::{Documents, ParsedDocument, fits},
     guard::Limits,
     loader::Loaders,
     merge::merge_repeated,
@@ -36,10 +34,13 @@ const MAX_MESSAGE: usize = 300;
 
 /// Executes operations.
 #[derive(Clone)]
-pub struct Executor {
+pub struct Executor(Arc<Inner>);
+
+struct Inner {
     schema: Schema,
     /// For documents that were validated before.
     unchecked_schema: Schema,
+    documents: Documents,
     database: Database,
     limits: Limits,
     tasks: TaskTracker,
@@ -68,7 +69,7 @@ pub enum Document {
     /// As it was sent.
     Text(String),
     /// Parsed before: a stored operation of our own.
-    Stored(Arc<ExecutableDocument>),
+    Stored(Arc<ParsedDocument>),
 }
 
 /// What came of an operation.
@@ -100,13 +101,14 @@ impl Executor {
     /// end.
     #[must_use]
     pub fn new(database: Database, limits: Limits, tasks: TaskTracker) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             schema: schema(ValidationMode::Strict),
             unchecked_schema: schema(ValidationMode::Fast),
+            documents: Documents::default(),
             database,
             limits,
             tasks,
-        }
+        }))
     }
 
     /// Executes `operation`. Once it runs it runs to its end, in a task of its own:
@@ -115,16 +117,15 @@ impl Executor {
     /// get that connection would lose its own, acknowledged write.
     pub async fn execute(&self, operation: Operation) -> Answer {
         let request_id = operation.request_id.clone();
-        let mut answer = match self.prepare(operation) {
+        let mut answer = match self.0.prepare(operation) {
             Err((stage, errors)) => Answer {
                 stage,
                 response: Response::from_errors(errors),
             },
             Ok(prepared) => {
-                let executor = self.clone();
-                let task = self
-                    .tasks
-                    .spawn(async move { executor.run(prepared).await });
+                let inner = Arc::clone(&self.0);
+                let run = async move { inner.run(prepared).await };
+                let task = self.0.tasks.spawn(run);
                 task.await.unwrap_or_else(|panic| Answer {
                     stage: Stage::Failed,
                     response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(
@@ -136,52 +137,65 @@ impl Executor {
         finish(&mut answer.response, &request_id);
         answer
     }
+}
 
+impl Inner {
     /// Validates and executes.
-    async fn run(&self, prepared: Prepared) -> Answer {
+    async fn run(&self, mut prepared: Prepared) -> Answer {
         let is_query = prepared.kind == OperationType::Query;
+        let new_text = prepared.new_text.take();
+        let parsed = Arc::clone(&prepared.parsed);
+        let fits = prepared.fits;
         let response = match self.rewrite(prepared).await {
             Ok((schema, request)) => schema.execute(request).await,
             Err(errors) => Response::from_errors(errors),
         };
-        Answer {
-            stage: stage_of(&response, is_query),
-            response,
+        let stage = stage_of(&response, is_query);
+        if stage == Stage::Executed {
+            if fits {
+                parsed.set_valid();
+            }
+            if let Some(text) = new_text {
+                self.documents.insert(text, parsed);
+            }
         }
+        Answer { stage, response }
     }
 
     /// Merges repeated fields and drops omitted variables. A document that this
     /// changes is validated as it was sent, and executed on the schema that does not
-    /// validate; so is a stored one of our own.
+    /// validate; so is one that is known to be valid.
     async fn rewrite(&self, prepared: Prepared) -> Result<(&Schema, Request), Vec<ServerError>> {
+        let parsed = &prepared.parsed;
         let name = prepared.name.as_ref();
         let refuse = |error| vec![server_error(error)];
-        let merged = merge_repeated(&prepared.document, name, &prepared.variables);
-        let merged = merged.map_err(refuse)?;
+        let merged = if parsed.may_repeat {
+            merge_repeated(&parsed.document, name, &prepared.variables).map_err(refuse)?
+        } else {
+            None
+        };
         let is_changed = merged.is_some() || !prepared.omitted.is_empty();
-        if is_changed && !prepared.is_stored {
+        let is_valid = prepared.is_stored || (prepared.fits && parsed.is_valid());
+        if is_changed && !is_valid {
             // With introspection alone nothing is executed.
-            let as_sent = prepared.clone().request(self).only_introspection();
+            let document = parsed.document.clone();
+            let as_sent = prepared.request(self, document).only_introspection();
             let validated = self.schema.execute(as_sent).await;
             if !validated.errors.is_empty() {
                 return Err(validated.errors);
             }
         }
-        let mut prepared = prepared;
-        if let Some(merged) = merged {
-            prepared.document = merged;
-        }
-        let name = prepared.name.as_ref();
-        remove_omitted(&mut prepared.document, name, &prepared.omitted).map_err(|variable| {
+        let mut document = merged.unwrap_or_else(|| parsed.document.clone());
+        remove_omitted(&mut document, name, &prepared.omitted).map_err(|variable| {
             let message = format!("has a directive that needs the variable ${variable}");
             refuse(Error::fault("query", message))
         })?;
-        let schema = if is_changed || prepared.is_stored {
+        let schema = if is_changed || is_valid {
             &self.unchecked_schema
         } else {
             &self.schema
         };
-        Ok((schema, prepared.request(self)))
+        Ok((schema, prepared.request(self, document)))
     }
 
     /// Everything before execution: checks the document, selects the operation,
@@ -198,19 +212,27 @@ impl Executor {
             check_only,
         } = operation;
         let is_stored = matches!(document, Document::Stored(_));
-        let document = match document {
-            Document::Stored(document) => (*document).clone(),
+        let (parsed, new_text) = match document {
+            Document::Stored(parsed) => (parsed, None),
             Document::Text(text) => {
-                self.limits.check_text(&text).map_err(refuse)?;
-                parse_query(text).map_err(|error| (Stage::Refused, vec![syntax_error(&error)]))?
+                if let Some(parsed) = self.documents.get(&text) {
+                    (parsed, None)
+                } else {
+                    self.limits.check_text(&text).map_err(refuse)?;
+                    let parsed = ParsedDocument::parse(&text)
+                        .map_err(|error| (Stage::Refused, vec![syntax_error(&error)]))?;
+                    (Arc::new(parsed), Some(text))
+                }
             }
         };
-        let (name, selected) = select(&document, name.as_deref())
+        let document = &parsed.document;
+        let (name, selected) = select(document, name.as_deref())
             .map_err(|message| refuse(Error::fault("operationName", message)))?;
         let kind = selected.ty;
         let omitted = fill_defaults(selected, &mut variables);
+        let fits = parsed.has_one_operation() && fits(selected, &variables);
         self.limits
-            .check_document(&document, &variables)
+            .check_document(document, &variables)
             .map_err(refuse)?;
         let omitted = omitted.map_err(|missing| {
             let errors = missing.into_iter().map(|sentence| {
@@ -230,7 +252,9 @@ impl Executor {
                 .map_err(|error| (Stage::Forbidden, vec![server_error(error)]))?;
         }
         Ok(Prepared {
-            document,
+            parsed,
+            new_text,
+            fits,
             kind,
             name,
             variables,
@@ -242,9 +266,12 @@ impl Executor {
 }
 
 /// An operation that may be executed.
-#[derive(Clone)]
 struct Prepared {
-    document: ExecutableDocument,
+    parsed: Arc<ParsedDocument>,
+    /// The text of a document that is not yet remembered.
+    new_text: Option<String>,
+    /// Whether the document is valid if it was with other variables, see [`fits`].
+    fits: bool,
     kind: OperationType,
     name: Option<Name>,
     variables: Variables,
@@ -254,17 +281,17 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn request(self, executor: &Executor) -> Request {
+    fn request(&self, inner: &Inner, document: ExecutableDocument) -> Request {
         let mut request = Request::new("")
-            .variables(self.variables)
+            .variables(self.variables.clone())
             .data(RequestData {
-                loaders: Loaders::new(&executor.database.reader),
-                database: executor.database.clone(),
+                loaders: Loaders::new(&inner.database),
+                database: inner.database.clone(),
                 check_only: self.check_only,
                 is_stored: self.is_stored,
             });
-        request.operation_name = self.name.map(|name| name.to_string());
-        request.set_parsed_query(self.document);
+        request.operation_name = self.name.as_ref().map(ToString::to_string);
+        request.set_parsed_query(document);
         request
     }
 }

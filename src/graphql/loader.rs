@@ -16,7 +16,7 @@ use std::{
 use dataloader::BatchFn;
 use entity::{client, client_location};
 use indexmap::IndexSet;
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DbErr, FromQueryResult, IdenStatic, Iterable};
 use tokio::{
     sync::OnceCell,
     task::{unconstrained, yield_now},
@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     clients,
+    database::Database,
     error::Result,
     locations,
     paging::{Page, PageRequest},
@@ -41,14 +42,14 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    /// Loaders that read from `db`.
+    /// Loaders that read from `database`.
     #[must_use]
-    pub fn new(db: &DatabaseConnection) -> Self {
+    pub fn new(database: &Database) -> Self {
         Self {
-            clients: Loader::new(Clients(db.clone())),
-            primary_locations: Loader::new(PrimaryLocations(db.clone())),
-            locations: Loader::new(Locations(db.clone())),
-            location_counts: Loader::new(LocationCounts(db.clone())),
+            clients: Loader::new(Clients(database.clone())),
+            primary_locations: Loader::new(PrimaryLocations(database.clone())),
+            locations: Loader::new(Locations(database.clone())),
+            location_counts: Loader::new(LocationCounts(database.clone())),
         }
     }
 
@@ -240,11 +241,11 @@ where
 }
 
 #[derive(Clone)]
-struct Clients(DatabaseConnection);
+struct Clients(Database);
 
 impl BatchFn<i64, Result<client::Model>> for Clients {
     async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client::Model>> {
-        let found = clients::find_many(&self.0, ids).await;
+        let found = clients::find_many(&self.0.reader, ids).await;
         answer(
             ids,
             found.map(|rows| rows.into_iter().map(|row| (row.id, row)).collect()),
@@ -253,11 +254,11 @@ impl BatchFn<i64, Result<client::Model>> for Clients {
 }
 
 #[derive(Clone)]
-struct PrimaryLocations(DatabaseConnection);
+struct PrimaryLocations(Database);
 
 impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
-        let found = locations::find_primaries(&self.0, client_ids).await;
+        let found = locations::find_primaries(&self.0.reader, client_ids).await;
         answer(
             client_ids,
             found.map(|rows| rows.into_iter().map(|row| (row.client_id, row)).collect()),
@@ -282,7 +283,7 @@ struct Slice {
 }
 
 #[derive(Clone)]
-struct Locations(DatabaseConnection);
+struct Locations(Database);
 
 impl BatchFn<LocationsKey, Result<Page<client_location::Model>>> for Locations {
     async fn load(
@@ -314,9 +315,12 @@ impl Locations {
             client_ids.iter().map(|id| (*id, Page::default())).collect();
         let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
         // One more than asked for tells whether there are more.
-        let rows =
-            locations::first_of_each(&self.0, client_ids, slice.after, slice.limit + 1).await?;
-        for row in rows {
+        let columns = client_location::Column::iter().map(|column| column.as_str());
+        let db = &self.0.reader;
+        let (after, rows) = (slice.after, slice.limit + 1);
+        let rows = locations::first_of_each(db, client_ids, after, rows, columns).await?;
+        for row in &rows {
+            let row = client_location::Model::from_query_result(row, "")?;
             if let Some(page) = pages.get_mut(&row.client_id) {
                 if page.rows.len() < limit {
                     page.rows.push(row);
@@ -326,7 +330,7 @@ impl Locations {
             }
         }
         if slice.after.is_some() && slice.look_behind {
-            let earlier = locations::count_of_each(&self.0, client_ids, slice.after).await?;
+            let earlier = locations::count_of_each(&self.0.reader, client_ids, slice.after).await?;
             for (client_id, count) in earlier {
                 if let Some(page) = pages.get_mut(&client_id) {
                     page.has_previous = count > 0;
@@ -338,11 +342,11 @@ impl Locations {
 }
 
 #[derive(Clone)]
-struct LocationCounts(DatabaseConnection);
+struct LocationCounts(Database);
 
 impl BatchFn<i64, Result<i64>> for LocationCounts {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<i64>> {
-        let counts = locations::count_of_each(&self.0, client_ids, None).await;
+        let counts = locations::count_of_each(&self.0.reader, client_ids, None).await;
         answer(
             client_ids,
             counts.map(|counts| counts.into_iter().collect()),

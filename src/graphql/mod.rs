@@ -1,14 +1,18 @@
 //! The GraphQL face: the schema and everything that only GraphQL knows.
 
 pub mod client;
+pub mod columns;
 pub mod connection;
 pub mod cursor;
+pub mod documents;
 pub mod endpoint;
 pub mod executor;
 pub mod guard;
 pub mod loader;
 pub mod location;
 pub mod merge;
+pub mod plan;
+pub mod raw;
 pub mod scalar;
 pub mod socket;
 pub mod variables;

@@ -2,7 +2,7 @@
 //! subprotocol `graphql-transport-ws`.
 //!
 //! The token comes in the payload of `connection_init` as `Authorization`. It is
-//! looked up again for every operation, so a revoked one stops working at once.
+//! checked again for every operation, so a revoked one stops working here, too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     endpoint,
     executor::{Document, Operation},
+    raw,
 };
 use crate::{
     auth::Credentials,
@@ -211,7 +212,7 @@ async fn greet(
         .and_then(Value::as_str)
         .and_then(Credentials::parse)
         .ok_or((FORBIDDEN, "Forbidden"))?;
-    match credentials.viewer(&gateway.database).await {
+    match gateway.authenticator.viewer(&credentials).await {
         Ok(_) => Ok((message, credentials)),
         Err(Error::Unauthenticated) => Err((FORBIDDEN, "Forbidden")),
         Err(error) => {
@@ -259,7 +260,8 @@ impl SocketExecutor {
                 "At most {MAX_OPERATIONS} operations may be under way on one connection."
             )));
         };
-        let viewer = match session.credentials.viewer(&session.gateway.database).await {
+        let authenticator = &session.gateway.authenticator;
+        let viewer = match authenticator.viewer(&session.credentials).await {
             Ok(viewer) => viewer,
             Err(error) => {
                 if matches!(error, Error::Unauthenticated) {
@@ -277,7 +279,12 @@ impl SocketExecutor {
             queries_only: false,
             check_only: false,
         };
-        session.gateway.executor.execute(operation).await.response
+        let mut response = session.gateway.executor.execute(operation).await.response;
+        // The library writes the answer and knows of no text in it.
+        match raw::expand(&mut response.data) {
+            Ok(()) => response,
+            Err(error) => refuse(Error::Internal(Arc::new(error))),
+        }
     }
 }
 

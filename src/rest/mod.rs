@@ -23,7 +23,6 @@ use axum::{
 };
 
 use crate::{
-    auth::Viewer,
     body::{self, Declared, Refusal},
     graphql,
     http::{Gateway, RequestId},
@@ -219,7 +218,9 @@ async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let viewer = Viewer::of(&headers, &gateway.database)
+    let viewer = gateway
+        .authenticator
+        .viewer_of(&headers)
         .await
         .map_err(|error| {
             error.log(&request_id.0);

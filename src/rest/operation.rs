@@ -23,6 +23,8 @@ use async_graphql::{
 use async_graphql_value::Value;
 use indexmap::IndexMap;
 
+use crate::graphql::documents::ParsedDocument;
+
 /// The alias that leads to the body.
 pub const ANSWER: &str = "answer";
 /// Joins the names of nested members in a variable's name.
@@ -36,7 +38,7 @@ pub struct Mistake(String);
 /// A parsed document with what follows from it.
 pub struct StoredOperation {
     /// Ready to execute.
-    pub document: Arc<ExecutableDocument>,
+    pub document: Arc<ParsedDocument>,
     /// What the route accepts, in the order of the document.
     pub parameters: Vec<Parameter>,
     /// The variables that the handler sets.
@@ -157,7 +159,7 @@ impl StoredOperation {
             answer: body,
             parameters,
             internal,
-            document: Arc::new(document),
+            document: Arc::new(ParsedDocument::new(document)),
         })
     }
 }

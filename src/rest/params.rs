@@ -115,8 +115,7 @@ fn instant(text: &str, bound: Bound) -> Option<DateTime> {
         Bound::Lower => first,
         Bound::Upper => last,
     };
-    // Through its text, for the year must fit there, too.
-    DateTime::parse(&DateTime(instant).text())
+    DateTime::new(instant)
 }
 
 /// What a body gave.

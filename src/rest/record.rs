@@ -190,14 +190,18 @@ impl Call<'_> {
         mut headers: HeaderMap,
         found: &Found<'_>,
     ) -> Result<Response, Problem> {
-        let shaped = Shaped {
-            value: found.body,
-            shape: &self.route.operation.answer,
+        let body = match found.body {
+            // Lists come as they are answered.
+            ConstValue::Binary(text) => text.clone(),
+            value => {
+                let shape = &self.route.operation.answer;
+                let body = serde_json::to_vec(&Shaped { value, shape }).map_err(|error| {
+                    tracing::error!(%error, "an answer cannot be written as JSON");
+                    Problem::internal()
+                })?;
+                body.into()
+            }
         };
-        let body = serde_json::to_vec(&shaped).map_err(|error| {
-            tracing::error!(%error, "an answer cannot be written as JSON");
-            Problem::internal()
-        })?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, REVALIDATE);
         Ok((status, headers, body).into_response())

@@ -7,7 +7,7 @@ use async_graphql::parser::{
 };
 use axum::http::{Method, StatusCode, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use clientele::{graphql, rest::Action, tokens};
+use clientele::{config::Settings, graphql, rest::Action, tokens};
 use rstest::rstest;
 use serde_json::json;
 
@@ -89,6 +89,43 @@ async fn a_revoked_token_stops_working_at_once(
     assert!(revoked.unwrap().is_some());
     transaction.commit().await.unwrap();
     assert_eq!(app.get(CLIENTS).await.status, StatusCode::UNAUTHORIZED);
+}
+
+/// As the program serves: a token that was found valid is remembered for a moment.
+#[rstest]
+#[tokio::test]
+async fn a_remembered_token_is_not_looked_up_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let settings = Settings {
+        token_cache_ms: 60_000,
+        ..Settings::default()
+    };
+    let app = TestApp::builder(engine).settings(settings).start().await;
+    let lookups = || {
+        let mut statements = app.take_statements();
+        statements.retain(|sql| sql.contains("api_token"));
+        statements.len()
+    };
+    assert_eq!(app.get(CLIENTS).await.status, StatusCode::OK);
+    assert_eq!(lookups(), 1);
+    assert_eq!(app.get(CLIENTS).await.status, StatusCode::OK);
+    assert_eq!(lookups(), 0);
+
+    // The name must be right each time, and what is not valid is never remembered.
+    let basic = |text: &str| format!("Basic {}", BASE64_STANDARD.encode(text));
+    let other_user = basic(&format!("other/token:{}", app.token));
+    let mut other_token = app.token.clone();
+    other_token.pop();
+    other_token.push('!');
+    for value in [other_user, format!("Bearer {other_token}")] {
+        for _ in 0..2 {
+            let answer = app.call(Method::GET, CLIENTS).header(AUTHORIZATION, &value);
+            assert_eq!(answer.send().await.status, StatusCode::UNAUTHORIZED);
+        }
+    }
+    assert_eq!(lookups(), 2);
+    assert_eq!(app.get(CLIENTS).await.status, StatusCode::OK);
 }
 
 /// From the route table, so that a new route cannot be forgotten.

@@ -12,6 +12,7 @@ mod introspection;
 mod lists;
 mod merging;
 mod pages;
+mod plan;
 mod primary;
 mod specification;
 mod statements;

@@ -56,7 +56,11 @@ impl TestApp {
         Builder {
             engine,
             clock: Clock::system(),
-            settings: Settings::default(),
+            settings: Settings {
+                // Most tests want to see at once what they do to a token.
+                token_cache_ms: 0,
+                ..Settings::default()
+            },
         }
     }
 

@@ -1,0 +1,163 @@
+//! Documents that were sent before: parsed once, and validated once where the
+//! variables cannot change the outcome.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_graphql::{
+    Value as ConstValue, Variables,
+    parser::{
+        parse_query,
+        types::{
+            BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, Selection,
+            SelectionSet,
+        },
+    },
+};
+use quick_cache::{Weighter, sync::Cache};
+
+/// The most bytes of text that are remembered; parsed, a document takes some twenty
+/// times as much.
+const CAPACITY: u64 = 512 * 1024;
+/// Longer documents are parsed each time: one must not push out all others.
+const MAX_TEXT: usize = 16 * 1024;
+/// About how many documents fit.
+const DOCUMENTS: usize = 1_000;
+
+/// A document, with what was learned about it.
+pub struct ParsedDocument {
+    /// The document.
+    pub document: ExecutableDocument,
+    /// Whether a field may be repeated: one response key stands in several places of
+    /// the document.
+    pub may_repeat: bool,
+    is_valid: AtomicBool,
+}
+
+impl ParsedDocument {
+    /// Parses a document of which nothing is known yet.
+    ///
+    /// # Errors
+    /// If the syntax is wrong.
+    pub fn parse(text: &str) -> Result<Self, async_graphql::parser::Error> {
+        Ok(Self::new(parse_query(text)?))
+    }
+
+    /// What is to be known of `document`.
+    #[must_use]
+    pub fn new(document: ExecutableDocument) -> Self {
+        Self {
+            may_repeat: may_repeat(&document),
+            document,
+            is_valid: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it is valid with all variables that [fit](fits) their types.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.is_valid.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has one operation, so that validation concerns no variables but those
+    /// of that operation.
+    #[must_use]
+    pub fn has_one_operation(&self) -> bool {
+        match &self.document.operations {
+            DocumentOperations::Single(_) => true,
+            DocumentOperations::Multiple(operations) => operations.len() == 1,
+        }
+    }
+
+    /// Notes that it was valid with variables that [fit](fits) their types.
+    pub fn set_valid(&self) {
+        self.is_valid.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The documents that were executed lately, by their text.
+pub struct Documents(Cache<String, Arc<ParsedDocument>, ByLength>);
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self(Cache::with_weighter(DOCUMENTS, CAPACITY, ByLength))
+    }
+}
+
+impl Documents {
+    /// The document with this text, if it was executed lately.
+    #[must_use]
+    pub fn get(&self, text: &str) -> Option<Arc<ParsedDocument>> {
+        self.0.get(text)
+    }
+
+    /// Remembers a document that was executed.
+    pub fn insert(&self, text: String, document: Arc<ParsedDocument>) {
+        if text.len() <= MAX_TEXT {
+            self.0.insert(text, document);
+        }
+    }
+}
+
+#[derive(Clone)]
+struct ByLength;
+
+impl Weighter<String, Arc<ParsedDocument>> for ByLength {
+    fn weight(&self, text: &String, _document: &Arc<ParsedDocument>) -> u64 {
+        text.len() as u64
+    }
+}
+
+/// Whether each variable of the operation has a value that surely fits its type, so
+/// that validation has nothing to find in it. Validation looks into values: enums and
+/// input objects are left to it.
+#[must_use]
+pub fn fits(operation: &OperationDefinition, variables: &Variables) -> bool {
+    operation.variable_definitions.iter().all(|definition| {
+        let BaseType::Named(kind) = &definition.node.var_type.node.base else {
+            return false;
+        };
+        match (kind.as_str(), variables.get(&definition.node.name.node)) {
+            ("ID" | "String", Some(ConstValue::String(_)))
+            | ("Boolean", Some(ConstValue::Boolean(_))) => true,
+            ("Int", Some(ConstValue::Number(number))) => number
+                .as_i64()
+                .is_some_and(|number| i32::try_from(number).is_ok()),
+            _ => false,
+        }
+    })
+}
+
+/// Whether a selection set has a response key twice, or fields could meet because a
+/// fragment stands beside others.
+fn may_repeat(document: &ExecutableDocument) -> bool {
+    let operations: Vec<_> = match &document.operations {
+        DocumentOperations::Single(operation) => vec![operation],
+        DocumentOperations::Multiple(operations) => operations.values().collect(),
+    };
+    let fragments = document.fragments.values();
+    operations
+        .into_iter()
+        .map(|operation| &operation.node.selection_set.node)
+        .chain(fragments.map(|fragment| &fragment.node.selection_set.node))
+        .any(repeats)
+}
+
+fn repeats(selections: &SelectionSet) -> bool {
+    let items = &selections.items;
+    let mut keys = HashSet::with_capacity(items.len());
+    items.iter().any(|item| match &item.node {
+        Selection::Field(field) => {
+            !keys.insert(&field.node.response_key().node) || repeats(&field.node.selection_set.node)
+        }
+        Selection::InlineFragment(fragment) => {
+            items.len() > 1 || repeats(&fragment.node.selection_set.node)
+        }
+        Selection::FragmentSpread(_) => items.len() > 1,
+    })
+}
