@@ -14,8 +14,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
+    sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
     sqlx::{
         Connection,
         postgres::{PgConnectOptions, PgConnection},
@@ -111,6 +112,13 @@ impl Database {
             .await
     }
 
+    /// Where single statements that write are sent. What takes more than one statement
+    /// needs a [transaction](Self::begin).
+    #[must_use]
+    pub fn writer(&self) -> &impl ConnectionTrait {
+        &self.writer
+    }
+
     /// Brings the schema up to date, in `transaction`, and returns the names of
     /// the steps that were applied. Gateways that start together wait for each
     /// other here.
@@ -150,6 +158,24 @@ impl Database {
         let pools = Arc::make_mut(&mut self.0);
         pools.reader.set_metric_callback(observer.clone());
         pools.writer.set_metric_callback(observer);
+    }
+}
+
+/// The condition that `column` has one of `ids`, as one parameter: with a parameter for
+/// each, every number of ids would be a statement of its own to prepare and to plan.
+pub fn any_of(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: &[i64]) -> Expr {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(",");
+    if db.get_database_backend() == DbBackend::Postgres {
+        let ids = Expr::val(format!("{{{ids}}}")).cast_as("bigint[]");
+        column.into_expr().eq(PgFunc::any(ids))
+    } else {
+        let ids = Func::cust("json_each").arg(format!("[{ids}]"));
+        let ids = Query::select()
+            .column("value")
+            .from_function(ids, "ids")
+            .take();
+        column.into_expr().in_subquery(ids)
     }
 }
 

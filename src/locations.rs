@@ -14,7 +14,7 @@ use sea_orm::{
 use crate::{
     clients,
     clock::Clock,
-    database::Database,
+    database::{Database, any_of},
     error::{Error, Result},
     fold::{fold, key_contains},
     graphql::location::{
@@ -71,7 +71,7 @@ pub async fn find_primaries(
     client_ids: &[i64],
 ) -> Result<Vec<location::Model>> {
     let rows = location::Entity::find()
-        .filter(location::COLUMN.client_id.is_in(client_ids.iter().copied()))
+        .filter(any_of(db, location::Column::ClientId, client_ids))
         .filter(location::COLUMN.is_primary.eq(true));
     Ok(rows.all(db).await?)
 }
@@ -92,7 +92,7 @@ pub async fn first_of_each(
     const ROW: &str = "row_of_client";
     const PAGE: &str = "page";
     let of_clients = Condition::all()
-        .add(location::COLUMN.client_id.is_in(client_ids.iter().copied()))
+        .add(any_of(db, location::Column::ClientId, client_ids))
         .add_option(after.map(|id| location::COLUMN.id.gt(id)));
     let numbered = location::Entity::find()
         .filter(of_clients)
@@ -130,7 +130,7 @@ pub async fn count_of_each(
         .select_only()
         .column(location::Column::ClientId)
         .column_as(location::Column::Id.count(), "count")
-        .filter(location::COLUMN.client_id.is_in(client_ids.iter().copied()))
+        .filter(any_of(db, location::Column::ClientId, client_ids))
         .filter(Condition::all().add_option(up_to.map(|id| location::COLUMN.id.lte(id))))
         .group_by(location::Column::ClientId);
     Ok(counted.into_tuple().all(db).await?)

@@ -193,13 +193,21 @@ pub async fn page<E: Listed>(
         query = query.order_by(column, direction.sql());
     }
     // One row more than asked for tells whether there are more.
-    let mut statement = query
-        .order_by(E::ID, direction.sql())
-        .offset((request.offset > 0).then_some(request.offset))
-        .limit(request.limit + 1)
-        .into_query();
-    columns(&mut statement);
-    let mut found = db.query_all(&statement).await?;
+    let query = query.order_by(E::ID, direction.sql());
+    let most = request.limit + 1;
+    let mut found = if request.offset == 0 {
+        let mut statement = query.into_query();
+        columns(&mut statement);
+        let mut statement = db.get_database_backend().build(&statement);
+        // As a number, not as a parameter: not knowing it, PostgreSQL would plan for a
+        // tenth of the table, and so plan anew at every execution.
+        statement.sql.push_str(&format!(" LIMIT {most}"));
+        db.query_all_raw(statement).await?
+    } else {
+        let mut statement = query.offset(request.offset).limit(most).into_query();
+        columns(&mut statement);
+        db.query_all(&statement).await?
+    };
 
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let has_more = found.len() > limit;

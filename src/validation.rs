@@ -78,12 +78,18 @@ impl Checks {
         result
     }
 
+    /// Whether nothing has been found so far that forbids to write.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.faults.is_empty() && !self.check_only
+    }
+
     /// Ends the checks.
     ///
     /// # Errors
     /// All faults, if there is any.
     pub fn finish(self) -> Result<()> {
-        if self.faults.is_empty() && !self.check_only {
+        if self.may_write() {
             Ok(())
         } else {
             Err(Error::Validation(self.faults))

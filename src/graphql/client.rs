@@ -5,9 +5,11 @@ use entity::{client, client_location};
 
 use super::{
     RequestData,
+    columns::CLIENT,
     connection::{self, Connection, List, Paging, Selected},
     cursor::UNKNOWN_CURSOR,
     location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
+    plan::{Planned, RecordPlan},
     scalar::DateTime,
 };
 use crate::{
@@ -226,7 +228,7 @@ pub struct CreateClientInput {
 }
 
 /// Changes to a client. A field that is left out stays as it is; null clears it.
-#[derive(InputObject)]
+#[derive(InputObject, Clone)]
 pub struct UpdateClientInput {
     /// May be sent along as it was read; it must be the id of this client.
     pub id: MaybeUndefined<ID>,
@@ -273,17 +275,23 @@ pub struct ClientQueries;
 #[Object]
 impl ClientQueries {
     /// One client; null if there is none with this id.
-    async fn client(&self, context: &Context<'_>, id: ID) -> Option<Result<Client>> {
+    async fn client(&self, context: &Context<'_>, id: ID) -> Option<Result<Planned<Client>>> {
         let with_primary = context.look_ahead().field(PRIMARY_LOCATION).exists();
         let found = async {
             let id = validation::argument_id(&id)?;
             let db = &RequestData::of(context)?.database.reader;
-            if with_primary {
-                let found = clients::find_with_primary(db, id).await?;
-                Ok(found.map(|(row, primary)| Client { row, primary }))
-            } else {
-                Ok(clients::find(db, id).await?.map(Client::from))
+            if let Some(plan) = RecordPlan::compile(context, &CLIENT)
+                && let Ok(written) = plan.run(db, id).await
+            {
+                return Ok(written.map(Planned::Written));
             }
+            let found = if with_primary {
+                let found = clients::find_with_primary(db, id).await?;
+                found.map(|(row, primary)| Client { row, primary })
+            } else {
+                clients::find(db, id).await?.map(Client::from)
+            };
+            Ok(found.map(Planned::Resolve))
         };
         found.await.transpose()
     }

@@ -19,7 +19,7 @@ use super::{
     client::Client,
     cursor::{Cursor, UNKNOWN_CURSOR},
     location::ClientLocation,
-    plan::{Plan, Written, response_key},
+    plan::{ListPlan, Planned, WrittenPage, response_key},
 };
 use crate::{
     error::Result,
@@ -179,7 +179,7 @@ where
     let page = if selected.rows {
         let db = &RequestData::of(context)?.database.reader;
         let rows = F::Entity::find().filter(filter.clone());
-        if let Some(plan) = Plan::compile::<F::Entity>(context, order)
+        if let Some(plan) = ListPlan::compile::<F::Entity>(context, order)
             // Errors are reported by the resolvers, each in its place.
             && let Ok(written) = plan.run(db, rows.clone(), &request).await
         {
@@ -218,13 +218,9 @@ enum Rows<Node: OutputType> {
     },
 }
 
-enum Items<T> {
-    /// Items whose errors keep their paths: async-graphql cuts them off at the item of
-    /// its lists, so that nobody could tell which field below it failed.
-    Resolved(Vec<T>),
-    /// The list as it is answered.
-    Written(ConstValue),
-}
+/// A list whose errors keep their paths: async-graphql cuts them off at the item of its
+/// own lists, so that nobody could tell which field below it failed.
+struct Items<T>(Vec<T>);
 
 impl<T: OutputType> OutputType for Items<T> {
     fn type_name() -> Cow<'static, str> {
@@ -244,11 +240,8 @@ impl<T: OutputType> OutputType for Items<T> {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<ConstValue> {
-        let items = match self {
-            Self::Resolved(items) => items,
-            Self::Written(list) => return Ok(list.clone()),
-        };
-        let items = items
+        let items = self
+            .0
             .iter()
             .enumerate()
             .map(async |(index, item)| item.resolve(&context.with_index(index), field).await);
@@ -286,7 +279,7 @@ impl<Node: OutputType> Connection<Node> {
         }
     }
 
-    fn written(page: Written, list: List) -> Self {
+    fn written(page: WrittenPage, list: List) -> Self {
         Self {
             rows: Rows::Written {
                 lists: page.lists,
@@ -304,12 +297,12 @@ impl<Node: OutputType> Connection<Node> {
         &'a self,
         context: &Context<'_>,
         item: impl Fn(&'a Item<Node>) -> T,
-    ) -> Items<T> {
+    ) -> Planned<Items<T>> {
         match &self.rows {
-            Rows::Edges(edges) => Items::Resolved(edges.iter().map(item).collect()),
+            Rows::Edges(edges) => Planned::Resolve(Items(edges.iter().map(item).collect())),
             Rows::Written { lists, .. } => {
                 let key = response_key(&context.field());
-                Items::Written(lists.get(key).cloned().unwrap_or_default())
+                Planned::Written(lists.get(key).cloned().unwrap_or_default())
             }
         }
     }
@@ -322,12 +315,12 @@ impl<Node: OutputType> Connection<Node> {
 )]
 impl<Node: OutputType> Connection<Node> {
     /// The items of this page, each with its cursor.
-    async fn edges(&self, context: &Context<'_>) -> Items<&Item<Node>> {
+    async fn edges(&self, context: &Context<'_>) -> Planned<Items<&Item<Node>>> {
         self.items(context, |edge| edge)
     }
 
     /// The items of this page.
-    async fn nodes(&self, context: &Context<'_>) -> Items<&Node> {
+    async fn nodes(&self, context: &Context<'_>) -> Planned<Items<&Node>> {
         self.items(context, |edge| &edge.node)
     }
 

@@ -6,7 +6,9 @@ use entity::client_location as location;
 use super::{
     RequestData,
     client::Client,
+    columns::LOCATION,
     connection::{self, Connection, List, Paging},
+    plan::{Planned, RecordPlan},
     scalar::{DateTime, PostalCode},
 };
 use crate::{
@@ -229,7 +231,7 @@ pub struct CreateClientLocationInput {
 }
 
 /// Changes to a location. A field that is left out stays as it is; null clears it.
-#[derive(InputObject)]
+#[derive(InputObject, Clone)]
 pub struct UpdateClientLocationInput {
     /// May be sent along as it was read; it must be the id of this location.
     pub id: MaybeUndefined<ID>,
@@ -326,15 +328,19 @@ impl LocationQueries {
         &self,
         context: &Context<'_>,
         id: ID,
-    ) -> Option<Result<ClientLocation>> {
+    ) -> Option<Result<Planned<ClientLocation>>> {
         let found = async {
             let id = validation::argument_id(&id)?;
-            locations::find(&RequestData::of(context)?.database.reader, id).await
+            let db = &RequestData::of(context)?.database.reader;
+            if let Some(plan) = RecordPlan::compile(context, &LOCATION)
+                && let Ok(written) = plan.run(db, id).await
+            {
+                return Ok(written.map(Planned::Written));
+            }
+            let found = locations::find(db, id).await?;
+            Ok(found.map(ClientLocation).map(Planned::Resolve))
         };
-        found
-            .await
-            .transpose()
-            .map(|found| found.map(ClientLocation))
+        found.await.transpose()
     }
 
     /// The locations that the filter accepts, of all clients.

@@ -1,4 +1,4 @@
-//! Lists, written as JSON text straight from the columns in which their rows stand.
+//! Lists and single records, written as JSON text straight from the columns in which their rows stand.
 //!
 //! async-graphql makes a future of every field of every row, which costs more than all
 //! else that a list takes. So the selection of a list is read once, only the columns
@@ -10,13 +10,16 @@
 //! resolvers; so does whoever runs into an error, which they report in its place. Both
 //! answer the same: `tests/it/graphql/plan.rs`.
 
-use std::{collections::HashMap, ops::Range};
+use std::{borrow::Cow, collections::HashMap, ops::Range};
 
-use async_graphql::{Context, SelectionField, Value as ConstValue, connection::CursorType};
+use async_graphql::{
+    Context, ContextSelectionSet, OutputType, Positioned, SelectionField, ServerResult,
+    Value as ConstValue, connection::CursorType, parser::types::Field, registry::Registry,
+};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, DbErr, IdenStatic, QueryResult, Select,
-    sea_query::{Expr, ExprTrait, SelectStatement},
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
 use super::{
@@ -46,7 +49,7 @@ const EDGES: &str = "edges";
 const ROW_LENGTH: usize = 512;
 
 /// How the rows of a list are read and written.
-pub struct Plan {
+pub struct ListPlan {
     order: Order,
     ids: Ids,
     rows: Rows,
@@ -110,8 +113,47 @@ enum PageInfoPart {
     End,
 }
 
+/// How a single record is read and written.
+pub struct RecordPlan {
+    rows: Rows,
+    object: Object,
+}
+
+/// A value that a plan has written, or that its resolvers must make.
+pub enum Planned<T> {
+    /// As it is answered.
+    Written(ConstValue),
+    /// To be resolved.
+    Resolve(T),
+}
+
+impl<T: OutputType> OutputType for Planned<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        T::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<ConstValue> {
+        match self {
+            Self::Written(value) => Ok(value.clone()),
+            Self::Resolve(value) => value.resolve(context, field).await,
+        }
+    }
+}
+
 /// The lists of a page as they are answered, and what its other fields need.
-pub struct Written {
+pub struct WrittenPage {
     /// The text of each list, by the response key of its field.
     pub lists: HashMap<String, ConstValue>,
     /// The cursor of the first row.
@@ -124,7 +166,7 @@ pub struct Written {
     pub has_next: bool,
 }
 
-impl Plan {
+impl ListPlan {
     /// A plan for the connection field that is being resolved, over the rows of `E`;
     /// none if the resolvers must answer.
     #[must_use]
@@ -162,29 +204,61 @@ impl Plan {
         db: &impl ConnectionTrait,
         rows: Select<E>,
         request: &PageRequest,
-    ) -> Result<Written> {
+    ) -> Result<WrittenPage> {
         let columns = |statement: &mut SelectStatement| self.rows.select(statement);
         let page = paging::page(db, rows, request, columns).await?;
         let locations = self.rows.read_locations(db, &page.rows).await?;
         let mut lists = HashMap::with_capacity(self.lists.len());
         for (key, list) in &self.lists {
-            let mut writer = Writer {
-                order: self.order,
-                ids: self.ids,
-                locations: &locations,
-                out: Vec::with_capacity(page.rows.len() * ROW_LENGTH),
-            };
+            let mut writer = Writer::new(self.ids, &locations, page.rows.len());
+            writer.order = self.order;
             writer.list(list, &page.rows)?;
             lists.insert(key.clone(), raw(writer.out));
         }
         let cursor = |row| cursor(self.order, row);
-        Ok(Written {
+        Ok(WrittenPage {
             lists,
             start: page.rows.first().map(cursor).transpose()?,
             end: page.rows.last().map(cursor).transpose()?,
             has_previous: page.has_previous,
             has_next: page.has_next,
         })
+    }
+}
+
+impl RecordPlan {
+    /// A plan for the field that is being resolved, which is a record; none if the
+    /// resolvers must answer. The REST layer looks into its single records.
+    #[must_use]
+    pub fn compile(context: &Context<'_>, record: &'static Record) -> Option<Self> {
+        if RequestData::of(context).ok()?.is_stored {
+            return None;
+        }
+        let mut rows = Rows::of(record)?;
+        let object = rows.row(&context.field())?;
+        Some(Self { rows, object })
+    }
+
+    /// Reads and writes the record with this id, if there is one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn run(&self, db: &impl ConnectionTrait, id: i64) -> Result<Option<ConstValue>> {
+        let table = self.rows.record.table;
+        let mut statement = Query::select();
+        statement.from(table);
+        statement.and_where(Expr::col((table, "id")).eq(id));
+        self.rows.select(&mut statement);
+        let Some(row) = db.query_one(&statement).await? else {
+            return Ok(None);
+        };
+        let locations = self
+            .rows
+            .read_locations(db, std::slice::from_ref(&row))
+            .await?;
+        let mut writer = Writer::new(Ids::Text, &locations, 1);
+        writer.object(&self.object, &row)?;
+        Ok(Some(raw(writer.out)))
     }
 }
 
@@ -440,7 +514,16 @@ struct Writer<'a> {
     out: Vec<u8>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(ids: Ids, locations: &'a [LocationPages], rows: usize) -> Self {
+        Self {
+            order: Order::default(),
+            ids,
+            locations,
+            out: Vec::with_capacity(rows * ROW_LENGTH),
+        }
+    }
+
     fn list(&mut self, list: &List, rows: &[QueryResult]) -> Result<(), DbErr> {
         self.out.push(b'[');
         for (index, row) in rows.iter().enumerate() {

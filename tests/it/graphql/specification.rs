@@ -242,7 +242,7 @@ async fn errors_of_the_database_are_not_told(
 ) {
     let app = app_with_clients(engine).await;
     let transaction = app.database.begin().await.unwrap();
-    let rename = "ALTER TABLE client_location RENAME COLUMN city TO town";
+    let rename = "ALTER TABLE client_location RENAME COLUMN name TO title";
     transaction.execute_unprepared(rename).await.unwrap();
     transaction.commit().await.unwrap();
 
