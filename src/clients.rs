@@ -1,5 +1,7 @@
 //! Rules and SQL for clients: find, filter, create, update.
 
+use std::sync::Arc;
+
 use async_graphql::MaybeUndefined;
 use entity::{client, client_location};
 use sea_orm::{
@@ -15,6 +17,7 @@ use crate::{
     graphql::client::{ClientFilter, CreateClientInput, UpdateClientInput},
     locations,
     paging::{Filter, Listed, OrderField},
+    tally::{Tallies, Tally},
     validation::{self, Checks},
 };
 
@@ -32,6 +35,10 @@ impl Listed for client::Entity {
 
     fn id(row: &client::Model) -> i64 {
         row.id
+    }
+
+    fn tally(tallies: &Tallies) -> &Arc<Tally> {
+        &tallies.clients
     }
 }
 

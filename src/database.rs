@@ -22,7 +22,7 @@ use sea_orm::{
 };
 use url::Url;
 
-use crate::{clock::Clock, error::is_passing};
+use crate::{clock::Clock, error::is_passing, tally::Tallies};
 
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,6 +52,8 @@ pub struct Database {
     writer: DatabaseConnection,
     /// Gives the instants that are stored.
     pub clock: Clock,
+    /// How long the lists are.
+    pub tallies: Tallies,
 }
 
 impl Database {
@@ -74,6 +76,7 @@ impl Database {
             ),
         };
         Ok(Self {
+            tallies: Tallies::new(reader.get_database_backend()),
             reader,
             writer,
             clock,

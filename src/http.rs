@@ -63,8 +63,12 @@ impl Gateway {
     /// A gateway over `database`.
     #[must_use]
     pub fn new(database: Database, settings: Settings) -> Self {
-        let lifecycle = Lifecycle::default();
-        let tasks = lifecycle.tasks.clone();
+        // What the database has under way by itself is waited for, too.
+        let tasks = database.tallies.tasks.clone();
+        let lifecycle = Lifecycle {
+            tasks: tasks.clone(),
+            ..Lifecycle::default()
+        };
         Self {
             executor: Executor::new(database.clone(), settings.limits, tasks),
             rest: Arc::new(rest::Routes::load()),

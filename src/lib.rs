@@ -46,6 +46,8 @@ pub mod validation;
 // compare.
 pub mod fold;
 pub mod paging;
+// The length of each list, kept by the database, so that nothing counts its rows.
+pub mod tally;
 
 // Connections, transactions, and the schema's steps. SQLite has one writer and
 // several readers.

@@ -2,14 +2,21 @@
 //! number of rows, so page 2,000 costs what page 1 costs, and rows written
 //! meanwhile make no page skip or repeat one.
 
+use std::sync::Arc;
+
 use async_graphql::Enum;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, Order as SqlOrder,
-    QueryFilter, QueryOrder, QuerySelect, Select, Value,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
     sea_query::{Expr, ExprTrait},
 };
 
-use crate::{error::Result, validation::Checks};
+use crate::{
+    database::Database,
+    error::Result,
+    tally::{self, Start, Tallies, Tally},
+    validation::Checks,
+};
 
 /// What a list is sorted by. Ties are broken by the id.
 #[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +86,7 @@ pub struct PageRequest {
     pub after: Option<Position>,
     /// Only rows before this one.
     pub before: Option<Position>,
-    /// Skips so many rows first. Costs what reading them costs.
+    /// Skips so many rows first.
     pub offset: u64,
     /// The most rows to return.
     pub limit: u64,
@@ -112,6 +119,9 @@ pub trait Listed: EntityTrait {
     /// The id of `row`.
     fn id(row: &Self::Model) -> i64;
 
+    /// How many rows there are.
+    fn tally(tallies: &Tallies) -> &Arc<Tally>;
+
     /// Where `row` stands when sorted by `field`.
     fn position(row: &Self::Model, field: OrderField) -> Position {
         Position {
@@ -141,16 +151,18 @@ pub trait Filter {
     fn condition(&self, checks: &mut Checks) -> Condition;
 }
 
-/// Reads one page of the rows that `rows` selects.
+/// Reads one page of the rows that `filter` accepts.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn page<E: Listed>(
-    db: &impl ConnectionTrait,
-    rows: Select<E>,
+    database: &Database,
+    filter: &Condition,
     request: &PageRequest,
 ) -> Result<Page<E::Model>> {
+    let db = &database.reader;
     let order = request.order;
+    let rows = E::find().filter(filter.clone());
     let mut query = rows.clone();
     if let Some(position) = &request.after {
         query = query.filter(beyond::<E>(order.field, order.direction, position));
@@ -169,11 +181,20 @@ pub async fn page<E: Listed>(
     };
     if let Some(column) = E::sort_column(order.field) {
         query = query.order_by(column, direction.sql());
+        query = query.offset((request.offset > 0).then_some(request.offset));
+    } else if request.offset > 0 {
+        let is_whole_list =
+            filter.is_empty() && request.after.is_none() && request.before.is_none();
+        let start = if is_whole_list {
+            tally::start::<E>(database, direction, request.offset).await?
+        } else {
+            None
+        };
+        query = beginning_after(query, direction, request.offset, start);
     }
     // One row more than asked for tells whether there are more.
     let mut found = query
         .order_by(E::ID, direction.sql())
-        .offset((request.offset > 0).then_some(request.offset))
         .limit(request.limit + 1)
         .all(db)
         .await?;
@@ -211,18 +232,47 @@ pub async fn page<E: Listed>(
     })
 }
 
-/// Counts the rows that `rows` selects.
+/// Counts the rows that `filter` accepts.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<i64> {
-    let count = rows
+pub async fn count<E: Listed>(database: &Database, filter: &Condition) -> Result<i64> {
+    if filter.is_empty() {
+        return tally::total::<E>(database).await;
+    }
+    let count = E::find()
+        .filter(filter.clone())
         .select_only()
         .column_as(E::ID.count(), "count")
         .into_tuple()
-        .one(db)
+        .one(&database.reader)
         .await?;
     Ok(count.unwrap_or_default())
+}
+
+/// The rows of `query`, in the order of their ids, without the first `offset`, or
+/// those that are left of them at `start`. To pass by rows takes an index alone; the
+/// rows themselves are read from the first that is wanted.
+fn beginning_after<E: Listed>(
+    query: Select<E>,
+    direction: Direction,
+    offset: u64,
+    start: Option<Start>,
+) -> Select<E> {
+    let from = |id: Expr| match direction {
+        Direction::Asc => E::ID.into_expr().gte(id),
+        Direction::Desc => E::ID.into_expr().lte(id),
+    };
+    let first = query
+        .clone()
+        .filter(Condition::all().add_option(start.map(|start| from(Expr::val(start.id)))))
+        .select_only()
+        .column(E::ID)
+        .order_by(E::ID, direction.sql())
+        .offset(start.map_or(offset, |start| start.skip))
+        .limit(1)
+        .into_query();
+    query.filter(from(Expr::SubQuery(None, Box::new(first.into()))))
 }
 
 async fn exists<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<bool> {

@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use entity::{client, client_location};
 use futures_util::future::try_join_all;
-use sea_orm::{Condition, EntityTrait, QueryFilter};
+use sea_orm::{Condition, EntityTrait};
 
 use super::{
     RequestData,
@@ -158,8 +158,8 @@ where
     let request = paging.request(order, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
-        let rows = F::Entity::find().filter(filter.clone());
-        paging::page(&RequestData::of(context)?.database.reader, rows, &request).await?
+        let database = &RequestData::of(context)?.database;
+        paging::page::<F::Entity>(database, &filter, &request).await?
     } else {
         Page::default()
     };
@@ -274,13 +274,9 @@ impl<Node: OutputType> Connection<Node> {
     async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
         let data = RequestData::of(context)?;
         match &self.list {
-            List::Clients(filter) => {
-                let rows = client::Entity::find().filter(filter.clone());
-                paging::count(&data.database.reader, rows).await
-            }
+            List::Clients(filter) => paging::count::<client::Entity>(&data.database, filter).await,
             List::Locations(filter) => {
-                let rows = client_location::Entity::find().filter(filter.clone());
-                paging::count(&data.database.reader, rows).await
+                paging::count::<client_location::Entity>(&data.database, filter).await
             }
             List::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
         }
