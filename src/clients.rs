@@ -77,6 +77,10 @@ pub async fn find_many(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<cli
 impl Filter for ClientFilter {
     type Entity = client::Entity;
 
+    fn search(&self) -> Option<&str> {
+        self.search.as_deref()
+    }
+
     fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {
             id,

@@ -143,6 +143,10 @@ pub async fn count_of_each(
 impl Filter for ClientLocationFilter {
     type Entity = location::Entity;
 
+    fn search(&self) -> Option<&str> {
+        self.search.as_deref()
+    }
+
     fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {
             id,

@@ -14,6 +14,8 @@ use sea_orm::{
 use crate::{
     database::Database,
     error::Result,
+    fold::fold,
+    search,
     tally::{self, Start, Tallies, Tally},
     validation::Checks,
 };
@@ -149,20 +151,41 @@ pub trait Filter {
 
     /// The rows that this filter accepts. Faults of its values go to `checks`.
     fn condition(&self, checks: &mut Checks) -> Condition;
+
+    /// The text that is searched for, also part of the condition.
+    fn search(&self) -> Option<&str>;
+
+    /// What this filter selects. Faults of its values go to `checks`.
+    fn select(&self, checks: &mut Checks) -> Selection {
+        Selection {
+            condition: self.condition(checks),
+            search: self.search().map(fold),
+        }
+    }
 }
 
-/// Reads one page of the rows that `filter` accepts.
+/// Which rows of a list are wanted.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// What must hold for them.
+    pub condition: Condition,
+    /// The folded text that they must contain, for those who know an index for it.
+    pub search: Option<String>,
+}
+
+/// Reads one page of the rows of `selection`.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn page<E: Listed>(
     database: &Database,
-    filter: &Condition,
+    selection: &Selection,
     request: &PageRequest,
 ) -> Result<Page<E::Model>> {
-    let db = &database.reader;
+    let db = &search::reader(database, selection).await?;
+    let condition = search::condition::<E>(db, selection, search::FEW_FOR_A_PAGE).await?;
     let order = request.order;
-    let rows = E::find().filter(filter.clone());
+    let rows = E::find().filter(condition.clone());
     let mut query = rows.clone();
     if let Some(position) = &request.after {
         query = query.filter(beyond::<E>(order.field, order.direction, position));
@@ -184,7 +207,7 @@ pub async fn page<E: Listed>(
         query = query.offset((request.offset > 0).then_some(request.offset));
     } else if request.offset > 0 {
         let is_whole_list =
-            filter.is_empty() && request.after.is_none() && request.before.is_none();
+            condition.is_empty() && request.after.is_none() && request.before.is_none();
         let start = if is_whole_list {
             tally::start::<E>(database, direction, request.offset).await?
         } else {
@@ -232,20 +255,22 @@ pub async fn page<E: Listed>(
     })
 }
 
-/// Counts the rows that `filter` accepts.
+/// Counts the rows of `selection`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count<E: Listed>(database: &Database, filter: &Condition) -> Result<i64> {
-    if filter.is_empty() {
+pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Result<i64> {
+    if selection.condition.is_empty() {
         return tally::total::<E>(database).await;
     }
+    let db = &search::reader(database, selection).await?;
+    let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;
     let count = E::find()
-        .filter(filter.clone())
+        .filter(condition)
         .select_only()
         .column_as(E::ID.count(), "count")
         .into_tuple()
-        .one(&database.reader)
+        .one(db)
         .await?;
     Ok(count.unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use entity::{client, client_location};
 use futures_util::future::try_join_all;
-use sea_orm::{Condition, EntityTrait};
+use sea_orm::EntityTrait;
 
 use super::{
     RequestData,
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    paging::{self, Filter, Listed, Order, Page, PageRequest},
+    paging::{self, Filter, Listed, Order, Page, PageRequest, Selection},
     validation::Checks,
 };
 
@@ -144,7 +144,7 @@ pub async fn resolve<F, Node>(
     filter: Option<F>,
     order: Order,
     paging: Paging,
-    whole: impl FnOnce(Condition) -> List,
+    whole: impl FnOnce(Selection) -> List,
     node: impl Fn(<F::Entity as EntityTrait>::Model) -> Node,
 ) -> Result<Connection<Node>>
 where
@@ -154,19 +154,19 @@ where
     let selected = Selected::of(context);
     let mut checks = Checks::new("");
     let filter = filter.unwrap_or_default();
-    let filter = checks.within("filter", |checks| filter.condition(checks));
+    let selection = checks.within("filter", |checks| filter.select(checks));
     let request = paging.request(order, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
         let database = &RequestData::of(context)?.database;
-        paging::page::<F::Entity>(database, &filter, &request).await?
+        paging::page::<F::Entity>(database, &selection, &request).await?
     } else {
         Page::default()
     };
     Ok(Connection::new::<F::Entity>(
         page,
         order,
-        whole(filter),
+        whole(selection),
         node,
     ))
 }
@@ -215,9 +215,9 @@ impl<T: OutputType> OutputType for Items<T> {
 /// The list that a connection is a page of.
 pub enum List {
     /// The clients that a filter accepts.
-    Clients(Condition),
+    Clients(Selection),
     /// The locations that a filter accepts.
-    Locations(Condition),
+    Locations(Selection),
     /// The locations of one client.
     LocationsOf(i64),
 }
@@ -274,9 +274,11 @@ impl<Node: OutputType> Connection<Node> {
     async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
         let data = RequestData::of(context)?;
         match &self.list {
-            List::Clients(filter) => paging::count::<client::Entity>(&data.database, filter).await,
-            List::Locations(filter) => {
-                paging::count::<client_location::Entity>(&data.database, filter).await
+            List::Clients(selection) => {
+                paging::count::<client::Entity>(&data.database, selection).await
+            }
+            List::Locations(selection) => {
+                paging::count::<client_location::Entity>(&data.database, selection).await
             }
             List::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
         }

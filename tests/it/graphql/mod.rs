@@ -13,6 +13,7 @@ mod lists;
 mod merging;
 mod pages;
 mod primary;
+mod search;
 mod specification;
 mod statements;
 mod text;
