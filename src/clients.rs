@@ -20,6 +20,7 @@ use crate::{
     graphql::client::{ClientFilter, CreateClientInput, UpdateClientInput},
     locations,
     paging::{Filter, Listed, OrderField},
+    tally::{Tallies, Tally},
     validation::{self, Checks},
 };
 
@@ -37,6 +38,10 @@ impl Listed for client::Entity {
 
     fn id(row: &client::Model) -> i64 {
         row.id
+    }
+
+    fn tally(tallies: &Tallies) -> &Arc<Tally> {
+        &tallies.clients
     }
 }
 
@@ -74,6 +79,10 @@ pub async fn find_many(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<cli
 
 impl Filter for ClientFilter {
     type Entity = client::Entity;
+
+    fn search(&self) -> Option<&str> {
+        self.search.as_deref()
+    }
 
     fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {

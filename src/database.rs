@@ -25,7 +25,7 @@ use sea_orm::{
 };
 use url::Url;
 
-use crate::{clock::Clock, error::is_passing};
+use crate::{clock::Clock, error::is_passing, tally::Tallies};
 
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,6 +60,8 @@ pub struct Pools {
     writer: DatabaseConnection,
     /// Gives the instants that are stored.
     pub clock: Clock,
+    /// How long the lists are.
+    pub tallies: Tallies,
 }
 
 impl Deref for Database {
@@ -90,6 +92,7 @@ impl Database {
             ),
         };
         Ok(Self(Arc::new(Pools {
+            tallies: Tallies::new(reader.get_database_backend()),
             reader,
             writer,
             clock,

@@ -78,8 +78,12 @@ impl Gateway {
     /// A gateway over `database`.
     #[must_use]
     pub fn new(database: Database, settings: Settings) -> Self {
-        let lifecycle = Lifecycle::default();
-        let tasks = lifecycle.tasks.clone();
+        // What the database has under way by itself is waited for, too.
+        let tasks = database.tallies.tasks.clone();
+        let lifecycle = Lifecycle {
+            tasks: tasks.clone(),
+            ..Lifecycle::default()
+        };
         let remember_tokens = Duration::from_millis(settings.token_cache_ms);
         Self(Arc::new(Shared {
             authenticator: Authenticator::new(database.clone(), remember_tokens),

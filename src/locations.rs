@@ -1,5 +1,7 @@
 //! Rules and SQL for client locations: find, filter, create, update.
 
+use std::sync::Arc;
+
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
 use entity::{client, client_location as location};
@@ -22,6 +24,7 @@ use crate::{
         UpdateClientLocationInput,
     },
     paging::{Filter, Listed, OrderField},
+    tally::{Tallies, Tally},
     validation::{self, Checks},
 };
 
@@ -39,6 +42,10 @@ impl Listed for location::Entity {
 
     fn id(row: &location::Model) -> i64 {
         row.id
+    }
+
+    fn tally(tallies: &Tallies) -> &Arc<Tally> {
+        &tallies.locations
     }
 }
 
@@ -138,6 +145,10 @@ pub async fn count_of_each(
 
 impl Filter for ClientLocationFilter {
     type Entity = location::Entity;
+
+    fn search(&self) -> Option<&str> {
+        self.search.as_deref()
+    }
 
     fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {

@@ -2,15 +2,24 @@
 //! number of rows, so page 2,000 costs what page 1 costs, and rows written
 //! meanwhile make no page skip or repeat one.
 
+use std::sync::Arc;
+
 use async_graphql::Enum;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
     Order as SqlOrder, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
-    Value,
+    Statement, Value,
     sea_query::{Expr, ExprTrait, SelectStatement},
 };
 
-use crate::{error::Result, validation::Checks};
+use crate::{
+    database::Database,
+    error::Result,
+    fold::fold,
+    search,
+    tally::{self, Start, Tallies, Tally},
+    validation::Checks,
+};
 
 /// What a list is sorted by. Ties are broken by the id.
 #[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +89,7 @@ pub struct PageRequest {
     pub after: Option<Position>,
     /// Only rows before this one.
     pub before: Option<Position>,
-    /// Skips so many rows first. Costs what reading them costs.
+    /// Skips so many rows first, of a list that is sorted by id.
     pub offset: u64,
     /// The most rows to return.
     pub limit: u64,
@@ -113,6 +122,9 @@ pub trait Listed: EntityTrait {
     /// The id of `row`.
     fn id(row: &Self::Model) -> i64;
 
+    /// How many rows there are.
+    fn tally(tallies: &Tallies) -> &Arc<Tally>;
+
     /// Where `row` stands when sorted by `field`.
     fn position(row: &Self::Model, field: OrderField) -> Position {
         Position {
@@ -140,18 +152,52 @@ pub trait Filter {
 
     /// The rows that this filter accepts. Faults of its values go to `checks`.
     fn condition(&self, checks: &mut Checks) -> Condition;
+
+    /// The text that is searched for, also part of the condition.
+    fn search(&self) -> Option<&str>;
+
+    /// What this filter selects. Faults of its values go to `checks`.
+    fn select(&self, checks: &mut Checks) -> Selection {
+        Selection {
+            condition: self.condition(checks),
+            search: self.search().map(fold),
+        }
+    }
 }
 
-/// Reads one page of the rows that `rows` selects, with all their columns.
+/// Which rows of a list are wanted.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// What must hold for them.
+    pub condition: Condition,
+    /// The folded text that they must contain, for those who know an index for it.
+    pub search: Option<String>,
+}
+
+/// What is read of each row.
+pub enum Reading {
+    /// All columns.
+    Models,
+    /// These columns.
+    Columns(Vec<Expr>),
+    /// These columns, and around the rows, which it knows as [`PAGE`], a statement that
+    /// joins what each of them refers to.
+    Joined(Vec<Expr>, Box<SelectStatement>),
+}
+
+/// The name of the rows of a page in a statement around them.
+pub const PAGE: &str = "page";
+
+/// Reads one page of the rows of `selection`, with all their columns.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn page_of_models<E: Listed>(
-    db: &impl ConnectionTrait,
-    rows: Select<E>,
+    database: &Database,
+    selection: &Selection,
     request: &PageRequest,
 ) -> Result<Page<E::Model>> {
-    let page = page(db, rows, request, |_all| {}).await?;
+    let page = page::<E>(database, selection, request, Reading::Models).await?;
     let rows = page.rows.iter();
     let models = rows.map(|row| E::Model::from_query_result(row, ""));
     Ok(Page {
@@ -161,18 +207,20 @@ pub async fn page_of_models<E: Listed>(
     })
 }
 
-/// Reads one page of the rows that `rows` selects. `columns` may say which columns, and
-/// join tables that add no rows.
+/// Reads one page of the rows of `selection`.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn page<E: Listed>(
-    db: &impl ConnectionTrait,
-    rows: Select<E>,
+    database: &Database,
+    selection: &Selection,
     request: &PageRequest,
-    columns: impl FnOnce(&mut SelectStatement),
+    reading: Reading,
 ) -> Result<Page<QueryResult>> {
+    let db = &search::reader(database, selection).await?;
+    let condition = search::condition::<E>(db, selection, search::FEW_FOR_A_PAGE).await?;
     let order = request.order;
+    let rows = E::find().filter(condition.clone());
     let mut query = rows.clone();
     if let Some(position) = &request.after {
         query = query.filter(beyond::<E>(order.field, order.direction, position));
@@ -191,23 +239,27 @@ pub async fn page<E: Listed>(
     };
     if let Some(column) = E::sort_column(order.field) {
         query = query.order_by(column, direction.sql());
+    } else if request.offset > 0 {
+        let is_whole_list =
+            condition.is_empty() && request.after.is_none() && request.before.is_none();
+        let start = if is_whole_list {
+            tally::start::<E>(database, direction, request.offset).await?
+        } else {
+            None
+        };
+        query = beginning_after(query, direction, request.offset, start);
     }
     // One row more than asked for tells whether there are more.
     let query = query.order_by(E::ID, direction.sql());
-    let most = request.limit + 1;
-    let mut found = if request.offset == 0 {
-        let mut statement = query.into_query();
-        columns(&mut statement);
-        let mut statement = db.get_database_backend().build(&statement);
-        // As a number, not as a parameter: not knowing it, PostgreSQL would plan for a
-        // tenth of the table, and so plan anew at every execution.
-        statement.sql.push_str(&format!(" LIMIT {most}"));
-        db.query_all_raw(statement).await?
-    } else {
-        let mut statement = query.offset(request.offset).limit(most).into_query();
-        columns(&mut statement);
-        db.query_all(&statement).await?
-    };
+    let statement = statement(
+        db,
+        query,
+        order.field,
+        direction,
+        request.limit + 1,
+        reading,
+    );
+    let mut found = db.query_all_raw(statement).await?;
 
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let has_more = found.len() > limit;
@@ -242,18 +294,89 @@ pub async fn page<E: Listed>(
     })
 }
 
-/// Counts the rows that `rows` selects.
+/// The statement for the first `limit` rows of `query`, which is sorted already.
+fn statement<E: Listed>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+    field: OrderField,
+    direction: Direction,
+    limit: u64,
+    reading: Reading,
+) -> Statement {
+    let engine = db.get_database_backend();
+    let mut rows = query.into_query();
+    let around = match reading {
+        Reading::Models => None,
+        Reading::Columns(columns) => {
+            rows.clear_selects().exprs(columns);
+            None
+        }
+        Reading::Joined(columns, around) => {
+            rows.clear_selects().exprs(columns);
+            Some(*around)
+        }
+    };
+    let mut statement = engine.build(&rows);
+    // As a number, not as a parameter: not knowing it, PostgreSQL would plan for a tenth
+    // of the table, and so plan anew at every execution.
+    statement.sql = format!("{} LIMIT {limit}", statement.sql);
+    if let Some(mut around) = around {
+        // Joined to the page: joined to the table, PostgreSQL would at times merge the
+        // two from their first rows on.
+        around.from(PAGE);
+        if let Some(column) = E::sort_column(field) {
+            around.order_by((PAGE, column), direction.sql());
+        }
+        around.order_by((PAGE, E::ID), direction.sql());
+        let around = engine.build(&around).sql;
+        statement.sql = format!("WITH \"{PAGE}\" AS ({}) {around}", statement.sql);
+    }
+    statement
+}
+
+/// Counts the rows of `selection`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<i64> {
-    let count = rows
+pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Result<i64> {
+    if selection.condition.is_empty() {
+        return tally::total::<E>(database).await;
+    }
+    let db = &search::reader(database, selection).await?;
+    let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;
+    let count = E::find()
+        .filter(condition)
         .select_only()
         .column_as(E::ID.count(), "count")
         .into_tuple()
         .one(db)
         .await?;
     Ok(count.unwrap_or_default())
+}
+
+/// The rows of `query`, in the order of their ids, without the first `offset`, or
+/// those that are left of them at `start`. To pass by rows takes an index alone; the
+/// rows themselves are read from the first that is wanted.
+fn beginning_after<E: Listed>(
+    query: Select<E>,
+    direction: Direction,
+    offset: u64,
+    start: Option<Start>,
+) -> Select<E> {
+    let from = |id: Expr| match direction {
+        Direction::Asc => E::ID.into_expr().gte(id),
+        Direction::Desc => E::ID.into_expr().lte(id),
+    };
+    let first = query
+        .clone()
+        .filter(Condition::all().add_option(start.map(|start| from(Expr::val(start.id)))))
+        .select_only()
+        .column(E::ID)
+        .order_by(E::ID, direction.sql())
+        .offset(start.map_or(offset, |start| start.skip))
+        .limit(1)
+        .into_query();
+    query.filter(from(Expr::SubQuery(None, Box::new(first.into()))))
 }
 
 async fn exists<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<bool> {

@@ -5,6 +5,8 @@ use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_create_clients;
 mod m20261123_000002_create_api_tokens;
+mod m20261123_000003_create_tallies;
+mod m20261123_000004_index_search;
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -15,6 +17,8 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261123_000001_create_clients::Migration),
             Box::new(m20261123_000002_create_api_tokens::Migration),
+            Box::new(m20261123_000003_create_tallies::Migration),
+            Box::new(m20261123_000004_index_search::Migration),
         ]
     }
 }

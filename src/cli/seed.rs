@@ -19,11 +19,13 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait};
 
 use super::open_migrated;
-use crate::{config::SeedOptions, database::Database, fold::fold};
+use crate::{config::SeedOptions, database::Database, fold::fold, tally};
 
 /// Clients in one transaction. With up to four locations each, they stay below the
 /// number of values that an SQLite statement takes.
 const BATCH: u64 = 250;
+/// Clients after which the tallies are merged, as nobody reads them meanwhile.
+const MERGE_AFTER: u64 = 40 * BATCH;
 /// 2020-01-01: when the first demo client was created.
 const FIRST_INSTANT: i64 = 1_577_836_800;
 /// Between two demo clients.
@@ -56,6 +58,10 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
         locations += add(&database, first..last).await?;
         bar.inc(last - first);
         first = last;
+        if first == end || (first - before).is_multiple_of(MERGE_AFTER) {
+            tally::merge(&database, &database.tallies.clients).await?;
+            tally::merge(&database, &database.tallies.locations).await?;
+        }
     }
     bar.finish_and_clear();
     writeln!(

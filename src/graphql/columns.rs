@@ -24,7 +24,7 @@ pub struct Record {
 }
 
 /// A column that is a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Column {
     /// Its table.
     pub table: &'static str,
@@ -34,7 +34,7 @@ pub struct Column {
 }
 
 /// How the value of a column is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     /// As a text in GraphQL, as a number in REST.
     Id,
@@ -63,7 +63,7 @@ impl Record {
     fn of<E: EntityTrait>(type_name: &'static str) -> Self {
         let table = E::default().table_name();
         let columns = E::Column::iter().filter_map(|column| {
-            let column = Column::of(table, column)?;
+            let column = Column::new(table, column)?;
             Some((camel_case(column.name), column))
         });
         Self {
@@ -103,7 +103,7 @@ fn camel_case(name: &str) -> String {
 
 impl Column {
     /// A column of an entity; none if its values are never shown.
-    fn of(table: &'static str, column: impl ColumnTrait) -> Option<Self> {
+    fn new(table: &'static str, column: impl ColumnTrait) -> Option<Self> {
         let kind = match column.def().get_column_type() {
             ColumnType::BigInteger => Kind::Id,
             ColumnType::Integer => Kind::Number,
@@ -116,10 +116,10 @@ impl Column {
         Some(Self { table, name, kind })
     }
 
-    /// The expression that selects it.
+    /// The expression that selects it, where its table is known as `table`.
     #[must_use]
-    pub fn expression(self) -> Expr {
-        Expr::col((self.table, self.name))
+    pub fn of(self, table: &'static str) -> Expr {
+        Expr::col((table, self.name))
     }
 
     /// Writes the value that stands at `index` of `row`.

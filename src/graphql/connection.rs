@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use entity::{client, client_location};
 use futures_util::future::try_join_all;
-use sea_orm::{Condition, EntityTrait, QueryFilter};
+use sea_orm::EntityTrait;
 
 use super::{
     RequestData,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    paging::{self, Filter, Listed, Order, Page, PageRequest},
+    paging::{self, Filter, Listed, Order, OrderField, Page, PageRequest, Selection},
     validation::Checks,
 };
 
@@ -90,7 +90,9 @@ impl Paging {
         let before = cursor("before", self.before);
         match after {
             Some(Cursor::Row(_, position)) => request.after = Some(position),
-            Some(Cursor::Offset(rows)) if selected.offsets && !request.from_end => {
+            Some(Cursor::Offset(rows))
+                if selected.offsets && !request.from_end && order.field == OrderField::Id =>
+            {
                 request.offset = rows;
             }
             Some(Cursor::Offset(_)) => checks.fault("after", UNKNOWN_CURSOR),
@@ -163,7 +165,7 @@ pub async fn resolve<F, Node>(
     filter: Option<F>,
     order: Order,
     paging: Paging,
-    whole: impl FnOnce(Condition) -> List,
+    whole: impl FnOnce(Selection) -> List,
     node: impl Fn(<F::Entity as EntityTrait>::Model) -> Node,
 ) -> Result<Connection<Node>>
 where
@@ -173,26 +175,25 @@ where
     let selected = Selected::of(context);
     let mut checks = Checks::new("");
     let filter = filter.unwrap_or_default();
-    let filter = checks.within("filter", |checks| filter.condition(checks));
+    let selection = checks.within("filter", |checks| filter.select(checks));
     let request = paging.request(order, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
-        let db = &RequestData::of(context)?.database.reader;
-        let rows = F::Entity::find().filter(filter.clone());
+        let database = &RequestData::of(context)?.database;
         if let Some(plan) = ListPlan::compile::<F::Entity>(context, order)
             // Errors are reported by the resolvers, each in its place.
-            && let Ok(written) = plan.run(db, rows.clone(), &request).await
+            && let Ok(written) = plan.run::<F::Entity>(database, &selection, &request).await
         {
-            return Ok(Connection::written(written, whole(filter)));
+            return Ok(Connection::written(written, whole(selection)));
         }
-        paging::page_of_models(db, rows, &request).await?
+        paging::page_of_models::<F::Entity>(database, &selection, &request).await?
     } else {
         Page::default()
     };
     Ok(Connection::new::<F::Entity>(
         page,
         order,
-        whole(filter),
+        whole(selection),
         node,
     ))
 }
@@ -252,9 +253,9 @@ impl<T: OutputType> OutputType for Items<T> {
 /// The list that a connection is a page of.
 pub enum List {
     /// The clients that a filter accepts.
-    Clients(Condition),
+    Clients(Selection),
     /// The locations that a filter accepts.
-    Locations(Condition),
+    Locations(Selection),
     /// The locations of one client.
     LocationsOf(i64),
 }
@@ -346,13 +347,11 @@ impl<Node: OutputType> Connection<Node> {
     async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
         let data = RequestData::of(context)?;
         match &self.list {
-            List::Clients(filter) => {
-                let rows = client::Entity::find().filter(filter.clone());
-                paging::count(&data.database.reader, rows).await
+            List::Clients(selection) => {
+                paging::count::<client::Entity>(&data.database, selection).await
             }
-            List::Locations(filter) => {
-                let rows = client_location::Entity::find().filter(filter.clone());
-                paging::count(&data.database.reader, rows).await
+            List::Locations(selection) => {
+                paging::count::<client_location::Entity>(&data.database, selection).await
             }
             List::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
         }

@@ -70,7 +70,7 @@ pub struct RequestData {
     /// that GraphQL cannot see.
     pub check_only: bool,
     /// The document is a stored one of our own: pages may begin after a number of
-    /// rows, which costs what reading them costs.
+    /// rows.
     pub is_stored: bool,
 }
 

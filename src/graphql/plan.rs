@@ -17,8 +17,9 @@ use async_graphql::{
     Value as ConstValue, connection::CursorType, parser::types::Field, registry::Registry,
 };
 use chrono::{DateTime, Utc};
+use indexmap::IndexSet;
 use sea_orm::{
-    ConnectionTrait, DbErr, IdenStatic, QueryResult, Select,
+    ConnectionTrait, DbErr, IdenStatic, QueryResult,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
@@ -30,9 +31,10 @@ use super::{
     raw::raw,
 };
 use crate::{
+    database::Database,
     error::Result,
     locations,
-    paging::{self, Listed, Order, OrderField, PageRequest, Position},
+    paging::{self, Listed, Order, OrderField, PAGE, PageRequest, Position, Reading, Selection},
     validation::Checks,
 };
 
@@ -195,19 +197,22 @@ impl ListPlan {
         })
     }
 
-    /// Reads and writes a page of `rows`.
+    /// Reads and writes a page of the rows of `selection`.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn run<E: Listed>(
         &self,
-        db: &impl ConnectionTrait,
-        rows: Select<E>,
+        database: &Database,
+        selection: &Selection,
         request: &PageRequest,
     ) -> Result<WrittenPage> {
-        let columns = |statement: &mut SelectStatement| self.rows.select(statement);
-        let page = paging::page(db, rows, request, columns).await?;
-        let locations = self.rows.read_locations(db, &page.rows).await?;
+        let reading = self.rows.reading();
+        let page = paging::page::<E>(database, selection, request, reading).await?;
+        let locations = self
+            .rows
+            .read_locations(&database.reader, &page.rows)
+            .await?;
         let mut lists = HashMap::with_capacity(self.lists.len());
         for (key, list) in &self.lists {
             let mut writer = Writer::new(self.ids, &locations, page.rows.len());
@@ -248,7 +253,7 @@ impl RecordPlan {
         let mut statement = Query::select();
         statement.from(table);
         statement.and_where(Expr::col((table, "id")).eq(id));
-        self.rows.select(&mut statement);
+        self.rows.join(&mut statement, table);
         let Some(row) = db.query_one(&statement).await? else {
             return Ok(None);
         };
@@ -399,22 +404,37 @@ impl Rows {
         Some(Part::Locations(index, members))
     }
 
-    /// Makes a statement over the record's table select the columns.
-    fn select(&self, statement: &mut SelectStatement) {
-        statement.clear_selects();
+    /// What to read of the rows of a page.
+    fn reading(&self) -> Reading {
+        let own = |column: &&Column| column.table == self.record.table;
+        if !self.with_one {
+            let columns = self.columns.iter().map(|column| column.of(column.table));
+            return Reading::Columns(columns.collect());
+        }
+        // Each once, for there they are known by their names; also what the join needs.
+        let reference = LOCATION.column("clientId");
+        let unique: IndexSet<_> = self.columns.iter().chain(&reference).filter(own).collect();
+        let unique = unique.into_iter().map(|column| column.of(column.table));
+        let mut around = Query::select();
+        self.join(&mut around, PAGE);
+        Reading::Joined(unique.collect(), Box::new(around))
+    }
+
+    /// Makes a statement over the records, which it knows as `rows`, read all columns.
+    fn join(&self, statement: &mut SelectStatement, rows: &'static str) {
         for column in &self.columns {
-            statement.expr(column.expression());
+            let is_own = column.table == self.record.table;
+            statement.expr(column.of(if is_own { rows } else { column.table }));
         }
         if self.with_one {
             // Both are there, always: the database makes sure of it.
-            let (table, reference) = if self.record.table == CLIENT.table {
-                (LOCATION.table, "primary_of")
+            let (table, reference, id) = if self.record.table == CLIENT.table {
+                (LOCATION.table, "primary_of", "id")
             } else {
-                (CLIENT.table, "client_id")
+                (CLIENT.table, "id", "client_id")
             };
-            let client_id = Expr::col((CLIENT.table, "id"));
-            let reference = Expr::col((LOCATION.table, reference));
-            statement.inner_join(table, reference.eq(client_id));
+            let condition = Expr::col((table, reference)).eq(Expr::col((rows, id)));
+            statement.inner_join(table, condition);
         }
     }
 

@@ -17,3 +17,4 @@ mod health;
 mod rest;
 mod server;
 mod socket;
+mod tally;

@@ -14,6 +14,7 @@ mod merging;
 mod pages;
 mod plan;
 mod primary;
+mod search;
 mod specification;
 mod statements;
 mod text;

@@ -1,0 +1,193 @@
+//! How many rows a list has, and where its n-th row is, without counting rows.
+//!
+//! Triggers keep a tally beside the table of each list: so many rows in each block
+//! of ids (`migration/src/m20261123_000003_create_tallies.rs`). Its sum is exact in
+//! every snapshot. On PostgreSQL each write appends to it, and whoever reads a tally
+//! that has grown long merges it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    database::Database,
+    error::Result,
+    paging::{Direction, Listed},
+};
+
+/// A block holds the ids that are the same without their last so many bits.
+const BLOCK_BITS: u32 = 12;
+/// A tally is merged when it has so many rows more than merging left last time.
+const SPARE_ROWS: i64 = 512;
+
+/// The tallies of one database.
+#[derive(Clone, Debug)]
+pub struct Tallies {
+    /// Of all clients.
+    pub clients: Arc<Tally>,
+    /// Of all locations.
+    pub locations: Arc<Tally>,
+    /// Merges under way.
+    pub tasks: TaskTracker,
+}
+
+/// The tally of one list.
+#[derive(Debug)]
+pub struct Tally {
+    table: &'static str,
+    /// Merge when it has more rows than this: never while a merge is under way.
+    merge_beyond: AtomicI64,
+}
+
+/// Where to begin to look for the n-th row of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The first id that it may have: the last one, when the order is descending.
+    pub id: i64,
+    /// How many rows to pass from there.
+    pub skip: u64,
+}
+
+impl Tallies {
+    /// The tallies of a database of this kind.
+    #[must_use]
+    pub fn new(engine: DbBackend) -> Self {
+        let tally = |table| {
+            let merge_beyond = match engine {
+                DbBackend::Postgres => SPARE_ROWS,
+                // There the triggers count in place.
+                _ => i64::MAX,
+            };
+            Arc::new(Tally {
+                table,
+                merge_beyond: merge_beyond.into(),
+            })
+        };
+        Self {
+            clients: tally("client_tally"),
+            locations: tally("client_location_tally"),
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
+/// How many rows the list has.
+///
+/// # Errors
+/// If the database fails.
+pub async fn total<E: Listed>(database: &Database) -> Result<i64> {
+    let tally = E::tally(&database.tallies);
+    let sql = format!(
+        r#"SELECT SUM("rows") AS "sum", COUNT(*) AS "count" FROM "{}""#,
+        tally.table
+    );
+    let engine = database.reader.get_database_backend();
+    let row = database
+        .reader
+        .query_one_raw(Statement::from_string(engine, sql))
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("a sum".to_owned()))?;
+    merge_in_time(database, tally, row.try_get("", "count")?);
+    let sum: Option<i64> = row.try_get("", "sum")?;
+    Ok(sum.unwrap_or_default())
+}
+
+/// Where to begin to look for the row that comes after `offset` others. None if the
+/// list has no rows.
+///
+/// # Errors
+/// If the database fails.
+pub async fn start<E: Listed>(
+    database: &Database,
+    direction: Direction,
+    offset: u64,
+) -> Result<Option<Start>> {
+    let (order, last_first) = match direction {
+        Direction::Asc => ("ASC", "DESC"),
+        Direction::Desc => ("DESC", "ASC"),
+    };
+    let table = E::tally(&database.tallies).table;
+    let sql = format!(
+        r#"SELECT block, passed FROM (
+               SELECT block, SUM(size) OVER (ORDER BY block {order}) - size AS passed FROM (
+                   SELECT block, CAST(SUM("rows") AS integer) AS size
+                   FROM "{table}" GROUP BY block
+               ) AS blocks
+           ) AS places WHERE passed <= $1 ORDER BY block {last_first} LIMIT 1"#
+    );
+    let engine = database.reader.get_database_backend();
+    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+    let statement = Statement::from_sql_and_values(engine, sql, [offset.into()]);
+    let Some(row) = database.reader.query_one_raw(statement).await? else {
+        return Ok(None);
+    };
+    let (block, passed): (i64, i64) = (row.try_get("", "block")?, row.try_get("", "passed")?);
+    let first = block << BLOCK_BITS;
+    Ok(Some(Start {
+        id: match direction {
+            Direction::Asc => first,
+            Direction::Desc => first | ((1 << BLOCK_BITS) - 1),
+        },
+        skip: (offset - passed).unsigned_abs(),
+    }))
+}
+
+/// Starts to merge a tally that has grown long: one merge at a time, in a task that
+/// nobody waits for.
+fn merge_in_time(database: &Database, tally: &Arc<Tally>, rows: i64) {
+    let limit = tally.merge_beyond.load(Ordering::Relaxed);
+    let begin = || {
+        let (relaxed, never) = (Ordering::Relaxed, i64::MAX);
+        tally
+            .merge_beyond
+            .compare_exchange(limit, never, relaxed, relaxed)
+            .is_ok()
+    };
+    if rows > limit && begin() {
+        let (database, tally) = (database.clone(), Arc::clone(tally));
+        database.tallies.tasks.clone().spawn(async move {
+            let left = merge(&database, &tally).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, table = tally.table, "cannot merge the tally");
+                rows
+            });
+            let limit = left.saturating_add(SPARE_ROWS);
+            tally.merge_beyond.store(limit, Ordering::Relaxed);
+        });
+    }
+}
+
+/// Makes one row for each block of the tally, where it appends, and returns how many
+/// rows it wrote.
+///
+/// Two merges at once take different rows: the second waits for the first to commit,
+/// and passes the rows that are gone by then. Rows that nobody has committed yet stay
+/// for the next merge.
+///
+/// # Errors
+/// If the database fails.
+pub async fn merge(database: &Database, tally: &Tally) -> std::result::Result<i64, DbErr> {
+    if database.reader.get_database_backend() != DbBackend::Postgres {
+        return Ok(0);
+    }
+    let Tally { table, .. } = tally;
+    let merge = format!(
+        r#"WITH taken AS (DELETE FROM "{table}" RETURNING block, "rows")
+           INSERT INTO "{table}" SELECT block, SUM("rows") FROM taken
+           GROUP BY block HAVING SUM("rows") <> 0"#
+    );
+    let transaction = database.begin().await?;
+    // Somebody may have added millions of rows.
+    let patience = "SET LOCAL statement_timeout = 0";
+    transaction.execute_unprepared(patience).await?;
+    let merge = Statement::from_string(DbBackend::Postgres, merge);
+    let written = transaction.execute_raw(merge).await?.rows_affected();
+    transaction.commit().await?;
+    // Or each sum would pass by the rows that are gone, until somebody else tidies up.
+    let tidy = format!(r#"VACUUM "{table}""#);
+    database.reader.execute_unprepared(&tidy).await?;
+    Ok(i64::try_from(written).unwrap_or(i64::MAX))
+}
