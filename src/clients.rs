@@ -14,12 +14,13 @@ use sea_orm::{
 
 use crate::{
     clock::Clock,
-    database::{Database, any_of},
+    database::Database,
     error::{Error, Result},
     fold::{fold, key_contains},
     graphql::client::{ClientFilter, CreateClientInput, UpdateClientInput},
     locations,
     paging::{Filter, Listed, OrderField},
+    statements::any_of,
     tally::{Tallies, Tally},
     validation::{self, Checks},
 };

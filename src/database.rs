@@ -2,7 +2,8 @@
 //!
 //! SQLite gets two pools, because writers that wait for the one write lock
 //! would starve the readers in a shared pool: a single writer connection, and
-//! some for reading. PostgreSQL gets one pool that serves as both.
+//! some for reading. PostgreSQL gets one for single statements and one for
+//! transactions.
 
 use std::{
     ops::Deref,
@@ -14,9 +15,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ColumnTrait, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction,
-    DbBackend, DbErr, SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
-    sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
     sqlx::{
         Connection,
         postgres::{PgConnectOptions, PgConnection},
@@ -25,7 +25,12 @@ use sea_orm::{
 };
 use url::Url;
 
-use crate::{clock::Clock, error::is_passing, tally::Tallies};
+use crate::{
+    clock::Clock,
+    error::is_passing,
+    statements::{Observer, Statements},
+    tally::Tallies,
+};
 
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,6 +46,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// A connection that rested longer than this is tried before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
+/// One in so many connections to PostgreSQL is for transactions; most requests are
+/// single statements.
+const TRANSACTIONS_SHARE: u32 = 4;
 /// SQLite connections for reading.
 const SQLITE_READERS: u32 = 4;
 /// Names the advisory lock under which one gateway at a time migrates.
@@ -54,10 +62,12 @@ pub struct Database(Arc<Pools>);
 /// What is behind a [`Database`].
 #[derive(Clone)]
 pub struct Pools {
-    /// For statements that only read.
-    pub reader: DatabaseConnection,
+    /// For single statements that only read.
+    pub reader: Statements,
+    /// For single statements that write.
+    writer: Statements,
     /// For transactions that write.
-    writer: DatabaseConnection,
+    transactions: DatabaseConnection,
     /// Gives the instants that are stored.
     pub clock: Clock,
     /// How long the lists are.
@@ -80,12 +90,9 @@ impl Database {
     /// is for the operator and holds no password.
     pub async fn connect(url: &str, max_connections: u32, clock: Clock) -> Result<Self> {
         let scheme = url.split(':').next().unwrap_or_default();
-        let (reader, writer) = match scheme {
+        let (reader, writer, transactions) = match scheme {
             "sqlite" => connect_sqlite(url).await?,
-            "postgres" | "postgresql" => {
-                let pool = connect_postgres(url, max_connections).await?;
-                (pool.clone(), pool)
-            }
+            "postgres" | "postgresql" => connect_postgres(url, max_connections).await?,
             _ => bail!(
                 "the database URL must begin with sqlite: or postgres:, as in \
                  sqlite://clientele.db?mode=rwc or postgres://user:password@host/database"
@@ -95,6 +102,7 @@ impl Database {
             tallies: Tallies::new(reader.get_database_backend()),
             reader,
             writer,
+            transactions,
             clock,
         })))
     }
@@ -107,7 +115,7 @@ impl Database {
     /// # Errors
     /// If no connection is free in time, or the database is away.
     pub async fn begin(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
-        self.writer
+        self.transactions
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
@@ -118,7 +126,7 @@ impl Database {
     /// Where single statements that write are sent. What takes more than one statement
     /// needs a [transaction](Self::begin).
     #[must_use]
-    pub fn writer(&self) -> &impl ConnectionTrait {
+    pub fn writer(&self) -> &Statements {
         &self.writer
     }
 
@@ -159,30 +167,24 @@ impl Database {
         observer: impl Fn(&sea_orm::metric::Info<'_>) + Clone + Send + Sync + 'static,
     ) {
         let pools = Arc::make_mut(&mut self.0);
-        pools.reader.set_metric_callback(observer.clone());
-        pools.writer.set_metric_callback(observer);
+        pools.transactions.set_metric_callback(observer.clone());
+        let observer: Observer = Arc::new(observer);
+        pools.reader.observe(Arc::clone(&observer));
+        pools.writer.observe(observer);
+    }
+
+    /// Closes all connections.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn close(&self) -> std::result::Result<(), DbErr> {
+        self.reader.close().await?;
+        self.writer.close().await?;
+        self.transactions.clone().close().await
     }
 }
 
-/// The condition that `column` has one of `ids`, as one parameter: with a parameter for
-/// each, every number of ids would be a statement of its own to prepare and to plan.
-pub fn any_of(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: &[i64]) -> Expr {
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let ids = ids.join(",");
-    if db.get_database_backend() == DbBackend::Postgres {
-        let ids = Expr::val(format!("{{{ids}}}")).cast_as("bigint[]");
-        column.into_expr().eq(PgFunc::any(ids))
-    } else {
-        let ids = Func::cust("json_each").arg(format!("[{ids}]"));
-        let ids = Query::select()
-            .column("value")
-            .from_function(ids, "ids")
-            .take();
-        column.into_expr().in_subquery(ids)
-    }
-}
-
-async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnection)> {
+async fn connect_sqlite(url: &str) -> Result<(Statements, Statements, DatabaseConnection)> {
     let settings = |options: SqliteConnectOptions| {
         options
             .journal_mode(SqliteJournalMode::Wal)
@@ -197,18 +199,17 @@ async fn connect_sqlite(url: &str) -> Result<(DatabaseConnection, DatabaseConnec
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
     // One connection by hand: its error says what is wrong, a pool's does not.
-    open_sqlite(&settings(options))
+    let readers = settings(options);
+    open_sqlite(&readers)
         .await
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
 
-    let pool = |connections| {
-        let mut options = common_options(url);
-        options
-            .max_connections(connections)
-            .map_sqlx_sqlite_opts(settings);
-        sea_orm::Database::connect(options)
-    };
-    Ok((pool(SQLITE_READERS).await?, pool(1).await?))
+    let reader = Statements::on_sqlite(readers, SQLITE_READERS, ACQUIRE_TIMEOUT)?;
+    let mut options = common_options(url);
+    options.max_connections(1).map_sqlx_sqlite_opts(settings);
+    let transactions = sea_orm::Database::connect(options).await?;
+    let writer = Statements::shared(transactions.clone());
+    Ok((reader, writer, transactions))
 }
 
 /// Opens the file once, which also switches it to a write-ahead log. Of programs that
@@ -226,7 +227,10 @@ async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), 
     }
 }
 
-async fn connect_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection> {
+async fn connect_postgres(
+    url: &str,
+    max_connections: u32,
+) -> Result<(Statements, Statements, DatabaseConnection)> {
     let shown = without_password(url)?;
     let options = PgConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {shown} cannot be read"))?;
@@ -237,21 +241,26 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<DatabaseCon
         .close()
         .await?;
 
+    let settings = |options: PgConnectOptions| {
+        let milliseconds = |limit: Duration| limit.as_millis().to_string();
+        options.application_name("clientele").options([
+            ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
+            ("statement_timeout", milliseconds(STATEMENT_TIMEOUT)),
+            (
+                "idle_in_transaction_session_timeout",
+                milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
+            ),
+        ])
+    };
+    let for_transactions = (max_connections / TRANSACTIONS_SHARE).max(1);
+    let for_statements = max_connections.saturating_sub(for_transactions).max(1);
+    let statements = Statements::on_postgres(settings(options), for_statements, ACQUIRE_TIMEOUT)?;
     let mut options = common_options(url);
     options
-        .max_connections(max_connections)
-        .map_sqlx_postgres_opts(|options| {
-            let milliseconds = |limit: Duration| limit.as_millis().to_string();
-            options.application_name("clientele").options([
-                ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
-                ("statement_timeout", milliseconds(STATEMENT_TIMEOUT)),
-                (
-                    "idle_in_transaction_session_timeout",
-                    milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
-                ),
-            ])
-        });
-    Ok(sea_orm::Database::connect(options).await?)
+        .max_connections(for_transactions)
+        .map_sqlx_postgres_opts(settings);
+    let transactions = sea_orm::Database::connect(options).await?;
+    Ok((statements.clone(), statements, transactions))
 }
 
 fn common_options(url: &str) -> ConnectOptions {

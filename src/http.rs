@@ -5,9 +5,9 @@ use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::Request,
     http::{
-        Extensions, HeaderName, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION,
             RETRY_AFTER,
@@ -17,13 +17,13 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use tower::util::option_layer;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::CorsLayer,
     csrf::{CsrfLayer, ProtectionError},
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
+use uuid::Uuid;
 
 use crate::{
     auth::Authenticator,
@@ -36,7 +36,7 @@ use crate::{
         problem::{self, Problem},
     },
     server::Lifecycle,
-    telemetry,
+    telemetry::{self, Observation},
 };
 
 /// The longest request target, in bytes.
@@ -98,16 +98,20 @@ impl Gateway {
 
 /// Finds a request in the log; also the answer's `X-Request-Id`.
 #[derive(Clone, Debug)]
-pub struct RequestId(pub String);
+pub struct RequestId(pub Arc<str>);
 
 impl RequestId {
-    /// The id of the request with these extensions.
-    #[must_use]
-    pub fn of(extensions: &Extensions) -> Self {
-        extensions
-            .get()
-            .cloned()
-            .unwrap_or_else(|| Self(String::new()))
+    /// The caller's own id, if it is fit for logs and answers; a new one otherwise.
+    fn of(headers: &HeaderMap) -> Self {
+        let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        let is_fit = |id: &&str| {
+            (1..=MAX_REQUEST_ID).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        match sent.filter(is_fit) {
+            Some(id) => Self(id.into()),
+            None => Self(Uuid::new_v4().to_string().into()),
+        }
     }
 }
 
@@ -121,65 +125,38 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(rest::routes(&gateway.rest))
         .merge(telemetry::routes())
         .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        // Handlers read bodies themselves, with their own limit.
-        .layer(DefaultBodyLimit::disable());
+        .method_not_allowed_fallback(method_not_allowed);
 
-    // The last layer is the first that a request passes.
-    routes
-        .layer(CatchPanicLayer::custom(panicked))
+    // In one piece: each `layer` of a router costs every request a box or three.
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(around))
+        .option_layer((!origins.is_empty()).then(|| cors(origins)))
         // Browsers send credentials of HTTP Basic along with any page's request.
         .layer(csrf(origins))
-        .layer(option_layer((!origins.is_empty()).then(|| cors(origins))))
-        .layer(middleware::from_fn(limit_uri))
-        // Writes the bodies of problems, those of the layers above included.
-        .layer(middleware::from_fn(problem::render))
-        .layer(middleware::from_fn(telemetry::observe))
-        .layer(middleware::from_fn(note_request_id))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(middleware::from_fn(drop_unusable_request_id))
-        .with_state(gateway)
+        .map_response(IntoResponse::into_response)
+        .layer(CatchPanicLayer::custom(panicked));
+    routes.layer(layers).with_state(gateway)
 }
 
-/// Takes a caller's own request id only if it is fit for logs and answers.
-async fn drop_unusable_request_id(mut request: Request, next: Next) -> Response {
-    let is_fit = |id: &HeaderValue| {
-        (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
-    if request
-        .headers()
-        .get(REQUEST_ID)
-        .is_some_and(|id| !is_fit(id))
-    {
-        request.headers_mut().remove(REQUEST_ID);
-    }
-    next.run(request).await
-}
-
-/// Makes the request's id known to handlers.
-async fn note_request_id(mut request: Request, next: Next) -> Response {
-    let id = request
-        .extensions()
-        .get::<tower_http::request_id::RequestId>();
-    let id = id
-        .and_then(|id| id.header_value().to_str().ok())
-        .unwrap_or_default();
-    let id = RequestId(id.to_owned());
-    request.extensions_mut().insert(id);
-    next.run(request).await
-}
-
-async fn limit_uri(request: Request, next: Next) -> Response {
-    let length = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    if length > MAX_URI {
+/// What surrounds every request: its id, the log and the metrics, the limit of the URL,
+/// and the bodies of problems.
+async fn around(mut request: Request, next: Next) -> Response {
+    let request_id = RequestId::of(request.headers());
+    request.extensions_mut().insert(request_id.clone());
+    let observation = Observation::begin(&request);
+    let target = request.uri().path_and_query();
+    let response = if target.is_some_and(|target| target.as_str().len() > MAX_URI) {
         let detail = format!("The URL is too long: {MAX_URI} bytes are allowed.");
-        return Problem::new(StatusCode::URI_TOO_LONG, detail).into_response();
+        Problem::new(StatusCode::URI_TOO_LONG, detail).into_response()
+    } else {
+        next.run(request).await
+    };
+    let mut response = problem::render(response, &request_id);
+    observation.end(response.status(), &request_id);
+    if let Ok(id) = HeaderValue::from_str(&request_id.0) {
+        response.headers_mut().insert(REQUEST_ID, id);
     }
-    next.run(request).await
+    response
 }
 
 async fn not_found() -> Problem {

@@ -20,6 +20,7 @@ pub mod http;
 // The listener below it: time limits for slow clients, and a stop that drops no
 // request.
 pub mod server;
+pub mod statements;
 // Request bodies, read with a size and a time limit, and the strict JSON in them.
 mod body;
 mod json;

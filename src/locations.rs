@@ -16,7 +16,7 @@ use sea_orm::{
 use crate::{
     clients,
     clock::Clock,
-    database::{Database, any_of},
+    database::Database,
     error::{Error, Result},
     fold::{fold, key_contains},
     graphql::location::{
@@ -24,6 +24,7 @@ use crate::{
         UpdateClientLocationInput,
     },
     paging::{Filter, Listed, OrderField},
+    statements::any_of,
     tally::{Tallies, Tally},
     validation::{self, Checks},
 };

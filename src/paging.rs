@@ -9,7 +9,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
     Order as SqlOrder, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
     Statement, Value,
-    sea_query::{Expr, ExprTrait, SelectStatement},
+    sea_query::{Expr, ExprTrait, JoinType, SelectStatement},
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     fold::fold,
     search,
-    tally::{self, Start, Tallies, Tally},
+    tally::{self, PARTS, Start, TOTAL, Tallies, Tally},
     validation::Checks,
 };
 
@@ -109,6 +109,8 @@ pub struct Page<T> {
     pub has_previous: bool,
     /// Whether rows come after the last one.
     pub has_next: bool,
+    /// How many rows the whole list has, if that was read along with them.
+    pub total: Option<i64>,
 }
 
 /// An entity that can be listed page by page.
@@ -141,6 +143,7 @@ impl<T> Default for Page<T> {
             rows: Vec::new(),
             has_previous: false,
             has_next: false,
+            total: None,
         }
     }
 }
@@ -174,15 +177,16 @@ pub struct Selection {
     pub search: Option<String>,
 }
 
-/// What is read of each row.
-pub enum Reading {
-    /// All columns.
-    Models,
+/// What is read of each row: all of it, unless told otherwise.
+#[derive(Default)]
+pub struct Reading {
     /// These columns.
-    Columns(Vec<Expr>),
-    /// These columns, and around the rows, which it knows as [`PAGE`], a statement that
-    /// joins what each of them refers to.
-    Joined(Vec<Expr>, Box<SelectStatement>),
+    pub columns: Option<Vec<Expr>>,
+    /// A statement around the rows, which it knows as [`PAGE`]: it joins what each of
+    /// them refers to.
+    pub around: Option<SelectStatement>,
+    /// Whether the length of the whole list is wanted, too.
+    pub total: bool,
 }
 
 /// The name of the rows of a page in a statement around them.
@@ -197,13 +201,14 @@ pub async fn page_of_models<E: Listed>(
     selection: &Selection,
     request: &PageRequest,
 ) -> Result<Page<E::Model>> {
-    let page = page::<E>(database, selection, request, Reading::Models).await?;
+    let page = page::<E>(database, selection, request, Reading::default()).await?;
     let rows = page.rows.iter();
     let models = rows.map(|row| E::Model::from_query_result(row, ""));
     Ok(Page {
         rows: models.collect::<Result<_, _>>()?,
         has_previous: page.has_previous,
         has_next: page.has_next,
+        total: page.total,
     })
 }
 
@@ -217,7 +222,7 @@ pub async fn page<E: Listed>(
     request: &PageRequest,
     reading: Reading,
 ) -> Result<Page<QueryResult>> {
-    let db = &search::reader(database, selection).await?;
+    let db = &search::reader(database, selection);
     let condition = search::condition::<E>(db, selection, search::FEW_FOR_A_PAGE).await?;
     let order = request.order;
     let rows = E::find().filter(condition.clone());
@@ -251,15 +256,19 @@ pub async fn page<E: Listed>(
     }
     // One row more than asked for tells whether there are more.
     let query = query.order_by(E::ID, direction.sql());
-    let statement = statement(
-        db,
-        query,
-        order.field,
-        direction,
-        request.limit + 1,
-        reading,
-    );
+    // What is searched for may be counted in a way of its own.
+    let with_total = reading.total && selection.search.is_none();
+    let total = with_total.then(|| total_of::<E>(database, &condition));
+    let order_by = (order.field, direction);
+    let statement = statement(db, query, order_by, request.limit + 1, reading, total);
     let mut found = db.query_all_raw(statement).await?;
+    let total = match found.first() {
+        Some(row) if with_total => {
+            E::tally(&database.tallies).saw(database, row.try_get("", PARTS)?);
+            row.try_get("", TOTAL)?
+        }
+        _ => None,
+    };
 
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
     let has_more = found.len() > limit;
@@ -291,6 +300,7 @@ pub async fn page<E: Listed>(
         rows: found,
         has_previous,
         has_next,
+        total,
     })
 }
 
@@ -298,29 +308,32 @@ pub async fn page<E: Listed>(
 fn statement<E: Listed>(
     db: &impl ConnectionTrait,
     query: Select<E>,
-    field: OrderField,
-    direction: Direction,
+    (field, direction): (OrderField, Direction),
     limit: u64,
     reading: Reading,
+    total: Option<SelectStatement>,
 ) -> Statement {
+    const OF_ALL: &str = "of_all";
     let engine = db.get_database_backend();
     let mut rows = query.into_query();
-    let around = match reading {
-        Reading::Models => None,
-        Reading::Columns(columns) => {
-            rows.clear_selects().exprs(columns);
-            None
+    let mut around = reading.around;
+    if let Some(columns) = reading.columns {
+        rows.clear_selects().exprs(columns);
+    }
+    if let Some(total) = total {
+        rows.join_subquery(JoinType::InnerJoin, total, OF_ALL, Expr::cust("TRUE"));
+        for column in [TOTAL, PARTS] {
+            rows.column((OF_ALL, column));
+            if let Some(around) = &mut around {
+                around.column((PAGE, column));
+            }
         }
-        Reading::Joined(columns, around) => {
-            rows.clear_selects().exprs(columns);
-            Some(*around)
-        }
-    };
+    }
     let mut statement = engine.build(&rows);
     // As a number, not as a parameter: not knowing it, PostgreSQL would plan for a tenth
     // of the table, and so plan anew at every execution.
     statement.sql = format!("{} LIMIT {limit}", statement.sql);
-    if let Some(mut around) = around {
+    if let Some(around) = &mut around {
         // Joined to the page: joined to the table, PostgreSQL would at times merge the
         // two from their first rows on.
         around.from(PAGE);
@@ -328,10 +341,23 @@ fn statement<E: Listed>(
             around.order_by((PAGE, column), direction.sql());
         }
         around.order_by((PAGE, E::ID), direction.sql());
-        let around = engine.build(&around).sql;
+        let around = engine.build(around).sql;
         statement.sql = format!("WITH \"{PAGE}\" AS ({}) {around}", statement.sql);
     }
     statement
+}
+
+/// The statement that reads how many rows hold the condition, as a tally has it.
+fn total_of<E: Listed>(database: &Database, condition: &Condition) -> SelectStatement {
+    if condition.is_empty() {
+        return E::tally(&database.tallies).sum();
+    }
+    let mut statement = E::find().filter(condition.clone()).into_query();
+    statement
+        .clear_selects()
+        .expr_as(E::ID.count(), TOTAL)
+        .expr_as(Expr::cust("CAST(0 AS bigint)"), PARTS)
+        .take()
 }
 
 /// Counts the rows of `selection`.
@@ -342,7 +368,7 @@ pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Res
     if selection.condition.is_empty() {
         return tally::total::<E>(database).await;
     }
-    let db = &search::reader(database, selection).await?;
+    let db = &search::reader(database, selection);
     let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;
     let count = E::find()
         .filter(condition)

@@ -4,7 +4,7 @@
 //! run of three: the rows are read in the order of the list until the page is full.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseExecutor, DbBackend, DbErr, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, Statement,
     sea_query::{Expr, Query},
 };
 
@@ -12,13 +12,14 @@ use crate::{
     database::Database,
     error::Result,
     paging::{Listed, Selection},
+    statements::Statements,
 };
 
 /// What the indexes are made of, in characters.
 const RUN: usize = 3;
 /// A page of more matches than these is found sooner by reading rows in the order of
 /// the list, and skipping those that do not match.
-pub const FEW_FOR_A_PAGE: u32 = 2_000;
+pub const FEW_FOR_A_PAGE: u32 = 1_000;
 /// More matches than these are counted sooner by reading all rows in turn.
 pub const FEW_TO_COUNT: u32 = 50_000;
 
@@ -28,21 +29,13 @@ pub const FEW_TO_COUNT: u32 = 50_000;
 /// common one the order of the list. From its sixth time a prepared statement might
 /// have one plan for all, which at a million rows is a thousand times slower. To have
 /// all statements planned each time would triple the cost of small ones.
-///
-/// # Errors
-/// If the database fails.
-pub async fn reader<'a>(
-    database: &'a Database,
-    selection: &Selection,
-) -> Result<DatabaseExecutor<'a>> {
-    let reader = &database.reader;
-    if selection.search.is_none() || reader.get_database_backend() != DbBackend::Postgres {
-        return Ok(DatabaseExecutor::Connection(reader));
+#[must_use]
+pub fn reader(database: &Database, selection: &Selection) -> Statements {
+    if selection.search.is_some() {
+        database.reader.planned_each_time()
+    } else {
+        database.reader.clone()
     }
-    let transaction = database.begin().await?;
-    let plan_each = "SET LOCAL plan_cache_mode = force_custom_plan";
-    transaction.execute_unprepared(plan_each).await?;
-    Ok(DatabaseExecutor::OwnedTransaction(transaction))
 }
 
 /// The condition of `selection`, which on SQLite names the index of searches that

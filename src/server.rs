@@ -3,26 +3,23 @@
 //! `axum::serve` has no limit for headers, so a client that never finishes them
 //! would stay for ever, and stopping would wait for it.
 
-use std::{pin::pin, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    body::Body,
     http::{
-        HeaderValue, StatusCode, Version,
+        HeaderValue, Request, StatusCode, Version,
         header::{CONNECTION, HOST},
     },
-    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 /// How long a client may take to send its headers, and may rest between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -51,13 +48,6 @@ pub struct Lifecycle {
 /// asked for. Returns whether everything was finished in time.
 pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) -> bool {
     let Lifecycle { stopping, tasks } = lifecycle;
-    let router =
-        router
-            .layer(middleware::from_fn(require_host))
-            .layer(middleware::from_fn_with_state(
-                stopping.clone(),
-                say_goodbye,
-            ));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -68,7 +58,10 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection is gone already");
         }
-        let service = TowerToHyperService::new(router.clone());
+        // Cloning a token takes a lock, and every request wants one.
+        let (router, is_stopping) = (router.clone(), Arc::new(stopping.clone()));
+        let service =
+            service_fn(move |request| answer(request, router.clone(), Arc::clone(&is_stopping)));
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
@@ -118,24 +111,22 @@ async fn grace_over(stopping: &CancellationToken) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Middleware: a stopping server closes each connection after its next answer.
-async fn say_goodbye(
-    State(stopping): State<CancellationToken>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let mut response = next.run(request).await;
+/// Answers a request. HTTP/1.1 requires `Host` (RFC 9112, section 3.2). A stopping
+/// server closes each connection after its next answer.
+async fn answer(
+    request: Request<Incoming>,
+    router: Router,
+    stopping: Arc<CancellationToken>,
+) -> Result<Response, Infallible> {
+    let mut response =
+        if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
+            StatusCode::BAD_REQUEST.into_response()
+        } else {
+            router.oneshot(request.map(Body::new)).await?
+        };
     if stopping.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
-    response
-}
-
-/// Middleware: HTTP/1.1 requires `Host` (RFC 9112, section 3.2).
-async fn require_host(request: Request, next: Next) -> Response {
-    if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
-        return StatusCode::BAD_REQUEST.into_response();
-    }
-    next.run(request).await
+    Ok(response)
 }

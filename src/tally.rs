@@ -10,7 +10,10 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, Statement,
+    sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -19,6 +22,10 @@ use crate::{
     paging::{Direction, Listed},
 };
 
+/// How many rows a list has, in the statements that read it.
+pub const TOTAL: &str = "total_rows";
+/// How many rows of the tally were read for it.
+pub const PARTS: &str = "tally_rows";
 /// A block holds the ids that are the same without their last so many bits.
 const BLOCK_BITS: u32 = 12;
 /// A tally is merged when it has so many rows more than merging left last time.
@@ -81,19 +88,47 @@ impl Tallies {
 /// If the database fails.
 pub async fn total<E: Listed>(database: &Database) -> Result<i64> {
     let tally = E::tally(&database.tallies);
-    let sql = format!(
-        r#"SELECT SUM("rows") AS "sum", COUNT(*) AS "count" FROM "{}""#,
-        tally.table
-    );
-    let engine = database.reader.get_database_backend();
-    let row = database
-        .reader
-        .query_one_raw(Statement::from_string(engine, sql))
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound("a sum".to_owned()))?;
-    merge_in_time(database, tally, row.try_get("", "count")?);
-    let sum: Option<i64> = row.try_get("", "sum")?;
+    let row = database.reader.query_one(&tally.sum()).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("a sum".to_owned()))?;
+    let sum: Option<i64> = row.try_get("", TOTAL)?;
+    tally.saw(database, row.try_get("", PARTS)?);
     Ok(sum.unwrap_or_default())
+}
+
+impl Tally {
+    /// The statement that reads how many rows there are, as [`TOTAL`], and how many rows
+    /// of the tally that took, as [`PARTS`].
+    #[must_use]
+    pub fn sum(&self) -> SelectStatement {
+        Query::select()
+            .expr_as(Expr::col("rows").sum(), TOTAL)
+            .expr_as(Expr::col(Asterisk).count(), PARTS)
+            .from(self.table)
+            .take()
+    }
+
+    /// Whoever has read a sum says how many rows of the tally that took: of too many it
+    /// starts a merge, one at a time, in a task that nobody waits for.
+    pub fn saw(self: &Arc<Self>, database: &Database, rows: i64) {
+        let limit = self.merge_beyond.load(Ordering::Relaxed);
+        let begin = || {
+            let (relaxed, never) = (Ordering::Relaxed, i64::MAX);
+            self.merge_beyond
+                .compare_exchange(limit, never, relaxed, relaxed)
+                .is_ok()
+        };
+        if rows > limit && begin() {
+            let (database, tally) = (database.clone(), Arc::clone(self));
+            database.tallies.tasks.clone().spawn(async move {
+                let left = merge(&database, &tally).await.unwrap_or_else(|error| {
+                    tracing::warn!(%error, table = tally.table, "cannot merge the tally");
+                    rows
+                });
+                let limit = left.saturating_add(SPARE_ROWS);
+                tally.merge_beyond.store(limit, Ordering::Relaxed);
+            });
+        }
+    }
 }
 
 /// Where to begin to look for the row that comes after `offset` others. None if the
@@ -134,30 +169,6 @@ pub async fn start<E: Listed>(
         },
         skip: (offset - passed).unsigned_abs(),
     }))
-}
-
-/// Starts to merge a tally that has grown long: one merge at a time, in a task that
-/// nobody waits for.
-fn merge_in_time(database: &Database, tally: &Arc<Tally>, rows: i64) {
-    let limit = tally.merge_beyond.load(Ordering::Relaxed);
-    let begin = || {
-        let (relaxed, never) = (Ordering::Relaxed, i64::MAX);
-        tally
-            .merge_beyond
-            .compare_exchange(limit, never, relaxed, relaxed)
-            .is_ok()
-    };
-    if rows > limit && begin() {
-        let (database, tally) = (database.clone(), Arc::clone(tally));
-        database.tallies.tasks.clone().spawn(async move {
-            let left = merge(&database, &tally).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, table = tally.table, "cannot merge the tally");
-                rows
-            });
-            let limit = left.saturating_add(SPARE_ROWS);
-            tally.merge_beyond.store(limit, Ordering::Relaxed);
-        });
-    }
 }
 
 /// Makes one row for each block of the tally, where it appends, and returns how many

@@ -8,8 +8,7 @@ use std::{
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::header::CONTENT_TYPE,
-    middleware::Next,
+    http::{Method, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -87,43 +86,52 @@ pub fn observe_statement(statement: &sea_orm::metric::Info<'_>) {
     }
 }
 
-/// Middleware: logs and counts each request. The log has no query string, which may
-/// hold names, and no header, which may hold a token.
-pub async fn observe(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let RequestId(request_id) = RequestId::of(request.extensions());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("none", MatchedPath::as_str)
-        .to_owned();
+/// A request that is under way: logged and counted when it ends. The log has no query
+/// string, which may hold names, and no header, which may hold a token.
+pub struct Observation {
+    began: Instant,
+    method: Method,
+    path: String,
+    route: String,
+}
 
-    let response = next.run(request).await;
+impl Observation {
+    /// Begins with the request.
+    #[must_use]
+    pub fn begin(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>();
+        Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            route: route.map_or("none", MatchedPath::as_str).to_owned(),
+        }
+    }
 
-    let elapsed = began.elapsed();
-    let status = response.status().as_u16();
-    let labels = [
-        ("method", known_method(&method).to_owned()),
-        ("route", route),
-        ("status", status.to_string()),
-    ];
-    counter!("clientele_http_requests_total", &labels).increment(1);
-    histogram!("clientele_http_request_seconds", &labels).record(elapsed.as_secs_f64());
-    tracing::info!(
-        %method,
-        path,
-        status,
-        milliseconds = elapsed.as_secs_f64() * 1_000.0,
-        request_id,
-        "request"
-    );
-    response
+    /// Ends with the status of the answer.
+    pub fn end(self, status: StatusCode, request_id: &RequestId) {
+        let elapsed = self.began.elapsed();
+        let status = status.as_u16();
+        let labels = [
+            ("method", known_method(&self.method).to_owned()),
+            ("route", self.route),
+            ("status", status.to_string()),
+        ];
+        counter!("clientele_http_requests_total", &labels).increment(1);
+        histogram!("clientele_http_request_seconds", &labels).record(elapsed.as_secs_f64());
+        tracing::info!(
+            method = %self.method,
+            path = self.path,
+            status,
+            milliseconds = elapsed.as_secs_f64() * 1_000.0,
+            request_id = &*request_id.0,
+            "request"
+        );
+    }
 }
 
 /// A label has few values, whatever methods are sent.
-fn known_method(method: &axum::http::Method) -> &str {
+fn known_method(method: &Method) -> &str {
     match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "OPTIONS") => known,
         _ => "other",

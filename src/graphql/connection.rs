@@ -205,6 +205,8 @@ pub struct Connection<Node: OutputType> {
     rows: Rows<Node>,
     has_previous: bool,
     has_next: bool,
+    /// How many items the whole list has, if that is known already.
+    total: Option<i64>,
     list: List,
 }
 
@@ -276,6 +278,7 @@ impl<Node: OutputType> Connection<Node> {
             rows: Rows::Edges(page.rows.into_iter().map(edge).collect()),
             has_previous: page.has_previous,
             has_next: page.has_next,
+            total: page.total,
             list,
         }
     }
@@ -289,6 +292,7 @@ impl<Node: OutputType> Connection<Node> {
             },
             has_previous: page.has_previous,
             has_next: page.has_next,
+            total: page.total,
             list,
         }
     }
@@ -345,6 +349,9 @@ impl<Node: OutputType> Connection<Node> {
 
     /// How many items the whole list has. Counted only when it is asked for.
     async fn total_count(&self, context: &Context<'_>) -> Result<i64> {
+        if let Some(total) = self.total {
+            return Ok(total);
+        }
         let data = RequestData::of(context)?;
         match &self.list {
             List::Clients(selection) => {

@@ -4,11 +4,11 @@
 use async_graphql::{Name, Value as ConstValue, Variables};
 use axum::{
     Extension,
-    body::Body,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        request::Parts,
     },
     response::{IntoResponse, Response},
 };
@@ -101,9 +101,9 @@ struct Parameters {
 pub async fn post(
     State(gateway): State<Gateway>,
     Extension(request_id): Extension<RequestId>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Response {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,

@@ -57,7 +57,7 @@ pub struct Operation {
     /// Who asks.
     pub viewer: Viewer,
     /// Finds the request in the log.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Mutations are refused: the transport is for reading.
     pub queries_only: bool,
     /// Mutations check their input and then fail, see [`RequestData`].

@@ -57,6 +57,8 @@ pub struct ListPlan {
     rows: Rows,
     /// What is written, by the response keys of the fields.
     lists: Vec<(String, List)>,
+    /// Whether the length of the whole list is selected, too.
+    with_total: bool,
 }
 
 /// What is read.
@@ -166,6 +168,8 @@ pub struct WrittenPage {
     pub has_previous: bool,
     /// Whether rows come after the last one.
     pub has_next: bool,
+    /// How many rows the whole list has, if that was read along with them.
+    pub total: Option<i64>,
 }
 
 impl ListPlan {
@@ -183,7 +187,9 @@ impl ListPlan {
             rows.columns.push(record.column_named(column.as_str())?);
         }
         let mut lists = Vec::new();
+        let mut with_total = false;
         for field in context.field().selection_set() {
+            with_total |= field.name() == "totalCount";
             if matches!(field.name(), NODES | EDGES) {
                 lists.push((response_key(&field).to_owned(), rows.list(&field)?));
             }
@@ -194,6 +200,7 @@ impl ListPlan {
             ids: if is_stored { Ids::Number } else { Ids::Text },
             rows,
             lists,
+            with_total,
         })
     }
 
@@ -207,7 +214,10 @@ impl ListPlan {
         selection: &Selection,
         request: &PageRequest,
     ) -> Result<WrittenPage> {
-        let reading = self.rows.reading();
+        let reading = Reading {
+            total: self.with_total,
+            ..self.rows.reading()
+        };
         let page = paging::page::<E>(database, selection, request, reading).await?;
         let locations = self
             .rows
@@ -227,6 +237,7 @@ impl ListPlan {
             end: page.rows.last().map(cursor).transpose()?,
             has_previous: page.has_previous,
             has_next: page.has_next,
+            total: page.total,
         })
     }
 }
@@ -409,7 +420,10 @@ impl Rows {
         let own = |column: &&Column| column.table == self.record.table;
         if !self.with_one {
             let columns = self.columns.iter().map(|column| column.of(column.table));
-            return Reading::Columns(columns.collect());
+            return Reading {
+                columns: Some(columns.collect()),
+                ..Reading::default()
+            };
         }
         // Each once, for there they are known by their names; also what the join needs.
         let reference = LOCATION.column("clientId");
@@ -417,7 +431,11 @@ impl Rows {
         let unique = unique.into_iter().map(|column| column.of(column.table));
         let mut around = Query::select();
         self.join(&mut around, PAGE);
-        Reading::Joined(unique.collect(), Box::new(around))
+        Reading {
+            columns: Some(unique.collect()),
+            around: Some(around),
+            ..Reading::default()
+        }
     }
 
     /// Makes a statement over the records, which it knows as `rows`, read all columns.

@@ -2,12 +2,10 @@
 
 use axum::{
     Json,
-    extract::Request,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -150,10 +148,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Middleware: writes the body of a [`Problem`].
-pub async fn render(request: Request, next: Next) -> Response {
-    let request_id = RequestId::of(request.extensions());
-    let mut response = next.run(request).await;
+/// Writes the body of an answer that is a [`Problem`].
+pub fn render(mut response: Response, request_id: &RequestId) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
     };

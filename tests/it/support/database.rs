@@ -87,7 +87,7 @@ async fn migrated_on_server() -> OnServer {
     let template = OnServer::create("").await;
     let database = migrated(&template.url()).await;
     // PostgreSQL copies no database that somebody is connected to.
-    database.reader.clone().close().await.unwrap();
+    database.close().await.unwrap();
     template
 }
 
