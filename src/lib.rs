@@ -4,7 +4,8 @@
 //! How to read it: a request enters at [`http`], [`auth`] finds out who asks, and
 //! one of the two faces, [`graphql`] or [`rest`], turns it into an operation. The
 //! operation goes through `graphql/executor.rs` to a resolver, and the resolver to
-//! [`clients`] or [`locations`], which hold the rules and the SQL.
+//! [`clients`] or [`locations`], which hold the rules and the SQL. What makes it fast,
+//! and how fast, is in `docs/performance.md`.
 
 #![warn(missing_docs)]
 
@@ -20,7 +21,6 @@ pub mod http;
 // The listener below it: time limits for slow clients, and a stop that drops no
 // request.
 pub mod server;
-pub mod statements;
 // Request bodies, read with a size and a time limit, and the strict JSON in them.
 mod body;
 mod json;
@@ -29,7 +29,9 @@ mod json;
 pub mod auth;
 pub mod tokens;
 
-// The schema, its resolvers, and the one executor that every face uses.
+// The schema, its resolvers, and the one executor that every face uses. Lists and
+// single records are written by `graphql/plan.rs` where it knows all that is selected,
+// and by the resolvers otherwise.
 pub mod graphql;
 // The documented REST routes, each a stored GraphQL operation.
 pub mod rest;
@@ -53,8 +55,10 @@ pub mod tally;
 pub mod search;
 
 // Connections, transactions, and the schema's steps. SQLite has one writer and
-// several readers.
+// several readers. Single statements, which most requests are, have a pool of their
+// own.
 pub mod database;
+pub mod statements;
 // Every failure in one enum, with what each face calls it.
 pub mod error;
 // The instants that are stored: UTC, in milliseconds.

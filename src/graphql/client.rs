@@ -109,7 +109,7 @@ impl Client {
         if let Some(location) = &self.primary {
             return Ok(ClientLocation(location.clone()));
         }
-        let loaders = &RequestData::of(context)?.loaders;
+        let loaders = RequestData::of(context)?.loaders();
         Ok(ClientLocation(loaders.primary_location(self.row.id).await?))
     }
 
@@ -136,7 +136,7 @@ impl Client {
         }
         checks.finish()?;
         let page = if selected.rows {
-            let loaders = &RequestData::of(context)?.loaders;
+            let loaders = RequestData::of(context)?.loaders();
             loaders.locations(self.row.id, &request).await?
         } else {
             Page::default()

@@ -360,7 +360,7 @@ impl<Node: OutputType> Connection<Node> {
             List::Locations(selection) => {
                 paging::count::<client_location::Entity>(&data.database, selection).await
             }
-            List::LocationsOf(client_id) => data.loaders.count_locations(*client_id).await,
+            List::LocationsOf(client_id) => data.loaders().count_locations(*client_id).await,
         }
     }
 }

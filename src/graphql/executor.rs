@@ -16,7 +16,6 @@ use super::{
     RequestData, Schema,
     documents::{Documents, ParsedDocument, fits},
     guard::Limits,
-    loader::Loaders,
     merge::merge_repeated,
     schema,
     variables::{Omitted, fill_defaults, remove_omitted},
@@ -282,14 +281,14 @@ struct Prepared {
 
 impl Prepared {
     fn request(&self, inner: &Inner, document: ExecutableDocument) -> Request {
-        let mut request = Request::new("")
-            .variables(self.variables.clone())
-            .data(RequestData {
-                loaders: Loaders::new(&inner.database),
-                database: inner.database.clone(),
-                check_only: self.check_only,
-                is_stored: self.is_stored,
-            });
+        let mut request =
+            Request::new("")
+                .variables(self.variables.clone())
+                .data(RequestData::new(
+                    inner.database.clone(),
+                    self.check_only,
+                    self.is_stored,
+                ));
         request.operation_name = self.name.as_ref().map(ToString::to_string);
         request.set_parsed_query(document);
         request

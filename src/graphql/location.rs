@@ -36,7 +36,7 @@ impl ClientLocation {
 
     /// The client that the location belongs to.
     async fn client(&self, context: &Context<'_>) -> Result<Client> {
-        let loaders = &RequestData::of(context)?.loaders;
+        let loaders = RequestData::of(context)?.loaders();
         Ok(loaders.client(self.0.client_id).await?.into())
     }
 

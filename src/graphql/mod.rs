@@ -17,7 +17,7 @@ pub mod scalar;
 pub mod socket;
 pub mod variables;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode};
 use sea_orm::DbErr;
@@ -64,8 +64,8 @@ pub fn sdl() -> String {
 pub struct RequestData {
     /// Where the data is.
     pub database: Database,
-    /// Batch what sibling fields ask for.
-    pub loaders: Loaders,
+    /// Batch what sibling fields ask for. Most requests need none.
+    loaders: OnceLock<Loaders>,
     /// Mutations must check their input and then fail: the face has found faults
     /// that GraphQL cannot see.
     pub check_only: bool,
@@ -75,6 +75,21 @@ pub struct RequestData {
 }
 
 impl RequestData {
+    /// The data of a new request.
+    #[must_use]
+    pub fn new(database: Database, check_only: bool, is_stored: bool) -> Self {
+        Self {
+            database,
+            loaders: OnceLock::new(),
+            check_only,
+            is_stored,
+        }
+    }
+
+    fn loaders(&self) -> &Loaders {
+        self.loaders.get_or_init(|| Loaders::new(&self.database))
+    }
+
     fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
         context.data().map_err(|_| {
             let missing = DbErr::Custom("a request without its data".to_owned());
