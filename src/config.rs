@@ -1,5 +1,7 @@
 //! The command line and its environment twins: the only reader of either.
 
+use std::num::NonZeroUsize;
+
 use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
 use entity::api_token::Scope;
@@ -18,6 +20,25 @@ pub struct Cli {
     /// How to serve when no command is given.
     #[command(flatten)]
     pub serve: ServeOptions,
+}
+
+impl Cli {
+    /// The threads that serve.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        match &self.command {
+            None => self.serve.workers.into(),
+            Some(Command::Serve(options)) => options.workers.into(),
+            Some(_) => 1,
+        }
+    }
+}
+
+/// Half of the processors: the database, or SQLite's own threads, need the others, and
+/// threads that take turns on one processor only hinder each other.
+fn default_workers() -> NonZeroUsize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The commands.
@@ -68,6 +89,11 @@ pub struct ServeOptions {
         value_name = "ADDRESS"
     )]
     pub listen: String,
+    /// The threads that serve; half as many as there are processors unless told
+    /// otherwise, for the database needs the others
+    #[arg(long, env = "WORKERS", default_value_t = default_workers(), hide_default_value = true,
+        value_name = "N")]
+    pub workers: NonZeroUsize,
     /// What to log: a level, or a filter such as info,clientele=debug
     #[arg(
         long,

@@ -9,13 +9,19 @@ use clientele::{cli, config::Cli};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    if let Err(error) = cli::read_env_file() {
-        return cli::fail(&error);
-    }
-    match cli::run(Cli::parse()).await {
+fn main() -> ExitCode {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::fail(&error),
     }
+}
+
+fn run() -> anyhow::Result<()> {
+    cli::read_env_file()?;
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cli.workers())
+        .enable_all()
+        .build()?;
+    runtime.block_on(cli::run(cli))
 }
