@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::Authenticator,
+    compression,
     config::Settings,
     database::Database,
     graphiql,
@@ -129,6 +130,9 @@ pub fn router(gateway: Gateway) -> Router {
 
     // In one piece: each `layer` of a router costs every request a box or three.
     let layers = ServiceBuilder::new()
+        // Around all that write bodies.
+        .map_request(compression::negotiate)
+        .layer(compression::layer())
         .layer(middleware::from_fn(around))
         .option_layer((!origins.is_empty()).then(|| cors(origins)))
         // Browsers send credentials of HTTP Basic along with any page's request.

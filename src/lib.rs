@@ -24,6 +24,8 @@ pub mod server;
 // Request bodies, read with a size and a time limit, and the strict JSON in them.
 mod body;
 mod json;
+// Answers, compressed where it pays. What must not be is listed there.
+mod compression;
 // From an `Authorization` header to a viewer with a scope. Tokens are stored as
 // hashes.
 pub mod auth;

@@ -24,6 +24,11 @@ impl Preconditions {
         })
     }
 
+    /// Whether the caller has a representation already, perhaps an old one.
+    pub fn has_none_match(&self) -> bool {
+        self.if_none_match.is_some()
+    }
+
     /// Whether the caller has the representation with this tag already.
     pub fn is_unchanged(&self, tag: &ETag) -> bool {
         self.if_none_match

@@ -52,7 +52,7 @@ impl Call<'_> {
     pub(super) async fn list(&self, pairs: Vec<(String, String)>) -> Result<Response, Problem> {
         let query = self.query(pairs)?;
         let response = self
-            .run(self.route, query.variables.clone(), false)
+            .run(self.document(), query.variables.clone(), false)
             .await
             .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
         let found = Found::within(&response);

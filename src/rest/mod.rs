@@ -24,7 +24,7 @@ use axum::{
 
 use crate::{
     body::{self, Declared, Refusal},
-    graphql,
+    graphql::{self, documents::ParsedDocument},
     http::{Gateway, RequestId},
     json,
     validation::parse_id,
@@ -72,15 +72,17 @@ pub struct Resource {
     pub id_name: &'static str,
     /// The operation behind each action.
     operations: [(Action, &'static str); 4],
+    /// The operation that reads nothing but a record's version. It has no route.
+    version: &'static str,
 }
 
 /// Stored operations come with the shapes that they spread: an unused one is not
 /// valid.
 macro_rules! operation {
-    ($name:literal, $($shape:literal),+) => {
+    ($name:literal $(, $shape:literal)*) => {
         concat!(
             include_str!(concat!("operations/", $name, ".graphql")),
-            $(include_str!(concat!("operations/", $shape, ".graphql"))),+
+            $(include_str!(concat!("operations/", $shape, ".graphql"))),*
         )
     };
 }
@@ -110,6 +112,7 @@ const RESOURCES: [Resource; 2] = [
                 operation!("update_client", "client", "location"),
             ),
         ],
+        version: operation!("read_client_version"),
     },
     Resource {
         path: "/api/v1/client/locations",
@@ -122,6 +125,7 @@ const RESOURCES: [Resource; 2] = [
             (Action::Read, operation!("read_location", "location")),
             (Action::Update, operation!("update_location", "location")),
         ],
+        version: operation!("read_location_version"),
     },
 ];
 
@@ -133,6 +137,8 @@ pub struct Route {
     pub resource: &'static Resource,
     /// By this operation.
     pub operation: StoredOperation,
+    /// What answers the version of one of its records.
+    version: Arc<ParsedDocument>,
 }
 
 impl Route {
@@ -162,11 +168,13 @@ impl Routes {
             let schema = SchemaTypes::parse(&graphql::sdl())?;
             let mut routes = Vec::new();
             for resource in &RESOURCES {
+                let version = StoredOperation::load(resource.version, &schema)?.document;
                 for (action, text) in resource.operations {
                     routes.push(Arc::new(Route {
                         action,
                         resource,
                         operation: StoredOperation::load(text, &schema)?,
+                        version: Arc::clone(&version),
                     }));
                 }
             }
@@ -177,13 +185,6 @@ impl Routes {
             reason = "no input reaches this; every test runs it"
         )]
         load().expect("the stored operations fit the schema")
-    }
-
-    /// The route that reads the records that `route` writes.
-    fn reader_of(&self, route: &Route) -> Option<&Arc<Route>> {
-        self.0.iter().find(|other| {
-            other.action == Action::Read && other.resource.path == route.resource.path
-        })
     }
 }
 

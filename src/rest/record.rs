@@ -23,7 +23,10 @@ use super::{
 use crate::{
     auth::Viewer,
     error::{Code, Error},
-    graphql::executor::{Document, Operation, Stage},
+    graphql::{
+        documents::ParsedDocument,
+        executor::{Document, Operation, Stage},
+    },
     http::{Gateway, RequestId},
 };
 
@@ -41,15 +44,20 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Runs `route`, which is this call's or the one that reads its record.
+    /// What the route runs.
+    pub(super) fn document(&self) -> &Arc<ParsedDocument> {
+        &self.route.operation.document
+    }
+
+    /// Runs `document`, which is the route's or the one that reads a version.
     pub(super) async fn run(
         &self,
-        route: &Route,
+        document: &Arc<ParsedDocument>,
         variables: Variables,
         check_only: bool,
     ) -> Result<GraphqlResponse, (GraphqlResponse, Stage)> {
         let operation = Operation {
-            document: Document::Stored(Arc::clone(&route.operation.document)),
+            document: Document::Stored(Arc::clone(document)),
             name: None,
             variables,
             viewer: self.viewer.clone(),
@@ -90,24 +98,24 @@ impl Call<'_> {
         variables: Variables,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
+        if preconditions.has_none_match() {
+            // Most callers with a tag have the record as it is, and the rest of it need
+            // not be read.
+            let tag = conditional::tag(self.current_version(&variables).await?)?;
+            if preconditions.is_unchanged(&tag) {
+                return Ok(not_modified(&tag));
+            }
+        }
         let response = self
-            .run(self.route, variables, false)
+            .run(self.document(), variables, false)
             .await
             .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
         let found = Found::within(&response);
         if *found.body == ConstValue::Null {
             return Err(self.not_found());
         }
-        let tag = tag_of(&found)?;
-        if preconditions.is_unchanged(&tag) {
-            let mut headers = conditional::header(&tag);
-            headers.insert(CACHE_CONTROL, REVALIDATE);
-            // Of unknown length: a Content-Length of 0 would be that of the record
-            // (RFC 9110, section 8.6).
-            let body = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
-            return Ok((StatusCode::NOT_MODIFIED, headers, body).into_response());
-        }
-        let headers = conditional::header(&tag);
+        // Of the record that is shown: it may have changed since its version was read.
+        let headers = conditional::header(&tag_of(&found)?);
         self.json(StatusCode::OK, headers, &found)
     }
 
@@ -141,7 +149,9 @@ impl Call<'_> {
                 variables.insert(Name::new(EXPECTED_VERSION), version);
             }
         }
-        let run = self.run(self.route, variables, !faults.is_empty()).await;
+        let run = self
+            .run(self.document(), variables, !faults.is_empty())
+            .await;
         let response = run.map_err(|(response, stage)| {
             let code = response.errors.first().and_then(answer::code_of);
             match code {
@@ -164,19 +174,14 @@ impl Call<'_> {
         self.json(StatusCode::CREATED, headers, &found)
     }
 
-    /// The version that the record of an update has now.
+    /// The version that the record has now.
     async fn current_version(&self, variables: &Variables) -> Result<i64, Problem> {
-        let reader = self
-            .gateway
-            .rest
-            .reader_of(self.route)
-            .ok_or_else(Problem::internal)?;
         let mut id = Variables::default();
         if let Some(value) = variables.get(ID) {
             id.insert(Name::new(ID), value.clone());
         }
         let response = self
-            .run(reader, id, false)
+            .run(&self.route.version, id, false)
             .await
             .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
         Found::within(&response)
@@ -206,6 +211,15 @@ impl Call<'_> {
         headers.insert(CACHE_CONTROL, REVALIDATE);
         Ok((status, headers, body).into_response())
     }
+}
+
+fn not_modified(tag: &ETag) -> Response {
+    let mut headers = conditional::header(tag);
+    headers.insert(CACHE_CONTROL, REVALIDATE);
+    // Of unknown length: a Content-Length of 0 would be that of the record
+    // (RFC 9110, section 8.6).
+    let body = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
+    (StatusCode::NOT_MODIFIED, headers, body).into_response()
 }
 
 fn tag_of(found: &Found<'_>) -> Result<ETag, Problem> {

@@ -10,6 +10,7 @@ mod support;
 
 mod auth;
 mod cli;
+mod compression;
 mod graphiql;
 mod graphql;
 mod hang_up;

@@ -77,6 +77,54 @@ async fn an_answer_that_the_caller_has_is_not_sent_again(
 
 #[rstest]
 #[tokio::test]
+async fn a_tag_is_compared_with_the_version_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    let reads = || {
+        let mut statements = app.take_statements();
+        // Without those that look up the token.
+        statements.retain(|sql| sql.contains("FROM \"client"));
+        statements
+    };
+    let reads_one_table = |sql: &str| match record {
+        Record::Client => !sql.contains("client_location"),
+        Record::Location => !sql.contains("\"client\""),
+    };
+    reads();
+    for tags in ["\"1\"", "*"] {
+        let answer = get_if_none_match(&app, &path, tags).await;
+        assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+        let statements = reads();
+        assert_eq!(statements.len(), 1, "{statements:#?}");
+        assert!(reads_one_table(&statements[0]), "{statements:#?}");
+    }
+    assert_eq!(app.get(&path).await.status, StatusCode::OK);
+    let whole = reads();
+    let answer = get_if_none_match(&app, &path, "\"7\"").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let statements = reads();
+    assert_eq!(statements[1..], whole, "{statements:#?}");
+
+    let edit = record.body(json!({ "notes": "New" }));
+    let stale = put_if_match(&app, &path, "\"7\"", &edit).await;
+    refused(&stale, StatusCode::PRECONDITION_FAILED);
+    let statements = reads();
+    assert_eq!(statements.len(), 1, "{statements:#?}");
+    assert!(reads_one_table(&statements[0]), "{statements:#?}");
+
+    // Nothing is known of a record that is not there, whatever its tag would be.
+    let unknown = format!("{}/4711", record.path());
+    for tags in ["\"1\"", "*"] {
+        let answer = get_if_none_match(&app, &unknown, tags).await;
+        refused_for(tags, &answer, StatusCode::NOT_FOUND);
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_put_with_if_match_changes_the_named_version_alone(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
     #[values(Record::Client, Record::Location)] record: Record,
