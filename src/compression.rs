@@ -21,7 +21,8 @@ use tower_http::{
 const MIN_SIZE: u64 = 2 * 1024;
 /// On a list of 32 rows the higher levels save little and take several times as long.
 const LEVEL: CompressionLevel = CompressionLevel::Precise(1);
-/// What is compressed. Problems are short as a rule. An event stream is text, too, and must not wait for more.
+/// What is compressed. Problems are short as a rule. An event stream is text, too, and
+/// must not wait for more.
 const MEDIA_TYPES: [&str; 4] = [
     "application/json",
     "application/graphql-response+json",

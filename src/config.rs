@@ -34,11 +34,9 @@ impl Cli {
     }
 }
 
-/// Half of the processors: the database, or SQLite's own threads, need the others, and
-/// threads that take turns on one processor only hinder each other.
+/// As many as there are processors.
 fn default_workers() -> NonZeroUsize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN)
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The commands.
@@ -89,8 +87,8 @@ pub struct ServeOptions {
         value_name = "ADDRESS"
     )]
     pub listen: String,
-    /// The threads that serve; half as many as there are processors unless told
-    /// otherwise, for the database needs the others
+    /// The threads that serve; as many as there are processors unless told otherwise.
+    /// With PostgreSQL on the same machine half as many do as much with less
     #[arg(long, env = "WORKERS", default_value_t = default_workers(), hide_default_value = true,
         value_name = "N")]
     pub workers: NonZeroUsize,
@@ -164,7 +162,7 @@ pub enum TokenCommand {
     },
     /// List the tokens, without their secrets
     List(DatabaseOptions),
-    /// Revoke a token for good, within a second on every gateway
+    /// Revoke a token for good; gateways notice after TOKEN_CACHE_MS at the latest
     Revoke {
         /// The prefix that `token list` shows, or the whole token
         #[arg(value_name = "PREFIX")]

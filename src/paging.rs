@@ -9,7 +9,7 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
     Order as SqlOrder, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
     Statement, Value,
-    sea_query::{Expr, ExprTrait, JoinType, SelectStatement},
+    sea_query::{Expr, ExprTrait, SelectStatement},
 };
 
 use crate::{
@@ -258,9 +258,9 @@ pub async fn page<E: Listed>(
     let query = query.order_by(E::ID, direction.sql());
     // What is searched for may be counted in a way of its own.
     let with_total = reading.total && selection.search.is_none();
-    let total = with_total.then(|| total_of::<E>(database, &condition));
+    let totals = with_total.then(|| totals_of::<E>(database, &condition));
     let order_by = (order.field, direction);
-    let statement = statement(db, query, order_by, request.limit + 1, reading, total);
+    let statement = statement(db, query, order_by, request.limit + 1, reading, totals);
     let mut found = db.query_all_raw(statement).await?;
     let total = match found.first() {
         Some(row) if with_total => {
@@ -311,22 +311,18 @@ fn statement<E: Listed>(
     (field, direction): (OrderField, Direction),
     limit: u64,
     reading: Reading,
-    total: Option<SelectStatement>,
+    totals: Option<[Expr; 2]>,
 ) -> Statement {
-    const OF_ALL: &str = "of_all";
     let engine = db.get_database_backend();
     let mut rows = query.into_query();
     let mut around = reading.around;
     if let Some(columns) = reading.columns {
         rows.clear_selects().exprs(columns);
     }
-    if let Some(total) = total {
-        rows.join_subquery(JoinType::InnerJoin, total, OF_ALL, Expr::cust("TRUE"));
-        for column in [TOTAL, PARTS] {
-            rows.column((OF_ALL, column));
-            if let Some(around) = &mut around {
-                around.column((PAGE, column));
-            }
+    for (value, name) in totals.into_iter().flatten().zip([TOTAL, PARTS]) {
+        rows.expr_as(value, name);
+        if let Some(around) = &mut around {
+            around.column((PAGE, name));
         }
     }
     let mut statement = engine.build(&rows);
@@ -347,17 +343,16 @@ fn statement<E: Listed>(
     statement
 }
 
-/// The statement that reads how many rows hold the condition, as a tally has it.
-fn total_of<E: Listed>(database: &Database, condition: &Condition) -> SelectStatement {
+/// How many rows hold the condition, and how many rows of the tally that takes: values
+/// that a statement finds out once, whatever it reads beside them.
+fn totals_of<E: Listed>(database: &Database, condition: &Condition) -> [Expr; 2] {
+    let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
     if condition.is_empty() {
-        return E::tally(&database.tallies).sum();
+        return E::tally(&database.tallies).values().map(value);
     }
-    let mut statement = E::find().filter(condition.clone()).into_query();
-    statement
-        .clear_selects()
-        .expr_as(E::ID.count(), TOTAL)
-        .expr_as(Expr::cust("CAST(0 AS bigint)"), PARTS)
-        .take()
+    let mut count = E::find().filter(condition.clone()).into_query();
+    count.clear_selects().expr(E::ID.count());
+    [value(count), Expr::cust("CAST(0 AS bigint)")]
 }
 
 /// Counts the rows of `selection`.

@@ -10,10 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use deadpool::{
-    Runtime,
-    managed::{self, BuildError, Metrics, Object, Pool, PoolError, RecycleResult, Timeouts},
-};
+use deadpool::managed::{self, BuildError, Metrics, Object, Pool, PoolError, RecycleResult};
 use sea_orm::{
     ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
     QueryResult, RuntimeErr, SqlxError, Statement,
@@ -56,7 +53,7 @@ impl Statements {
     /// On up to so many connections to PostgreSQL.
     ///
     /// # Errors
-    /// Never, with time limits and the runtime that they need.
+    /// Never, without time limits of the pool's own.
     pub fn on_postgres(
         options: PgConnectOptions,
         connections: u32,
@@ -217,6 +214,8 @@ pub fn any_of(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: &[i64]) 
 /// Opens and tries connections.
 struct Manager<DB: sqlx::Database> {
     options: <DB::Connection as Connection>::Options,
+    /// How long a statement waits for its connection.
+    patience: Duration,
 }
 
 impl<DB: sqlx::Database> managed::Manager for Manager<DB> {
@@ -250,15 +249,8 @@ fn pool<DB: sqlx::Database>(
 ) -> Result<Pool<Manager<DB>>, BuildError> {
     let options = options.disable_statement_logging();
     let connections = usize::try_from(connections).unwrap_or(usize::MAX);
-    let patience = Timeouts {
-        wait: Some(patience),
-        create: Some(patience),
-        recycle: Some(patience),
-    };
-    Pool::builder(Manager { options })
+    Pool::builder(Manager { options, patience })
         .max_size(connections)
-        .timeouts(patience)
-        .runtime(Runtime::Tokio1)
         .build()
 }
 
@@ -273,11 +265,11 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     QueryResult: From<DB::Row>,
 {
-    let mut connection = acquire(pool).await?;
+    let mut lease = Lease::acquire(pool).await?;
     let rows = prepared(statement, each_time)
-        .fetch_all(&mut *connection)
+        .fetch_all(lease.connection()?)
         .await;
-    let rows = settle(connection, rows)?;
+    let rows = lease.settle(rows)?;
     Ok(rows.into_iter().map(QueryResult::from).collect())
 }
 
@@ -292,11 +284,11 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     ExecResult: From<DB::QueryResult>,
 {
-    let mut connection = acquire(pool).await?;
+    let mut lease = Lease::acquire(pool).await?;
     let done = prepared(statement, each_time)
-        .execute(&mut *connection)
+        .execute(lease.connection()?)
         .await;
-    settle(connection, done).map(ExecResult::from)
+    lease.settle(done).map(ExecResult::from)
 }
 
 async fn execute_script<DB>(pool: &Pool<Manager<DB>>, sql: &str) -> Result<ExecResult, DbErr>
@@ -305,9 +297,10 @@ where
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     ExecResult: From<DB::QueryResult>,
 {
-    let mut connection = acquire(pool).await?;
-    let done = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
-    settle(connection, done).map(ExecResult::from)
+    let mut lease = Lease::acquire(pool).await?;
+    let script = sqlx::raw_sql(AssertSqlSafe(sql));
+    let done = lease.connection()?.execute(script).await;
+    lease.settle(done).map(ExecResult::from)
 }
 
 fn prepared<DB>(statement: &Statement, each_time: bool) -> sqlx::query::Query<'_, DB, SqlxValues>
@@ -320,31 +313,56 @@ where
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values).persistent(!each_time)
 }
 
-async fn acquire<DB: sqlx::Database>(
-    pool: &Pool<Manager<DB>>,
-) -> Result<Object<Manager<DB>>, DbErr> {
-    pool.get().await.map_err(|error| match error {
-        PoolError::Backend(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
-        PoolError::Timeout(_) => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-        _ => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
-    })
-}
+/// A connection in use. One that is let go before its answer has been read is closed:
+/// the next user would get that answer.
+struct Lease<DB: sqlx::Database>(Option<Object<Manager<DB>>>);
 
-/// Gives a connection back, unless it is broken.
-fn settle<DB: sqlx::Database, T>(
-    connection: Object<Manager<DB>>,
-    result: Result<T, SqlxError>,
-) -> Result<T, DbErr> {
-    result.map_err(|error| {
-        if is_broken(&error) {
-            // Those that rest will not be any better: the server is gone, or was.
-            if let Some(pool) = Object::pool(&connection) {
-                pool.retain(|_, _| false);
-            }
+impl<DB: sqlx::Database> Drop for Lease<DB> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
             drop(Object::take(connection));
         }
-        DbErr::Query(RuntimeErr::SqlxError(error.into()))
-    })
+    }
+}
+
+impl<DB: sqlx::Database> Lease<DB> {
+    /// Takes a connection that rests, or opens one. One limit holds for all that this
+    /// takes: trying several that rest and are broken, too.
+    async fn acquire(pool: &Pool<Manager<DB>>) -> Result<Self, DbErr> {
+        let timed_out = || DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        let patience = pool.manager().patience;
+        let acquired = tokio::time::timeout(patience, pool.get()).await;
+        let acquired = acquired.map_err(|_| timed_out())?;
+        acquired
+            .map(|connection| Self(Some(connection)))
+            .map_err(|error| match error {
+                PoolError::Backend(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+                PoolError::Timeout(_) => timed_out(),
+                _ => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+            })
+    }
+
+    fn connection(&mut self) -> Result<&mut DB::Connection, DbErr> {
+        let closed = DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
+        self.0.as_deref_mut().ok_or(closed)
+    }
+
+    /// Gives the connection back, unless it is broken.
+    fn settle<T>(mut self, result: Result<T, SqlxError>) -> Result<T, DbErr> {
+        let connection = self.0.take();
+        result.map_err(|error| {
+            if is_broken(&error)
+                && let Some(connection) = connection
+            {
+                // Those that rest will not be any better: the server is gone, or was.
+                if let Some(pool) = Object::pool(&connection) {
+                    pool.retain(|_, _| false);
+                }
+                drop(Object::take(connection));
+            }
+            DbErr::Query(RuntimeErr::SqlxError(error.into()))
+        })
+    }
 }
 
 /// Whether a connection is of no use after this error.
@@ -354,10 +372,10 @@ fn is_broken(error: &SqlxError) -> bool {
         SqlxError::Database(cause) => cause
             .code()
             .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-        SqlxError::RowNotFound
-        | SqlxError::ColumnDecode { .. }
-        | SqlxError::Decode(_)
-        | SqlxError::Encode(_) => false,
-        _ => true,
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
+        | SqlxError::WorkerCrashed => true,
+        _ => false,
     }
 }

@@ -107,6 +107,13 @@ impl Tally {
             .take()
     }
 
+    /// The same as two values, for a statement that reads rows.
+    #[must_use]
+    pub fn values(&self) -> [SelectStatement; 2] {
+        [Expr::col("rows").sum(), Expr::col(Asterisk).count()]
+            .map(|value| Query::select().expr(value).from(self.table).take())
+    }
+
     /// Whoever has read a sum says how many rows of the tally that took: of too many it
     /// starts a merge, one at a time, in a task that nobody waits for.
     pub fn saw(self: &Arc<Self>, database: &Database, rows: i64) {

@@ -102,7 +102,8 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<api_token::Model>, Db
     api_token::Entity::find().order_by_id_asc().all(db).await
 }
 
-/// Revokes the token with this prefix, at once and for good. Returns it, or none
+/// Revokes the token with this prefix for good. Gateways that have just seen it take it
+/// for valid a moment longer, see [`crate::auth::Authenticator`]. Returns it, or none
 /// if there is no such token.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use super::{
     connection::{self, Connection, List, Paging, Selected},
     cursor::UNKNOWN_CURSOR,
     location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
-    plan::{Planned, RecordPlan},
+    plan::{Planned, RecordPlan, unless_failed},
     scalar::DateTime,
 };
 use crate::{
@@ -281,7 +281,7 @@ impl ClientQueries {
             let id = validation::argument_id(&id)?;
             let db = &RequestData::of(context)?.database.reader;
             if let Some(plan) = RecordPlan::compile(context, &CLIENT)
-                && let Ok(written) = plan.run(db, id).await
+                && let Some(written) = unless_failed(plan.run(db, id).await)?
             {
                 return Ok(written.map(Planned::Written));
             }

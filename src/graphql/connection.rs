@@ -19,7 +19,7 @@ use super::{
     client::Client,
     cursor::{Cursor, UNKNOWN_CURSOR},
     location::ClientLocation,
-    plan::{ListPlan, Planned, WrittenPage, response_key},
+    plan::{ListPlan, Planned, WrittenPage, response_key, unless_failed},
 };
 use crate::{
     error::Result,
@@ -181,8 +181,8 @@ where
     let page = if selected.rows {
         let database = &RequestData::of(context)?.database;
         if let Some(plan) = ListPlan::compile::<F::Entity>(context, order)
-            // Errors are reported by the resolvers, each in its place.
-            && let Ok(written) = plan.run::<F::Entity>(database, &selection, &request).await
+            && let run = plan.run::<F::Entity>(database, &selection, &request)
+            && let Some(written) = unless_failed(run.await)?
         {
             return Ok(Connection::written(written, whole(selection)));
         }

@@ -8,7 +8,7 @@ use super::{
     client::Client,
     columns::LOCATION,
     connection::{self, Connection, List, Paging},
-    plan::{Planned, RecordPlan},
+    plan::{Planned, RecordPlan, unless_failed},
     scalar::{DateTime, PostalCode},
 };
 use crate::{
@@ -333,7 +333,7 @@ impl LocationQueries {
             let id = validation::argument_id(&id)?;
             let db = &RequestData::of(context)?.database.reader;
             if let Some(plan) = RecordPlan::compile(context, &LOCATION)
-                && let Ok(written) = plan.run(db, id).await
+                && let Some(written) = unless_failed(plan.run(db, id).await)?
             {
                 return Ok(written.map(Planned::Written));
             }

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     database::Database,
-    error::Result,
+    error::{Error, Result},
     locations,
     paging::{self, Listed, Order, OrderField, PAGE, PageRequest, Position, Reading, Selection},
     validation::Checks,
@@ -275,6 +275,22 @@ impl RecordPlan {
         let mut writer = Writer::new(Ids::Text, &locations, 1);
         writer.object(&self.object, &row)?;
         Ok(Some(raw(writer.out)))
+    }
+}
+
+/// What a plan has written; none if it failed, for the resolvers to report the error in
+/// its place.
+///
+/// # Errors
+/// If the database is away or too busy: the resolvers would only wait once more.
+pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
+    match written {
+        Ok(written) => Ok(Some(written)),
+        Err(error @ Error::Unavailable(_)) => Err(error),
+        Err(error) => {
+            tracing::debug!(?error, "a plan failed: the resolvers answer");
+            Ok(None)
+        }
     }
 }
 

@@ -58,7 +58,11 @@ const FRAGMENT: &str = "fragment location on ClientLocation {
     id clientId isPrimary name emailInvoice address1 address2 address3 city state zip country
     phonePrimary phoneSecondary phoneFax notes createdAt updatedAt version
   }";
-const ARGUMENTS: [&str; 6] = [
+const ARGUMENTS: [&str; 9] = [
+    "first: 0",
+    "filter: { name: \"PLAIN\" }",
+    // After the second row, by id.
+    "first: 2, after: \"aWE6Mg\"",
     "first: 3",
     "last: 4",
     "first: 50, orderBy: { field: NAME, direction: DESC }",
@@ -106,6 +110,35 @@ fn remove_unplanned(value: &mut Value) {
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_planned_record_is_what_the_resolvers_answer(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    fill(&app).await;
+    for (record, fields, (_, unplanned)) in [
+        ("client", &CLIENT[..], BY_RESOLVERS[0]),
+        ("clientLocation", &LOCATION[..], BY_RESOLVERS[1]),
+    ] {
+        let fields = fields.join(" ");
+        for id in ["1", "3", "4711"] {
+            let query = |more| {
+                format!(
+                    "query ($id: ID!, $yes: Boolean!) {{ {record}(id: $id) {{
+                       {fields} {more} skipped: id @skip(if: $yes) there: id @include(if: $yes)
+                     }} }} {FRAGMENT}"
+                )
+            };
+            let variables = json!({ "id": id, "yes": true });
+            let planned = app.data(&query(""), variables.clone()).await;
+            let mut resolved = app.data(&query(unplanned), variables).await;
+            remove_unplanned(&mut resolved);
+            assert_eq!(planned.to_string(), resolved.to_string(), "{record} {id}");
+        }
+    }
+}
+
 /// The statements of an answer tell who gave it.
 async fn compare(app: &TestApp, list: &str, arguments: &str, selection: &str) {
     let unplanned = BY_RESOLVERS.iter().find(|(known, _)| *known == list);
@@ -116,6 +149,7 @@ async fn compare(app: &TestApp, list: &str, arguments: &str, selection: &str) {
                  nodes {{ {selection} {more} }}
                  edges {{ cursor __typename node {{ {selection} {more} }} }}
                  pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}
+                 totalCount
              }} }}
              {}",
             if selection.contains("...location") {
