@@ -25,6 +25,8 @@ use crate::{
 const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
+/// How often the samples of histograms are counted and dropped.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a readiness check may take.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -76,6 +78,16 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
             builder.install_recorder().ok()
         })
         .as_ref()
+}
+
+/// Empties the histograms now and then: they keep every sample until they are read, and
+/// perhaps nobody reads them.
+pub async fn keep_up() {
+    let Some(recorder) = recorder() else { return };
+    loop {
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        recorder.run_upkeep();
+    }
 }
 
 /// Counts the statements that a database runs, and their durations.

@@ -36,6 +36,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
 
     let mut database = open(&options.database).await?;
     telemetry::recorder();
+    tokio::spawn(telemetry::keep_up());
     database.observe_statements(telemetry::observe_statement);
     let listener = TcpListener::bind(&options.listen)
         .await
