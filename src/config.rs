@@ -67,7 +67,7 @@ pub struct DatabaseOptions {
         value_name = "URL"
     )]
     pub database_url: String,
-    /// The most connections to PostgreSQL; a quarter of them is for transactions
+    /// The most connections to PostgreSQL
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 16, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,

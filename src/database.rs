@@ -2,8 +2,7 @@
 //!
 //! SQLite gets two pools, because writers that wait for the one write lock
 //! would starve the readers in a shared pool: a single writer connection, and
-//! some for reading. PostgreSQL gets one for single statements and one for
-//! transactions.
+//! some for reading. PostgreSQL gets one for all.
 
 use std::{
     ops::Deref,
@@ -15,8 +14,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    SqlxError, TransactionOptions, TransactionTrait,
     sqlx::{
         Connection,
         postgres::{PgConnectOptions, PgConnection},
@@ -27,9 +26,11 @@ use url::Url;
 
 use crate::{
     clock::Clock,
+    connections::Connections,
     error::is_passing,
     statements::{Observer, Statements},
     tally::Tallies,
+    transaction::Transaction,
 };
 
 /// How long a request waits for a free connection.
@@ -44,11 +45,6 @@ const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to open an SQLite file that another program is switching.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
-/// A connection that rested longer than this is tried before it is used.
-const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
-/// One in so many connections to PostgreSQL is for transactions; most requests are
-/// single statements.
-const TRANSACTIONS_SHARE: u32 = 4;
 /// SQLite connections for reading.
 const SQLITE_READERS: u32 = 4;
 /// Names the advisory lock under which one gateway at a time migrates.
@@ -67,7 +63,10 @@ pub struct Pools {
     /// For single statements that write.
     writer: Statements,
     /// For transactions that write.
-    transactions: DatabaseConnection,
+    transactions: Connections,
+    observer: Option<Observer>,
+    /// How to open a connection that changes the schema.
+    migration: ConnectOptions,
     /// Gives the instants that are stored.
     pub clock: Clock,
     /// How long the lists are.
@@ -90,7 +89,7 @@ impl Database {
     /// is for the operator and holds no password.
     pub async fn connect(url: &str, max_connections: u32, clock: Clock) -> Result<Self> {
         let scheme = url.split(':').next().unwrap_or_default();
-        let (reader, writer, transactions) = match scheme {
+        let (readers, writers, migration) = match scheme {
             "sqlite" => connect_sqlite(url).await?,
             "postgres" | "postgresql" => connect_postgres(url, max_connections).await?,
             _ => bail!(
@@ -99,23 +98,31 @@ impl Database {
             ),
         };
         Ok(Self(Arc::new(Pools {
-            tallies: Tallies::new(reader.get_database_backend()),
-            reader,
-            writer,
-            transactions,
+            tallies: Tallies::new(readers.engine()),
+            reader: Statements::on(readers),
+            writer: Statements::on(writers.clone()),
+            transactions: writers,
+            observer: None,
+            migration,
             clock,
         })))
     }
 
     /// Begins a transaction that may write.
     ///
-    /// On SQLite it takes the write lock at once: a transaction that reads first
-    /// and asks for the lock later is refused, however long it would wait.
-    ///
     /// # Errors
     /// If no connection is free in time, or the database is away.
-    pub async fn begin(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
-        self.transactions
+    pub async fn begin(&self) -> std::result::Result<Transaction, DbErr> {
+        Transaction::begin(&self.transactions, self.observer.clone()).await
+    }
+
+    /// Begins a transaction that may change the schema, on a connection of its own.
+    ///
+    /// # Errors
+    /// If the database is away, or has no more connections.
+    pub async fn begin_migration(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
+        let connection = sea_orm::Database::connect(self.migration.clone()).await?;
+        connection
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
@@ -164,27 +171,23 @@ impl Database {
     /// cloned: a clone made earlier is not observed.
     pub fn observe_statements(
         &mut self,
-        observer: impl Fn(&sea_orm::metric::Info<'_>) + Clone + Send + Sync + 'static,
+        observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + 'static,
     ) {
-        let pools = Arc::make_mut(&mut self.0);
-        pools.transactions.set_metric_callback(observer.clone());
         let observer: Observer = Arc::new(observer);
+        let pools = Arc::make_mut(&mut self.0);
         pools.reader.observe(Arc::clone(&observer));
-        pools.writer.observe(observer);
+        pools.writer.observe(Arc::clone(&observer));
+        pools.observer = Some(observer);
     }
 
-    /// Closes all connections.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn close(&self) -> std::result::Result<(), DbErr> {
-        self.reader.close().await?;
-        self.writer.close().await?;
-        self.transactions.clone().close().await
+    /// Closes all connections: those in use, when they come back.
+    pub fn close(&self) {
+        self.reader.close();
+        self.writer.close();
     }
 }
 
-async fn connect_sqlite(url: &str) -> Result<(Statements, Statements, DatabaseConnection)> {
+async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectOptions)> {
     let settings = |options: SqliteConnectOptions| {
         options
             .journal_mode(SqliteJournalMode::Wal)
@@ -204,12 +207,11 @@ async fn connect_sqlite(url: &str) -> Result<(Statements, Statements, DatabaseCo
         .await
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
 
-    let reader = Statements::on_sqlite(readers, SQLITE_READERS, ACQUIRE_TIMEOUT)?;
-    let mut options = common_options(url);
-    options.max_connections(1).map_sqlx_sqlite_opts(settings);
-    let transactions = sea_orm::Database::connect(options).await?;
-    let writer = Statements::shared(transactions.clone());
-    Ok((reader, writer, transactions))
+    let connect =
+        |connections| Connections::to_sqlite(readers.clone(), connections, ACQUIRE_TIMEOUT);
+    let mut migration = migration_options(url);
+    migration.map_sqlx_sqlite_opts(settings);
+    Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
 }
 
 /// Opens the file once, which also switches it to a write-ahead log. Of programs that
@@ -230,7 +232,7 @@ async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), 
 async fn connect_postgres(
     url: &str,
     max_connections: u32,
-) -> Result<(Statements, Statements, DatabaseConnection)> {
+) -> Result<(Connections, Connections, ConnectOptions)> {
     let shown = without_password(url)?;
     let options = PgConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {shown} cannot be read"))?;
@@ -252,22 +254,19 @@ async fn connect_postgres(
             ),
         ])
     };
-    let for_transactions = (max_connections / TRANSACTIONS_SHARE).max(1);
-    let for_statements = max_connections.saturating_sub(for_transactions).max(1);
-    let statements = Statements::on_postgres(settings(options), for_statements, ACQUIRE_TIMEOUT)?;
-    let mut options = common_options(url);
-    options
-        .max_connections(for_transactions)
-        .map_sqlx_postgres_opts(settings);
-    let transactions = sea_orm::Database::connect(options).await?;
-    Ok((statements.clone(), statements, transactions))
+    let connections =
+        Connections::to_postgres(settings(options), max_connections, ACQUIRE_TIMEOUT)?;
+    let mut migration = migration_options(url);
+    migration.map_sqlx_postgres_opts(settings);
+    Ok((connections.clone(), connections, migration))
 }
 
-fn common_options(url: &str) -> ConnectOptions {
+/// Options of a single connection.
+fn migration_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
+        .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire_if_idle_for(PING_AFTER_IDLE)
         .sqlx_logging(false)
         .record_stmt_in_spans(false);
     options

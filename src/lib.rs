@@ -56,11 +56,12 @@ pub mod tally;
 // Texts inside names, by the engines' own indexes.
 pub mod search;
 
-// Connections, transactions, and the schema's steps. SQLite has one writer and
-// several readers. Single statements, which most requests are, have a pool of their
-// own.
+// Connections, and the two ways to use one: a single statement, which most requests
+// are, or a transaction. SQLite has one writer and several readers.
+pub mod connections;
 pub mod database;
 pub mod statements;
+pub mod transaction;
 // Every failure in one enum, with what each face calls it.
 pub mod error;
 // The instants that are stored: UTC, in milliseconds.

@@ -15,7 +15,7 @@ pub const NO_SEARCH_INDEX: &str =
 /// Applies the steps that are missing and names them.
 pub async fn run(options: &DatabaseOptions) -> Result<()> {
     let database = open(options).await?;
-    let transaction = database.begin().await?;
+    let transaction = database.begin_migration().await?;
     let applied = up(&transaction).await?;
     let search_is_indexed = search::is_indexed(&transaction).await?;
     transaction.commit().await?;

@@ -77,7 +77,7 @@ async fn open(options: &DatabaseOptions) -> Result<Database> {
 /// Opens the database and brings its schema up to date.
 async fn open_migrated(options: &DatabaseOptions) -> Result<Database> {
     let database = open(options).await?;
-    let transaction = database.begin().await?;
+    let transaction = database.begin_migration().await?;
     migrate::up(&transaction).await?;
     transaction.commit().await?;
     Ok(database)

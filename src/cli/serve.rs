@@ -72,7 +72,7 @@ fn announce(text: &str) {
 /// Brings the schema up to date and gives an empty database its first token, in one
 /// transaction: of gateways that start together, one does it.
 async fn prepare(database: &Database) -> Result<Option<String>> {
-    let transaction = database.begin().await?;
+    let transaction = database.begin_migration().await?;
     for step in migrate::up(&transaction).await? {
         tracing::info!(step, "migrated");
     }

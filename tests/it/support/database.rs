@@ -87,13 +87,13 @@ async fn migrated_on_server() -> OnServer {
     let template = OnServer::create("").await;
     let database = migrated(&template.url()).await;
     // PostgreSQL copies no database that somebody is connected to.
-    database.close().await.unwrap();
+    database.close();
     template
 }
 
 async fn migrated(url: &str) -> Database {
     let database = Database::connect(url, 1, Clock::system()).await.unwrap();
-    let transaction = database.begin().await.unwrap();
+    let transaction = database.begin_migration().await.unwrap();
     Database::migrate(&transaction).await.unwrap();
     transaction.commit().await.unwrap();
     database
