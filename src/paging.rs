@@ -7,9 +7,8 @@ use std::sync::Arc;
 use async_graphql::Enum;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
-    Order as SqlOrder, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
-    Statement, Value,
-    sea_query::{Expr, ExprTrait, SelectStatement},
+    Order as SqlOrder, QueryResult, QueryTrait, Statement, Value,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
 use crate::{
@@ -225,17 +224,17 @@ pub async fn page<E: Listed>(
     let db = &search::reader(database, selection);
     let condition = search::condition::<E>(db, selection, search::FEW_FOR_A_PAGE).await?;
     let order = request.order;
-    let rows = E::find().filter(condition.clone());
-    let mut query = rows.clone();
+    let mut rows = match reading.columns {
+        Some(columns) => from::<E>().exprs(columns).take(),
+        None => E::find().into_query(),
+    };
+    rows.cond_where(condition.clone());
     if let Some(position) = &request.after {
-        query = query.filter(beyond::<E>(order.field, order.direction, position));
+        rows.and_where(beyond::<E>(order.field, order.direction, position));
     }
     if let Some(position) = &request.before {
-        query = query.filter(beyond::<E>(
-            order.field,
-            order.direction.reversed(),
-            position,
-        ));
+        let direction = order.direction.reversed();
+        rows.and_where(beyond::<E>(order.field, direction, position));
     }
     let direction = if request.from_end {
         order.direction.reversed()
@@ -243,7 +242,7 @@ pub async fn page<E: Listed>(
         order.direction
     };
     if let Some(column) = E::sort_column(order.field) {
-        query = query.order_by(column, direction.sql());
+        rows.order_by(column.as_column_ref(), direction.sql());
     } else if request.offset > 0 {
         let is_whole_list =
             condition.is_empty() && request.after.is_none() && request.before.is_none();
@@ -252,15 +251,16 @@ pub async fn page<E: Listed>(
         } else {
             None
         };
-        query = beginning_after(query, direction, request.offset, start);
+        begin_after::<E>(&mut rows, direction, request.offset, start);
     }
     // One row more than asked for tells whether there are more.
-    let query = query.order_by(E::ID, direction.sql());
+    rows.order_by(E::ID.as_column_ref(), direction.sql());
     // What is searched for may be counted in a way of its own.
     let with_total = reading.total && selection.search.is_none();
     let totals = with_total.then(|| totals_of::<E>(database, &condition));
     let order_by = (order.field, direction);
-    let statement = statement(db, query, order_by, request.limit + 1, reading, totals);
+    let limit = request.limit + 1;
+    let statement = statement::<E>(db, rows, order_by, limit, reading.around, totals);
     let mut found = db.query_all_raw(statement).await?;
     let total = match found.first() {
         Some(row) if with_total => {
@@ -287,7 +287,7 @@ pub async fn page<E: Listed>(
         _ if request.offset > 0 => true,
         Some(position) if request.look_behind => {
             let behind = up_to::<E>(order.field, direction, position);
-            exists(db, rows.filter(behind)).await?
+            exists::<E>(db, condition.add(behind)).await?
         }
         _ => false,
     };
@@ -304,21 +304,21 @@ pub async fn page<E: Listed>(
     })
 }
 
-/// The statement for the first `limit` rows of `query`, which is sorted already.
+/// A statement over the rows of `E` that reads no column yet.
+fn from<E: Listed>() -> SelectStatement {
+    Query::select().from(E::default().table_ref()).take()
+}
+
+/// The statement for the first `limit` of `rows`, which are sorted already.
 fn statement<E: Listed>(
     db: &impl ConnectionTrait,
-    query: Select<E>,
+    mut rows: SelectStatement,
     (field, direction): (OrderField, Direction),
     limit: u64,
-    reading: Reading,
+    mut around: Option<SelectStatement>,
     totals: Option<[Expr; 2]>,
 ) -> Statement {
     let engine = db.get_database_backend();
-    let mut rows = query.into_query();
-    let mut around = reading.around;
-    if let Some(columns) = reading.columns {
-        rows.clear_selects().exprs(columns);
-    }
     for (value, name) in totals.into_iter().flatten().zip([TOTAL, PARTS]) {
         rows.expr_as(value, name);
         if let Some(around) = &mut around {
@@ -350,8 +350,7 @@ fn totals_of<E: Listed>(database: &Database, condition: &Condition) -> [Expr; 2]
     if condition.is_empty() {
         return E::tally(&database.tallies).values().map(value);
     }
-    let mut count = E::find().filter(condition.clone()).into_query();
-    count.clear_selects().expr(E::ID.count());
+    let count = count_of::<E>(condition.clone());
     [value(count), Expr::cust("CAST(0 AS bigint)")]
 }
 
@@ -365,50 +364,46 @@ pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Res
     }
     let db = &search::reader(database, selection);
     let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;
-    let count = E::find()
-        .filter(condition)
-        .select_only()
-        .column_as(E::ID.count(), "count")
-        .into_tuple()
-        .one(db)
-        .await?;
+    let row = db.query_one(&count_of::<E>(condition)).await?;
+    let count = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(count.unwrap_or_default())
 }
 
-/// The rows of `query`, in the order of their ids, without the first `offset`, or
-/// those that are left of them at `start`. To pass by rows takes an index alone; the
-/// rows themselves are read from the first that is wanted.
-fn beginning_after<E: Listed>(
-    query: Select<E>,
+fn count_of<E: Listed>(condition: Condition) -> SelectStatement {
+    from::<E>().expr(E::ID.count()).cond_where(condition).take()
+}
+
+/// Leaves out the first `offset` of `rows`, in the order of their ids, or those that
+/// are left of them at `start`. To pass by rows takes an index alone; the rows
+/// themselves are read from the first that is wanted.
+fn begin_after<E: Listed>(
+    rows: &mut SelectStatement,
     direction: Direction,
     offset: u64,
     start: Option<Start>,
-) -> Select<E> {
-    let from = |id: Expr| match direction {
+) {
+    let reached = |id: Expr| match direction {
         Direction::Asc => E::ID.into_expr().gte(id),
         Direction::Desc => E::ID.into_expr().lte(id),
     };
-    let first = query
-        .clone()
-        .filter(Condition::all().add_option(start.map(|start| from(Expr::val(start.id)))))
-        .select_only()
-        .column(E::ID)
-        .order_by(E::ID, direction.sql())
+    let mut first = rows.clone();
+    first
+        .clear_selects()
+        .expr(E::ID.into_expr())
+        .and_where_option(start.map(|start| reached(Expr::val(start.id))))
+        .order_by(E::ID.as_column_ref(), direction.sql())
         .offset(start.map_or(offset, |start| start.skip))
-        .limit(1)
-        .into_query();
-    query.filter(from(Expr::SubQuery(None, Box::new(first.into()))))
+        .limit(1);
+    rows.and_where(reached(Expr::SubQuery(None, Box::new(first.into()))));
 }
 
-async fn exists<E: Listed>(db: &impl ConnectionTrait, rows: Select<E>) -> Result<bool> {
-    let row: Option<i64> = rows
-        .select_only()
-        .column(E::ID)
+async fn exists<E: Listed>(db: &impl ConnectionTrait, condition: Condition) -> Result<bool> {
+    let row = from::<E>()
+        .expr(E::ID.into_expr())
+        .cond_where(condition)
         .limit(1)
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(row.is_some())
+        .take();
+    Ok(db.query_one(&row).await?.is_some())
 }
 
 /// The condition "stands after `position`". A comparison of row values, which

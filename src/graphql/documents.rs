@@ -10,16 +10,17 @@ use std::{
 };
 
 use async_graphql::{
-    Value as ConstValue, Variables,
+    Variables,
     parser::{
         parse_query,
         types::{
-            BaseType, DocumentOperations, ExecutableDocument, OperationDefinition, Selection,
-            SelectionSet,
+            DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
         },
     },
 };
 use quick_cache::{Weighter, sync::Cache};
+
+use super::types::TYPES;
 
 /// The most bytes of text that are remembered; parsed, a document takes some twenty
 /// times as much.
@@ -113,22 +114,15 @@ impl Weighter<String, Arc<ParsedDocument>> for ByLength {
     }
 }
 
-/// Whether each variable of the operation has a value that surely fits its type, so
-/// that validation has nothing to find in it. Validation looks into values: enums and
-/// input objects are left to it.
+/// Whether each variable of the operation has a value that surely fits its type, or was
+/// left out, so that validation has nothing to find in it.
 #[must_use]
 pub fn fits(operation: &OperationDefinition, variables: &Variables) -> bool {
     operation.variable_definitions.iter().all(|definition| {
-        let BaseType::Named(kind) = &definition.node.var_type.node.base else {
-            return false;
-        };
-        match (kind.as_str(), variables.get(&definition.node.name.node)) {
-            ("ID" | "String", Some(ConstValue::String(_)))
-            | ("Boolean", Some(ConstValue::Boolean(_))) => true,
-            ("Int", Some(ConstValue::Number(number))) => number
-                .as_i64()
-                .is_some_and(|number| i32::try_from(number).is_ok()),
-            _ => false,
+        let kind = &definition.node.var_type.node;
+        match variables.get(&definition.node.name.node) {
+            Some(value) => TYPES.accept(kind, value),
+            None => kind.nullable,
         }
     })
 }

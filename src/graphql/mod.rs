@@ -15,6 +15,7 @@ pub mod plan;
 pub mod raw;
 pub mod scalar;
 pub mod socket;
+pub mod types;
 pub mod variables;
 
 use std::sync::{Arc, OnceLock};

@@ -24,13 +24,13 @@ use axum::{
 
 use crate::{
     body::{self, Declared, Refusal},
-    graphql::{self, documents::ParsedDocument},
+    graphql::documents::ParsedDocument,
     http::{Gateway, RequestId},
     json,
     validation::parse_id,
 };
 use conditional::Preconditions;
-use operation::{SchemaTypes, StoredOperation};
+use operation::StoredOperation;
 use problem::Problem;
 use record::Call;
 
@@ -165,15 +165,14 @@ impl Routes {
     #[must_use]
     pub fn load() -> Self {
         let load = || {
-            let schema = SchemaTypes::parse(&graphql::sdl())?;
             let mut routes = Vec::new();
             for resource in &RESOURCES {
-                let version = StoredOperation::load(resource.version, &schema)?.document;
+                let version = StoredOperation::load(resource.version)?.document;
                 for (action, text) in resource.operations {
                     routes.push(Arc::new(Route {
                         action,
                         resource,
-                        operation: StoredOperation::load(text, &schema)?,
+                        operation: StoredOperation::load(text)?,
                         version: Arc::clone(&version),
                     }));
                 }

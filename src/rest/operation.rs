@@ -12,18 +12,18 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{
     Name, Positioned, Value as ConstValue,
     parser::{
-        parse_query, parse_schema,
+        parse_query,
         types::{
             BaseType, DocumentOperations, ExecutableDocument, Field, FieldDefinition,
             InputValueDefinition, OperationDefinition, OperationType, Selection, SelectionSet,
-            Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+            Type,
         },
     },
 };
 use async_graphql_value::Value;
 use indexmap::IndexMap;
 
-use crate::graphql::documents::ParsedDocument;
+use crate::graphql::{documents::ParsedDocument, types::TYPES};
 
 /// The alias that leads to the body.
 pub const ANSWER: &str = "answer";
@@ -123,11 +123,11 @@ impl Shape {
 }
 
 impl StoredOperation {
-    /// Learns what `text` says, by the schema in `sdl`.
+    /// Learns what `text` says.
     ///
     /// # Errors
     /// If the document does not fit the schema or these conventions.
-    pub fn load(text: &str, schema: &SchemaTypes) -> Result<Self, Mistake> {
+    pub fn load(text: &str) -> Result<Self, Mistake> {
         let document = parse_query(text).map_err(|error| Mistake(error.to_string()))?;
         let operation = match &document.operations {
             DocumentOperations::Multiple(operations) if operations.len() == 1 => {
@@ -143,18 +143,14 @@ impl StoredOperation {
             OperationType::Mutation => "Mutation",
             OperationType::Subscription => "Subscription",
         };
-        let reader = Reader {
-            schema,
-            document: &document,
-        };
-        let mut body = reader.object(root, &operation.selection_set.node)?;
+        let mut body = object(&document, root, &operation.selection_set.node)?;
         while let Shape::Object(members) = &mut body
             && let Some(inner) = members.swap_remove(ANSWER)
         {
             body = inner;
         }
-        let paths = reader.paths(root, &operation.selection_set.node)?;
-        let (parameters, internal) = reader.parameters(operation, &paths)?;
+        let paths = paths(root, &operation.selection_set.node)?;
+        let (parameters, internal) = parameters(operation, &paths)?;
         Ok(Self {
             answer: body,
             parameters,
@@ -164,210 +160,156 @@ impl StoredOperation {
     }
 }
 
-/// The types of the schema, by name.
-pub struct SchemaTypes(HashMap<Name, TypeDefinition>);
+fn field_named(parent: &str, name: &str) -> Result<&'static FieldDefinition, Mistake> {
+    let field = TYPES.field(parent, name);
+    field.ok_or_else(|| Mistake(format!("{parent} has no field {name}")))
+}
 
-impl SchemaTypes {
-    /// Reads the schema's SDL.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn parse(sdl: &str) -> Result<Self, Mistake> {
-        let service = parse_schema(sdl).map_err(|error| Mistake(error.to_string()))?;
-        let types = service
-            .definitions
-            .into_iter()
-            .filter_map(|definition| match definition {
-                TypeSystemDefinition::Type(definition) => {
-                    Some((definition.node.name.node.clone(), definition.node))
-                }
-                _ => None,
-            });
-        Ok(Self(types.collect()))
-    }
-
-    fn field(&self, parent: &str, name: &str) -> Result<&FieldDefinition, Mistake> {
-        let fields = match self.0.get(parent).map(|definition| &definition.kind) {
-            Some(TypeKind::Object(object)) => &object.fields,
-            _ => return Err(Mistake(format!("{parent} is no object type"))),
-        };
-        let field = fields.iter().find(|field| field.node.name.node == name);
-        Ok(&field
-            .ok_or_else(|| Mistake(format!("{parent} has no field {name}")))?
-            .node)
-    }
-
-    fn input_field(&self, parent: &str, name: &str) -> Result<&InputValueDefinition, Mistake> {
-        let fields = match self.0.get(parent).map(|definition| &definition.kind) {
-            Some(TypeKind::InputObject(object)) => &object.fields,
-            _ => return Err(Mistake(format!("{parent} is no input type"))),
-        };
-        let field = fields.iter().find(|field| field.node.name.node == name);
-        Ok(&field
-            .ok_or_else(|| Mistake(format!("{parent} has no field {name}")))?
-            .node)
-    }
-
-    fn kind(&self, name: &str) -> Result<Kind, Mistake> {
-        Ok(match name {
-            "ID" => Kind::Id,
-            "String" => Kind::Text,
-            "Boolean" => Kind::Boolean,
-            "Int" => Kind::Integer,
-            "DateTime" => Kind::Instant,
-            "PostalCode" => Kind::PostalCode,
-            _ => match self.0.get(name).map(|definition| &definition.kind) {
-                Some(TypeKind::Enum(values)) => {
-                    let names = values
-                        .values
-                        .iter()
-                        .map(|value| value.node.value.node.to_string());
-                    Kind::Enum(names.collect())
-                }
-                _ => return Err(Mistake(format!("{name} is no type of a value"))),
-            },
-        })
-    }
+fn kind_of(name: &str) -> Result<Kind, Mistake> {
+    Ok(match name {
+        "ID" => Kind::Id,
+        "String" => Kind::Text,
+        "Boolean" => Kind::Boolean,
+        "Int" => Kind::Integer,
+        "DateTime" => Kind::Instant,
+        "PostalCode" => Kind::PostalCode,
+        _ => match TYPES.enum_values(name) {
+            Some(names) => Kind::Enum(names.map(ToString::to_string).collect()),
+            None => return Err(Mistake(format!("{name} is no type of a value"))),
+        },
+    })
 }
 
 /// Where a variable's value goes, and what the schema says of it there.
-struct Use<'a> {
+struct Use {
     path: String,
-    definition: &'a InputValueDefinition,
+    definition: &'static InputValueDefinition,
 }
 
-struct Reader<'a> {
-    schema: &'a SchemaTypes,
-    document: &'a ExecutableDocument,
+fn object(
+    document: &ExecutableDocument,
+    parent: &str,
+    selections: &SelectionSet,
+) -> Result<Shape, Mistake> {
+    let mut members = IndexMap::new();
+    for selection in &selections.items {
+        match &selection.node {
+            Selection::Field(field) => {
+                let name = field.node.response_key().node.to_string();
+                members.insert(name, shape(document, parent, &field.node)?);
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                let fragment = document
+                    .fragments
+                    .get(name)
+                    .ok_or_else(|| Mistake(format!("no fragment {name}")))?;
+                let shape = object(document, parent, &fragment.node.selection_set.node)?;
+                if let Shape::Object(inner) = shape {
+                    members.extend(inner);
+                }
+            }
+            Selection::InlineFragment(_) => {
+                return Err(Mistake("inline fragments are not needed".to_owned()));
+            }
+        }
+    }
+    Ok(Shape::Object(members))
 }
 
-impl<'a> Reader<'a> {
-    fn object(&self, parent: &str, selections: &SelectionSet) -> Result<Shape, Mistake> {
-        let mut members = IndexMap::new();
-        for selection in &selections.items {
-            match &selection.node {
-                Selection::Field(field) => {
-                    let name = field.node.response_key().node.to_string();
-                    members.insert(name, self.field(parent, &field.node)?);
-                }
-                Selection::FragmentSpread(spread) => {
-                    let name = &spread.node.fragment_name.node;
-                    let fragment = self
-                        .document
-                        .fragments
-                        .get(name)
-                        .ok_or_else(|| Mistake(format!("no fragment {name}")))?;
-                    let shape = self.object(parent, &fragment.node.selection_set.node)?;
-                    if let Shape::Object(inner) = shape {
-                        members.extend(inner);
-                    }
-                }
-                Selection::InlineFragment(_) => {
-                    return Err(Mistake("inline fragments are not needed".to_owned()));
-                }
+fn shape(document: &ExecutableDocument, parent: &str, field: &Field) -> Result<Shape, Mistake> {
+    let definition = field_named(parent, &field.name.node)?;
+    let (is_list, name) = base(&definition.ty.node);
+    let shape = if field.selection_set.node.items.is_empty() {
+        Shape::Leaf {
+            kind: kind_of(name)?,
+            nullable: definition.ty.node.nullable,
+            description: text_of(definition.description.as_ref()),
+        }
+    } else {
+        object(document, name, &field.selection_set.node)?
+    };
+    Ok(if is_list {
+        Shape::List(Box::new(shape))
+    } else {
+        shape
+    })
+}
+
+/// Finds where each variable is used, from the arguments of the root fields.
+fn paths(root: &str, selections: &SelectionSet) -> Result<HashMap<Name, Use>, Mistake> {
+    let mut uses = HashMap::new();
+    for selection in &selections.items {
+        if let Selection::Field(field) = &selection.node {
+            let definition = field_named(root, &field.node.name.node)?;
+            for (name, value) in &field.node.arguments {
+                let name = &name.node;
+                let argument = definition
+                    .arguments
+                    .iter()
+                    .find(|argument| argument.node.name.node == *name)
+                    .ok_or_else(|| Mistake(format!("no argument {name}")))?;
+                find_uses(&value.node, name.to_string(), &argument.node, &mut uses)?;
             }
         }
-        Ok(Shape::Object(members))
     }
+    Ok(uses)
+}
 
-    fn field(&self, parent: &str, field: &Field) -> Result<Shape, Mistake> {
-        let definition = self.schema.field(parent, &field.name.node)?;
-        let (is_list, name) = base(&definition.ty.node);
-        let shape = if field.selection_set.node.items.is_empty() {
-            Shape::Leaf {
-                kind: self.schema.kind(name)?,
-                nullable: definition.ty.node.nullable,
-                description: text_of(definition.description.as_ref()),
-            }
-        } else {
-            self.object(name, &field.selection_set.node)?
-        };
-        Ok(if is_list {
-            Shape::List(Box::new(shape))
-        } else {
-            shape
-        })
-    }
-
-    /// Finds where each variable is used, from the arguments of the root fields.
-    fn paths(
-        &self,
-        root: &str,
-        selections: &SelectionSet,
-    ) -> Result<HashMap<Name, Use<'a>>, Mistake> {
-        let mut uses = HashMap::new();
-        for selection in &selections.items {
-            if let Selection::Field(field) = &selection.node {
-                let definition = self.schema.field(root, &field.node.name.node)?;
-                for (name, value) in &field.node.arguments {
-                    let name = &name.node;
-                    let argument = definition
-                        .arguments
-                        .iter()
-                        .find(|argument| argument.node.name.node == *name)
-                        .ok_or_else(|| Mistake(format!("no argument {name}")))?;
-                    self.uses(&value.node, name.to_string(), &argument.node, &mut uses)?;
-                }
+fn find_uses(
+    value: &Value,
+    path: String,
+    definition: &'static InputValueDefinition,
+    uses: &mut HashMap<Name, Use>,
+) -> Result<(), Mistake> {
+    match value {
+        Value::Variable(name) => {
+            uses.insert(name.clone(), Use { path, definition });
+        }
+        Value::Object(fields) => {
+            let (_, parent) = base(&definition.ty.node);
+            for (name, value) in fields {
+                let field = TYPES.input_field(parent, name);
+                let field =
+                    field.ok_or_else(|| Mistake(format!("{parent} has no field {name}")))?;
+                find_uses(value, format!("{path}.{name}"), field, uses)?;
             }
         }
-        Ok(uses)
+        _ => {}
     }
+    Ok(())
+}
 
-    fn uses(
-        &self,
-        value: &Value,
-        path: String,
-        definition: &'a InputValueDefinition,
-        uses: &mut HashMap<Name, Use<'a>>,
-    ) -> Result<(), Mistake> {
-        match value {
-            Value::Variable(name) => {
-                uses.insert(name.clone(), Use { path, definition });
-            }
-            Value::Object(fields) => {
-                let (_, parent) = base(&definition.ty.node);
-                for (name, value) in fields {
-                    let field = self.schema.input_field(parent, name)?;
-                    self.uses(value, format!("{path}.{name}"), field, uses)?;
-                }
-            }
-            _ => {}
+fn parameters(
+    operation: &OperationDefinition,
+    uses: &HashMap<Name, Use>,
+) -> Result<(Vec<Parameter>, Vec<String>), Mistake> {
+    let (mut parameters, mut internal) = (Vec::new(), Vec::new());
+    for definition in &operation.variable_definitions {
+        let definition = &definition.node;
+        let name = definition.name.node.to_string();
+        let target = uses
+            .get(&definition.name.node)
+            .ok_or_else(|| Mistake(format!("${name} is not used")))?;
+        if name.starts_with('_') {
+            internal.push(name);
+            continue;
         }
-        Ok(())
+        let kind = &definition.var_type.node;
+        parameters.push(Parameter {
+            kind: kind_of(base(kind).1)?,
+            required: !kind.nullable && definition.default_value.is_none(),
+            nullable: kind.nullable,
+            default: definition
+                .default_value
+                .as_ref()
+                .map(|value| value.node.clone()),
+            path: target.path.clone(),
+            description: text_of(target.definition.description.as_ref()),
+            name,
+        });
     }
-
-    fn parameters(
-        &self,
-        operation: &OperationDefinition,
-        uses: &HashMap<Name, Use<'_>>,
-    ) -> Result<(Vec<Parameter>, Vec<String>), Mistake> {
-        let (mut parameters, mut internal) = (Vec::new(), Vec::new());
-        for definition in &operation.variable_definitions {
-            let definition = &definition.node;
-            let name = definition.name.node.to_string();
-            let target = uses
-                .get(&definition.name.node)
-                .ok_or_else(|| Mistake(format!("${name} is not used")))?;
-            if name.starts_with('_') {
-                internal.push(name);
-                continue;
-            }
-            let kind = &definition.var_type.node;
-            parameters.push(Parameter {
-                kind: self.schema.kind(base(kind).1)?,
-                required: !kind.nullable && definition.default_value.is_none(),
-                nullable: kind.nullable,
-                default: definition
-                    .default_value
-                    .as_ref()
-                    .map(|value| value.node.clone()),
-                path: target.path.clone(),
-                description: text_of(target.definition.description.as_ref()),
-                name,
-            });
-        }
-        Ok((parameters, internal))
-    }
+    Ok((parameters, internal))
 }
 
 /// Whether a type is a list, and of what.

@@ -211,6 +211,64 @@ async fn required_variables_must_be_there(
 }
 
 /// The schema has no list in an input, yet.
+/// A document that was valid is not validated again with values that surely fit. Those
+/// that do not are refused as if it were new.
+#[rstest]
+#[tokio::test]
+async fn a_known_document_takes_no_wrong_values(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (app, client) = app_with_client(engine).await;
+    let query = "query($filter: ClientFilter, $orderBy: ClientOrder, $first: Int) {
+        clients(filter: $filter, orderBy: $orderBy, first: $first) { nodes { id } } }";
+    let order = json!({ "field": "NAME", "direction": "DESC" });
+    let filter = json!({ "id": client["id"], "updatedFrom": "2020-01-01T00:00:00Z" });
+    let right = [
+        json!({ "filter": filter, "orderBy": order, "first": 3 }),
+        json!({ "filter": { "id": 1 }, "orderBy": { "direction": "ASC" } }),
+        json!({ "filter": { "name": null } }),
+        json!({}),
+    ];
+    let update = "mutation($id: ID!, $input: UpdateClientInput!) {
+        updateClient(id: $id, input: $input) { client { id } } }";
+    let change = json!({ "notes": "new", "primaryLocation": { "zip": 80_202 } });
+    for _ in 0..2 {
+        for variables in &right {
+            let answer = app.graphql(query, variables.clone()).await;
+            assert!(answer["errors"].is_null(), "{variables} {answer}");
+        }
+        let variables = json!({ "id": client["id"], "input": change });
+        let answer = app.graphql(update, variables).await;
+        assert!(answer["errors"].is_null(), "{answer}");
+    }
+    let wrong = [
+        (query, json!({ "filter": { "nme": "Acme" } })),
+        (query, json!({ "filter": { "id": 1.5 } })),
+        (query, json!({ "filter": { "updatedFrom": 5 } })),
+        (query, json!({ "filter": [] })),
+        (query, json!({ "orderBy": { "field": "COLOUR" } })),
+        (query, json!({ "orderBy": "NAME" })),
+        (query, json!({ "first": 3.5 })),
+        (query, json!({ "first": 2_147_483_648_u64 })),
+        (update, json!({ "id": 1, "input": { "notes": 5 } })),
+        (update, json!({ "id": 1, "input": { "colour": "red" } })),
+        (
+            update,
+            json!({ "id": 1, "input": { "primaryLocation": { "zip": true } } }),
+        ),
+        (update, json!({ "id": true, "input": {} })),
+    ];
+    for (document, variables) in wrong {
+        // To those who know no document, each is new.
+        let new = format!("{document} # {variables}");
+        let expected = app.graphql(&new, variables.clone()).await;
+        let code = &expected["errors"][0]["extensions"]["code"];
+        assert_eq!(code, "VALIDATION_FAILED", "{variables} {expected}");
+        let answer = app.graphql(document, variables).await;
+        assert_eq!(answer, expected);
+    }
+}
+
 #[test]
 fn an_omitted_variable_in_a_list_is_null() {
     let mut document =
