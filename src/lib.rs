@@ -61,6 +61,10 @@ pub mod search;
 // own.
 pub mod database;
 pub mod statements;
+// One look at a database that changes nothing, and all that must hold in it: for
+// the commands `check` and `backup`.
+pub mod invariants;
+pub mod snapshot;
 // Every failure in one enum, with what each face calls it.
 pub mod error;
 // The instants that are stored: UTC, in milliseconds.
