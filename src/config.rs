@@ -1,6 +1,6 @@
 //! The command line and its environment twins: the only reader of either.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
@@ -51,6 +51,10 @@ pub enum Command {
     Token(TokenCommand),
     /// Fill the database with plausible demo data, the same each time
     Seed(SeedOptions),
+    /// Copy an SQLite database, while gateways write to it, and verify the copy
+    Backup(BackupOptions),
+    /// Verify every invariant of the data model, and change nothing
+    Check(DatabaseOptions),
     /// Print the GraphQL schema in SDL
     Schema,
 }
@@ -197,6 +201,23 @@ pub struct SeedOptions {
     /// How many clients to add
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub clients: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub database: DatabaseOptions,
+}
+
+/// What to copy, and where to.
+#[derive(Args, Debug)]
+pub struct BackupOptions {
+    /// The file that the copy becomes
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Replace FILE if it exists
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Keep the copy even if checks find violations in it
+    #[arg(long)]
+    pub keep_violations: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub database: DatabaseOptions,

@@ -42,7 +42,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction may stand open with nothing to do.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to open an SQLite file that another program is switching.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// SQLite connections for reading.
@@ -197,8 +197,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
     };
     let options = SqliteConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {url} cannot be read"))?;
-    let is_file = !options.get_filename().as_os_str().is_empty();
-    if !is_file || url.contains(":memory:") || url.contains("mode=memory") {
+    if !is_sqlite_file(url, &options) {
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
     // One connection by hand: its error says what is wrong, a pool's does not.
@@ -212,6 +211,12 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
     let mut migration = migration_options(url);
     migration.map_sqlx_sqlite_opts(settings);
     Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
+}
+
+/// Whether the URL, which was read into `options`, names a file: SQLite can do without.
+pub(crate) fn is_sqlite_file(url: &str, options: &SqliteConnectOptions) -> bool {
+    let is_named = !options.get_filename().as_os_str().is_empty();
+    is_named && !url.contains(":memory:") && !url.contains("mode=memory")
 }
 
 /// Opens the file once, which also switches it to a write-ahead log. Of programs that
@@ -273,7 +278,7 @@ fn migration_options(url: &str) -> ConnectOptions {
 }
 
 /// `url` as it may be shown: sqlx takes a password in its query, too.
-fn without_password(url: &str) -> Result<String> {
+pub(crate) fn without_password(url: &str) -> Result<String> {
     let url = Url::parse(url).map_err(|error| {
         anyhow::anyhow!(
             "the database URL cannot be read ({error}); \

@@ -62,6 +62,10 @@ pub mod connections;
 pub mod database;
 pub mod statements;
 pub mod transaction;
+// One look at a database that changes nothing, and all that must hold in it: for
+// the commands `check` and `backup`.
+pub mod invariants;
+pub mod snapshot;
 // Every failure in one enum, with what each face calls it.
 pub mod error;
 // The instants that are stored: UTC, in milliseconds.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What the indexes are made of, in characters.
-const RUN: usize = 3;
+pub(crate) const RUN: usize = 3;
 /// A page of more matches than these is found sooner by reading rows in the order of
 /// the list, and skipping those that do not match.
 pub const FEW_FOR_A_PAGE: u32 = 1_000;

@@ -27,7 +27,7 @@ pub const TOTAL: &str = "total_rows";
 /// How many rows of the tally were read for it.
 pub const PARTS: &str = "tally_rows";
 /// A block holds the ids that are the same without their last so many bits.
-const BLOCK_BITS: u32 = 12;
+pub(crate) const BLOCK_BITS: u32 = 12;
 /// A tally is merged when it has so many rows more than merging left last time.
 const SPARE_ROWS: i64 = 512;
 

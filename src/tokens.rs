@@ -35,23 +35,14 @@ pub async fn create(
     user: &str,
     scope: Scope,
 ) -> anyhow::Result<String> {
-    let user = user.trim();
-    anyhow::ensure!(
-        !user.is_empty() && user.chars().count() <= MAX_USER_NAME,
-        "the user name must have 1 to {MAX_USER_NAME} characters"
-    );
-    anyhow::ensure!(
-        !user.contains(|character: char| character == ':' || character.is_control()),
-        "the user name must not contain colons or control characters: it is sent as \
-         'NAME/token:TOKEN' in HTTP Basic"
-    );
+    let user = user_name(user).map_err(|message| anyhow::anyhow!("the user name {message}"))?;
     // In hexadecimal: it is typed on command lines, where a dash begins an option.
     let prefix = u64::from_be_bytes(random()?) & PREFIX_MASK;
     let prefix = format!("{prefix:0PREFIX_LENGTH$x}");
     let secret = BASE64_URL_SAFE_NO_PAD.encode(random::<SECRET_BYTES>()?);
     let token = format!("{MARK}_{prefix}_{secret}");
     api_token::Entity::insert(api_token::ActiveModel {
-        user_name: Set(user.to_owned()),
+        user_name: Set(user),
         prefix: Set(prefix),
         hash: Set(hash(&token)),
         scope: Set(scope),
@@ -61,6 +52,39 @@ pub async fn create(
     .exec(db)
     .await?;
     Ok(token)
+}
+
+/// The rule for user names: what is stored, or a message that completes the sentence
+/// "the user name ...".
+///
+/// # Errors
+/// If the name cannot be used.
+pub fn user_name(user: &str) -> Result<String, String> {
+    let user = user.trim();
+    if user.is_empty() || user.chars().count() > MAX_USER_NAME {
+        return Err(format!("must have 1 to {MAX_USER_NAME} characters"));
+    }
+    if user.contains(|character: char| character == ':' || character.is_control()) {
+        return Err(
+            "must not contain colons or control characters: it is sent as \
+             'NAME/token:TOKEN' in HTTP Basic"
+                .to_owned(),
+        );
+    }
+    Ok(user.to_owned())
+}
+
+/// The rule for stored prefixes.
+///
+/// # Errors
+/// If it is none that [`create`] makes.
+pub fn prefix(text: &str) -> Result<String, String> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() == PREFIX_LENGTH && text.bytes().all(is_digit) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be {PREFIX_LENGTH} hexadecimal digits"))
+    }
 }
 
 /// Makes the first token of an empty database; none if there is one already,

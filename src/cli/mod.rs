@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+mod backup;
+mod check;
 mod migrate;
 mod schema;
 mod seed;
@@ -26,6 +28,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Migrate(options) => migrate::run(&options).await,
         Command::Token(command) => token::run(command).await,
         Command::Seed(options) => seed::run(&options).await,
+        Command::Backup(options) => backup::run(&options).await,
+        Command::Check(options) => check::run(&options).await,
         Command::Schema => schema::run(),
     }
 }

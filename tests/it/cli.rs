@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::support::{Engine, TestApp};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_clientele");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_clientele");
 
 #[tokio::test]
 async fn the_committed_schema_is_the_printed_one() {
@@ -320,7 +320,7 @@ impl Served {
     }
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .args(arguments)
@@ -334,20 +334,20 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-async fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub async fn run(folder: &Path, arguments: &[&str]) -> Output {
     command(folder, arguments).output().await.unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 #[track_caller]
-fn assert_fails(output: &Output, expected: &str) {
+pub fn assert_fails(output: &Output, expected: &str) {
     let text = stderr(output);
     assert!(!output.status.success(), "{text}");
     let errors: Vec<_> = text

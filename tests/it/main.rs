@@ -9,6 +9,8 @@
 mod support;
 
 mod auth;
+mod backup;
+mod check;
 mod cli;
 mod compression;
 mod graphiql;

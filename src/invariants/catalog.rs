@@ -1,0 +1,117 @@
+//! What the engine keeps beside the rows, compared with what the migrations make:
+//! tables, columns, constraints, indexes, triggers.
+//!
+//! What they make stands in a file for each engine, one object a line. A test migrates
+//! an empty database and compares; it writes the files anew when it is told to.
+
+use std::collections::HashSet;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+
+use super::{Violation, select};
+
+/// What there is, a line for each object. What the database keeps for itself is left
+/// out, and the indexes for searches on PostgreSQL, which may be absent: `search.rs`
+/// looks after them.
+const SQLITE: &str = "
+    SELECT type || ' ' || name || ' on ' || tbl_name
+        || CASE WHEN type = 'trigger' OR sql LIKE 'CREATE VIRTUAL%' THEN ': ' || sql ELSE '' END
+        AS line
+    FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'
+    UNION ALL
+    SELECT 'column ' || t.name || '.' || c.name || ': ' || c.type
+        || CASE WHEN c.\"notnull\" THEN ' not null' ELSE '' END
+        || CASE c.hidden WHEN 2 THEN ' virtual' WHEN 3 THEN ' stored' ELSE '' END
+    FROM sqlite_schema t, pragma_table_xinfo(t.name) c
+    WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!'
+        AND t.sql NOT LIKE 'CREATE VIRTUAL%'
+    UNION ALL
+    SELECT 'key of ' || t.name || ': ' || k.\"from\" || ' -> ' || k.\"table\" || '.' || k.\"to\"
+    FROM sqlite_schema t, pragma_foreign_key_list(t.name) k WHERE t.type = 'table'
+    UNION ALL
+    SELECT CASE WHEN i.\"unique\" THEN 'unique' ELSE 'ordered' END || ' in ' || t.name || ': '
+        || (SELECT group_concat(x.name, ', ') FROM pragma_index_info(i.name) x)
+    FROM sqlite_schema t, pragma_index_list(t.name) i
+    WHERE t.type = 'table' AND NOT i.partial";
+
+const POSTGRES: &str = "
+    SELECT 'table ' || relname AS line FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+    UNION ALL
+    SELECT 'column ' || relname || '.' || attname || ': ' || format_type(atttypid, atttypmod)
+        || CASE WHEN attcollation = 'pg_catalog.\"C\"'::regcollation THEN ' by bytes' ELSE '' END
+        || CASE WHEN attnotnull THEN ' not null' ELSE '' END
+        || CASE attgenerated WHEN 's' THEN ' stored' ELSE '' END
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+        AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'constraint ' || conname || ' on ' || conrelid::regclass || ': '
+        || pg_get_constraintdef(oid)
+    FROM pg_constraint
+    WHERE connamespace = current_schema()::regnamespace AND contype IN ('c', 'f', 'p', 'u', 'x')
+        AND convalidated
+    UNION ALL
+    SELECT 'index ' || relname || ' on ' || indrelid::regclass || ': '
+        || substring(pg_get_indexdef(indexrelid) FROM 'USING .*')
+    FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = current_schema()::regnamespace AND indisvalid AND indisready
+        AND relname NOT LIKE '%\\_search\\_idx'
+    UNION ALL
+    SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass || ': '
+        || pg_get_triggerdef(pg_trigger.oid, true)
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+        AND tgenabled IN ('O', 'A')
+    UNION ALL
+    SELECT 'function ' || proname || ': ' || md5(prosrc)
+    FROM pg_proc
+    WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
+        AND prorettype = 'trigger'::regtype
+    UNION ALL
+    SELECT 'enforced on ' || tgrelid::regclass || ': ' || conname || ' by ' || tgfoid::regproc
+    FROM pg_trigger JOIN pg_constraint ON pg_constraint.oid = tgconstraint
+    WHERE connamespace = current_schema()::regnamespace AND tgisinternal
+        AND tgenabled IN ('O', 'A')";
+
+/// What an engine should have.
+#[must_use]
+pub fn expected(engine: DbBackend) -> &'static str {
+    match engine {
+        DbBackend::Postgres => include_str!("catalog/postgres.txt"),
+        _ => include_str!("catalog/sqlite.txt"),
+    }
+}
+
+/// What the database has, in order. Line breaks become spaces.
+///
+/// # Errors
+/// If the database fails.
+pub async fn actual(db: &DatabaseTransaction) -> Result<Vec<String>, DbErr> {
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => POSTGRES,
+        _ => SQLITE,
+    };
+    let rows = select(db, sql).await?.into_iter();
+    let lines = rows.map(|row| {
+        let line: String = row.try_get("", "line")?;
+        Ok(line.split_whitespace().collect::<Vec<_>>().join(" "))
+    });
+    let mut lines: Vec<_> = lines.collect::<Result<_, DbErr>>()?;
+    lines.sort_unstable();
+    Ok(lines)
+}
+
+/// What is missing, or is not as it was made. What somebody added does no harm.
+pub(super) async fn check(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbErr> {
+    let expected = expected(db.get_database_backend());
+    let actual: HashSet<_> = actual(db).await?.into_iter().collect();
+    let missing = expected.lines().filter(|line| !actual.contains(*line));
+    let violations = missing.map(|line| {
+        // The name is enough: a trigger's text is long.
+        let name = line.split_once(": CREATE").map_or(line, |(name, _)| name);
+        Violation::single(format!("missing, changed or not in force: {name}"))
+    });
+    let extent = format!("{} objects", expected.lines().count());
+    Ok((extent, violations.collect()))
+}

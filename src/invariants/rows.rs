@@ -1,0 +1,178 @@
+//! Reads every row of a list, some at a time, and applies the rules for it.
+
+use std::collections::BTreeMap;
+
+use indicatif::ProgressBar;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Statement};
+
+use super::{
+    SHOWN, Violation,
+    lists::{List, Rule, Text},
+    select,
+};
+
+/// Rows that are held at a time.
+const BATCH: u64 = 500;
+
+/// Kinds of violations, in the order of the rules.
+#[derive(Default)]
+struct Found(BTreeMap<(usize, bool), Violation>);
+
+impl Found {
+    fn add(&mut self, kind: (usize, bool), id: i64, what: impl FnOnce() -> String) {
+        let violation = self.0.entry(kind).or_insert_with(|| Violation {
+            what: what(),
+            count: 0,
+            unit: "id",
+            ids: Vec::new(),
+        });
+        violation.count += 1;
+        if violation.ids.len() < SHOWN {
+            violation.ids.push(id);
+        }
+    }
+}
+
+/// How many rows there are, and what is wrong with them.
+pub async fn check(
+    db: &DatabaseTransaction,
+    list: &List,
+    progress: &ProgressBar,
+) -> Result<(u64, Vec<Violation>), DbErr> {
+    let engine = db.get_database_backend();
+    let columns = columns(list, engine);
+    let mut found = Found::default();
+    let mut count = 0;
+    show_length(db, list.table, progress).await?;
+    let mut batches = Batches::new(list.table, &columns);
+    while let Some(rows) = batches.next(db).await? {
+        for (id, row) in &rows {
+            check_row(list, *id, row, &mut found)?;
+        }
+        count += rows.len() as u64;
+        progress.inc(rows.len() as u64);
+    }
+    Ok((count, found.0.into_values().collect()))
+}
+
+/// The conditions as one number, a bit for each, and the texts.
+fn columns(list: &List, engine: DbBackend) -> String {
+    let bits = list.faults.iter().enumerate().map(|(bit, (_, condition))| {
+        format!(
+            "CASE WHEN {condition} THEN CAST({} AS bigint) ELSE 0 END",
+            1_u64 << bit
+        )
+    });
+    let bits = bits.collect::<Vec<_>>().join(" + ");
+    let texts = list.texts.iter().map(|Text { column, .. }| match engine {
+        // It may hold anything, and texts that are not in UTF-8.
+        DbBackend::Sqlite => format!("CAST({column} AS blob), typeof({column})"),
+        _ => (*column).to_owned(),
+    });
+    std::iter::once(format!("CAST({bits} AS bigint)"))
+        .chain(texts)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn check_row(list: &List, id: i64, row: &QueryResult, found: &mut Found) -> Result<(), DbErr> {
+    let bits: i64 = row.try_get_by_index(1)?;
+    for (bit, (what, _)) in list.faults.iter().enumerate() {
+        if bits & (1 << bit) != 0 {
+            found.add((bit, true), id, || what.clone().into_owned());
+        }
+    }
+    let mut values = Values { row, next: 2 };
+    let mut previous = None;
+    for (index, Text { column, rule }) in list.texts.iter().enumerate() {
+        let kind = list.faults.len() + index;
+        let Ok(stored) = values.next()? else {
+            found.add((kind, true), id, || format!("{column} is not a text"));
+            previous = None;
+            continue;
+        };
+        let is_null = stored.is_none() && matches!(rule, Rule::Required(_));
+        if is_null {
+            found.add((kind, true), id, || format!("{column} is null"));
+        } else if let Some(fault) = rule.fault(stored.as_deref(), previous.as_deref()) {
+            found.add((kind, false), id, || format!("{column} {fault}"));
+        }
+        previous = stored;
+    }
+    Ok(())
+}
+
+/// What stands in a column that is no text.
+struct NotText;
+
+/// The texts of a row, in turn.
+struct Values<'row> {
+    row: &'row QueryResult,
+    next: usize,
+}
+
+impl Values<'_> {
+    fn next(&mut self) -> Result<Result<Option<String>, NotText>, DbErr> {
+        let index = self.next;
+        if self.row.try_as_pg_row().is_some() {
+            self.next += 1;
+            return self.row.try_get_by_index(index).map(Ok);
+        }
+        self.next += 2;
+        let bytes: Option<Vec<u8>> = self.row.try_get_by_index(index)?;
+        let kind: String = self.row.try_get_by_index(index + 1)?;
+        Ok(match bytes {
+            Some(bytes) if kind == "text" => String::from_utf8(bytes).map(Some).or(Err(NotText)),
+            None if kind == "null" => Ok(None),
+            _ => Err(NotText),
+        })
+    }
+}
+
+/// Tells `progress` how many rows are to be read.
+pub async fn show_length(
+    db: &DatabaseTransaction,
+    table: &str,
+    progress: &ProgressBar,
+) -> Result<(), DbErr> {
+    for row in select(db, &format!("SELECT COUNT(*) FROM {table}")).await? {
+        let count: i64 = row.try_get_by_index(0)?;
+        progress.set_length(count.unsigned_abs());
+    }
+    Ok(())
+}
+
+/// The rows of a table in the order of their ids, some at a time.
+pub struct Batches {
+    sql: String,
+    next: Option<i64>,
+}
+
+impl Batches {
+    /// Selects `columns` after the id.
+    pub fn new(table: &str, columns: &str) -> Self {
+        Self {
+            sql: format!(
+                "SELECT id, {columns} FROM {table} WHERE id >= $1 ORDER BY id LIMIT {BATCH}"
+            ),
+            next: Some(i64::MIN),
+        }
+    }
+
+    /// The next rows, with their ids; none when there are no more.
+    pub async fn next(
+        &mut self,
+        db: &DatabaseTransaction,
+    ) -> Result<Option<Vec<(i64, QueryResult)>>, DbErr> {
+        let Some(next) = self.next else {
+            return Ok(None);
+        };
+        let engine = db.get_database_backend();
+        let statement = Statement::from_sql_and_values(engine, &self.sql, [next.into()]);
+        let rows = db.query_all_raw(statement).await?.into_iter();
+        let rows = rows.map(|row| Ok((row.try_get_by_index(0)?, row)));
+        let rows: Vec<(i64, QueryResult)> = rows.collect::<Result<_, DbErr>>()?;
+        self.next = rows.last().and_then(|(id, _)| id.checked_add(1));
+        Ok((!rows.is_empty()).then_some(rows))
+    }
+}

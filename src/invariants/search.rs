@@ -1,0 +1,160 @@
+//! Whether the indexes for searches hold what the rows say (`search.rs` of the crate).
+
+use indicatif::ProgressBar;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+
+use super::{
+    Violation,
+    rows::{Batches, show_length},
+    select,
+};
+use crate::search::RUN;
+
+/// Two primes and one below 2^31, for sums that differ when the entries do.
+const TERMS: i64 = 1_000_003;
+const PLACES: i64 = 999_983;
+const ENTRIES: i64 = 2_147_483_647;
+
+/// What is indexed of a list.
+#[derive(Clone, Copy)]
+pub struct Index {
+    /// The list.
+    pub table: &'static str,
+    /// Its keys.
+    keys: &'static [&'static str],
+}
+
+/// All of them.
+pub const INDEXES: [Index; 2] = [
+    Index {
+        table: "client",
+        keys: &["name_key", "account_code_key"],
+    },
+    Index {
+        table: "client_location",
+        keys: &["name_key"],
+    },
+];
+
+/// How many entries an index has, and a sum over all of them in any order.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Digest {
+    entries: i64,
+    sum: i64,
+}
+
+impl Index {
+    pub async fn check(
+        &self,
+        db: &DatabaseTransaction,
+        progress: &ProgressBar,
+    ) -> Result<(String, Vec<Violation>), DbErr> {
+        if db.get_database_backend() == DbBackend::Postgres {
+            return self.check_postgres(db).await;
+        }
+        let stored = self.stored(db).await?;
+        let expected = self.expected(db, progress).await?;
+        let (table, keys) = (self.table, self.keys.join(", "));
+        let violation = (stored != expected).then(|| {
+            Violation::single(format!(
+                "does not hold what the keys of {table} say: {} entries, and should have {}. To make \
+                 it anew: INSERT INTO {table}_search ({table}_search) VALUES ('delete-all'); \
+                 INSERT INTO {table}_search (rowid, {keys}) SELECT id, {keys} FROM {table}",
+                stored.entries, expected.entries
+            ))
+        });
+        let extent = format!("{} entries", stored.entries);
+        Ok((extent, violation.into_iter().collect()))
+    }
+
+    /// PostgreSQL keeps its indexes right, if they are there.
+    async fn check_postgres(
+        &self,
+        db: &DatabaseTransaction,
+    ) -> Result<(String, Vec<Violation>), DbErr> {
+        let extension = "SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'";
+        if select(db, extension).await?.is_empty() {
+            let extent = "no index, as there is no extension pg_trgm: searches read every row";
+            return Ok((extent.to_owned(), Vec::new()));
+        }
+        let mut violations = Vec::new();
+        for key in self.keys {
+            let index = format!("{}_{key}_search_idx", self.table);
+            let valid = format!(
+                "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('{index}') \
+                 AND indisvalid AND indisready"
+            );
+            if select(db, &valid).await?.is_empty() {
+                let what = format!("the index {index} is missing or invalid");
+                violations.push(Violation::single(what));
+            }
+        }
+        Ok((format!("{} indexes", self.keys.len()), violations))
+    }
+
+    /// What the index holds. It has no copy of the keys, so its own check cannot compare
+    /// them; a table that shows its entries can, and is gone with the connection.
+    async fn stored(&self, db: &DatabaseTransaction) -> Result<Digest, DbErr> {
+        let table = self.table;
+        let terms = format!(
+            "CREATE VIRTUAL TABLE temp.{table}_terms \
+             USING fts5vocab(main, {table}_search, instance)"
+        );
+        db.execute_unprepared(&terms).await?;
+        // Columns are told apart by the lengths of their names.
+        let sql = format!(
+            "SELECT COUNT(*), COALESCE(SUM(
+                 ((unicode(term) * 31 + unicode(substr(term, 2))) * 31 + unicode(substr(term, 3)))
+                     % {TERMS} * ((doc % {PLACES} * 1009 + length(col) * 31 + offset) % {PLACES} + 1)
+                     % {ENTRIES}
+             ), 0) FROM temp.{table}_terms"
+        );
+        let mut digest = Digest::default();
+        for row in select(db, &sql).await? {
+            digest.entries = row.try_get_by_index(0)?;
+            digest.sum = row.try_get_by_index(1)?;
+        }
+        Ok(digest)
+    }
+
+    /// What it should hold.
+    async fn expected(
+        &self,
+        db: &DatabaseTransaction,
+        progress: &ProgressBar,
+    ) -> Result<Digest, DbErr> {
+        let mut digest = Digest::default();
+        let keys = self.keys.iter().map(|key| format!("CAST({key} AS blob)"));
+        let columns = keys.collect::<Vec<_>>().join(", ");
+        show_length(db, self.table, progress).await?;
+        let mut batches = Batches::new(self.table, &columns);
+        while let Some(rows) = batches.next(db).await? {
+            for (id, row) in &rows {
+                for (index, key) in self.keys.iter().enumerate() {
+                    let text: Option<Vec<u8>> = row.try_get_by_index(index + 1)?;
+                    let text = text.unwrap_or_default();
+                    digest.add(*id, key, &String::from_utf8_lossy(&text));
+                }
+            }
+            progress.inc(rows.len() as u64);
+        }
+        Ok(digest)
+    }
+}
+
+impl Digest {
+    /// Adds the entries of one key: each run of characters, with its place.
+    fn add(&mut self, id: i64, column: &str, text: &str) {
+        let characters: Vec<_> = text
+            .chars()
+            .map(|character| i64::from(u32::from(character)))
+            .collect();
+        let length = i64::try_from(column.len()).unwrap_or_default();
+        for (offset, run) in (0..).zip(characters.windows(RUN)) {
+            let term = run.iter().fold(0, |term, character| term * 31 + character);
+            let place = (id % PLACES * 1009 + length * 31 + offset) % PLACES + 1;
+            self.entries += 1;
+            self.sum += term % TERMS * place % ENTRIES;
+        }
+    }
+}
