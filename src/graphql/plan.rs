@@ -17,6 +17,7 @@ use async_graphql::{
     Value as ConstValue, connection::CursorType, parser::types::Field, registry::Registry,
 };
 use chrono::{DateTime, Utc};
+use entity::client_location;
 use indexmap::IndexSet;
 use sea_orm::{
     ConnectionTrait, DbErr, IdenStatic, QueryResult,
@@ -33,8 +34,10 @@ use super::{
 use crate::{
     database::Database,
     error::{Error, Result},
-    locations,
-    paging::{self, Listed, Order, OrderField, PAGE, PageRequest, Position, Reading, Selection},
+    paging::{
+        self, Listed, Order, OrderField, PAGE, PageRequest, Position, Reading, Selection,
+        of_clients::{Slice, first_of_each},
+    },
     validation::Checks,
 };
 
@@ -484,11 +487,15 @@ impl Rows {
         let client_ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let mut pages = Vec::with_capacity(self.locations.len());
         for Locations { request, rows } in &self.locations {
-            let after = request.after.as_ref().map(|position| position.id);
             let columns = rows.columns.iter().map(|column| column.name);
-            // One more than asked for tells whether there are more.
-            let limit = request.limit + 1;
-            let found = locations::first_of_each(db, &client_ids, after, limit, columns).await?;
+            let slice = Slice {
+                direction: request.order.direction,
+                after: request.after.as_ref().map(|position| position.id),
+                // One more than asked for tells whether there are more.
+                limit: request.limit + 1,
+            };
+            let found =
+                first_of_each::<client_location::Entity>(db, &client_ids, slice, columns).await?;
             pages.push(LocationPages::new(found, request.limit)?);
         }
         Ok(pages)

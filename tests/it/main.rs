@@ -9,6 +9,7 @@
 mod support;
 
 mod auth;
+mod change_log;
 mod cli;
 mod compression;
 mod graphiql;
