@@ -69,6 +69,19 @@ async fn all_ids(app: &TestApp) -> Vec<i64> {
         .collect()
 }
 
+/// Makes commits on PostgreSQL take up to a few milliseconds, each another time: they
+/// overtake each other then, and writers of one client meet.
+async fn slow_commits(app: &TestApp) {
+    let db = &app.database.reader;
+    if db.get_database_backend() == DbBackend::Postgres {
+        let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN PERFORM pg_sleep(random() * 0.005); RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON change
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()";
+        db.execute_unprepared(slow).await.unwrap();
+    }
+}
+
 /// Adds a change of a client that nobody has, in a transaction that stays open.
 async fn begin_change(app: &TestApp) -> DatabaseTransaction {
     let transaction = app.database.begin().await.unwrap();
@@ -168,6 +181,7 @@ async fn a_reader_that_resumes_misses_nothing_of_many_writers(
     const WRITERS: usize = 16;
     const WRITES: usize = 25;
     let app = TestApp::start(engine).await;
+    slow_commits(&app).await;
     let (done, is_done) = watch::channel(false);
     let write = async |writer: usize| {
         let client = app.create_client(json!({})).await;
@@ -225,23 +239,27 @@ async fn a_reader_that_resumes_misses_nothing_of_many_writers(
 async fn the_changes_of_one_client_are_a_chain(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    const WRITERS: usize = 60;
+    const WRITERS: usize = 12;
+    const WRITES: usize = 8;
     let app = TestApp::start(engine).await;
+    slow_commits(&app).await;
     let client = app.create_client(json!({ "notes": "start" })).await;
     let id = &client["id"];
     // As one statement where that can be, and in a transaction.
-    let write = async |number: usize| {
-        let notes = format!("{number}");
-        if number % 3 == 0 {
-            let path = format!("/api/v1/clients/{}", id.as_str().unwrap());
-            let answer = app
-                .put(&path, json!({ "client": { "notes": notes } }))
-                .await;
-            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-        } else {
-            let input = json!({ "notes": notes });
-            app.data(UPDATE_CLIENT, json!({ "id": id, "input": input }))
-                .await;
+    let write = async |writer: usize| {
+        for number in 0..WRITES {
+            let notes = format!("{writer}.{number}");
+            if writer == 0 {
+                let path = format!("/api/v1/clients/{}", id.as_str().unwrap());
+                let answer = app
+                    .put(&path, json!({ "client": { "notes": notes } }))
+                    .await;
+                assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            } else {
+                let input = json!({ "notes": notes });
+                app.data(UPDATE_CLIENT, json!({ "id": id, "input": input }))
+                    .await;
+            }
         }
     };
     join_all((0..WRITERS).map(write)).await;
@@ -250,7 +268,7 @@ async fn the_changes_of_one_client_are_a_chain(
         nodes { kind fields { field old new } } } } }";
     let data = app.data(query, json!({ "id": id })).await;
     let client = &data["client"];
-    assert_eq!(client["version"], 1 + WRITERS);
+    assert_eq!(client["version"], 1 + WRITERS * WRITES);
     let changes = client["history"]["nodes"].as_array().unwrap();
     let updates = changes
         .iter()
@@ -265,7 +283,7 @@ async fn the_changes_of_one_client_are_a_chain(
         last = field["new"].clone();
         count += 1;
     }
-    assert_eq!(count, WRITERS);
+    assert_eq!(count, WRITERS * WRITES);
     assert_eq!(client["notes"], last);
 }
 
@@ -396,6 +414,20 @@ async fn what_changes_nothing_is_not_logged(
     assert_eq!(invalid.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(all_ids(&app).await, [1, 2]);
     assert_eq!(app.get(&path).await.json()["version"], 1);
+
+    // The client's version follows its primary location; the log has the location.
+    let input = json!({ "primaryLocation": { "city": "Salem" } });
+    app.data(UPDATE_CLIENT, json!({ "id": id, "input": input }))
+        .await;
+    app.data(
+        UPDATE_LOCATION,
+        json!({ "id": location, "input": { "city": "Lynn" } }),
+    )
+    .await;
+    assert_eq!(app.get(&path).await.json()["version"], 3);
+    let data = app.data("{ changes { nodes { kind } } }", json!({})).await;
+    let kinds = data["changes"]["nodes"].as_array().unwrap()[2..].to_vec();
+    assert_eq!(kinds, vec![json!({ "kind": "LOCATION_UPDATED" }); 2]);
 }
 
 /// Text of every awkward kind, none, and what is trimmed or folded.
