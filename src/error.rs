@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use serde::Serialize;
 
+use crate::graphql::columns::camel_case;
+
 /// The result of everything that rules or databases can refuse.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -24,6 +26,10 @@ pub enum Error {
     Conflict {
         /// The version that the record has now.
         current_version: i32,
+        /// The fields that the caller sent and that the record has otherwise, by the
+        /// names of their columns; those of the primary location follow its name and a
+        /// dot.
+        differs: Vec<String>,
     },
     /// No token, or one that is not valid (any more).
     Unauthenticated,
@@ -143,7 +149,9 @@ impl Error {
                 format!("The input is not valid: {}.", faults.join("; "))
             }
             Self::NotFound(what) => format!("There is no {what}."),
-            Self::Conflict { current_version } => format!(
+            Self::Conflict {
+                current_version, ..
+            } => format!(
                 "The record was changed meanwhile: its version is now {current_version}. \
                  Read it again and repeat your change."
             ),
@@ -175,8 +183,13 @@ impl From<Error> for async_graphql::Error {
                     extensions.set("fields", faults);
                 }
             }
-            Error::Conflict { current_version } => {
+            Error::Conflict {
+                current_version,
+                differs,
+            } => {
                 extensions.set("currentVersion", *current_version);
+                let differs = differs.iter().map(|name| camel_case(name));
+                extensions.set("differs", differs.collect::<Vec<_>>());
             }
             _ => {}
         }

@@ -44,6 +44,8 @@ pub mod graphiql;
 // its locations takes the client's lock first.
 pub mod clients;
 pub mod locations;
+// What every one of those writes leaves in the log of changes, in its own transaction.
+pub mod changes;
 // The rules for single fields. They gather all faults of an input, not only the
 // first.
 pub mod validation;

@@ -2,6 +2,8 @@
 //! number of rows, so page 2,000 costs what page 1 costs, and rows written
 //! meanwhile make no page skip or repeat one.
 
+pub mod of_clients;
+
 use std::sync::Arc;
 
 use async_graphql::Enum;
@@ -35,7 +37,7 @@ pub enum OrderField {
 }
 
 /// Up or down.
-#[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[graphql(name = "OrderDirection")]
 pub enum Direction {
     /// From small to large, from old to new.
@@ -123,8 +125,8 @@ pub trait Listed: EntityTrait {
     /// The id of `row`.
     fn id(row: &Self::Model) -> i64;
 
-    /// How many rows there are.
-    fn tally(tallies: &Tallies) -> &Arc<Tally>;
+    /// How many rows there are; none if nobody keeps count.
+    fn tally(tallies: &Tallies) -> Option<&Arc<Tally>>;
 
     /// Where `row` stands when sorted by `field`.
     fn position(row: &Self::Model, field: OrderField) -> Position {
@@ -246,10 +248,11 @@ pub async fn page<E: Listed>(
     } else if request.offset > 0 {
         let is_whole_list =
             condition.is_empty() && request.after.is_none() && request.before.is_none();
-        let start = if is_whole_list {
-            tally::start::<E>(database, direction, request.offset).await?
-        } else {
-            None
+        let start = match E::tally(&database.tallies) {
+            Some(tally) if is_whole_list => {
+                tally::start(database, tally, direction, request.offset).await?
+            }
+            _ => None,
         };
         begin_after::<E>(&mut rows, direction, request.offset, start);
     }
@@ -264,7 +267,9 @@ pub async fn page<E: Listed>(
     let mut found = db.query_all_raw(statement).await?;
     let total = match found.first() {
         Some(row) if with_total => {
-            E::tally(&database.tallies).saw(database, row.try_get("", PARTS)?);
+            if let Some(tally) = E::tally(&database.tallies) {
+                tally.saw(database, row.try_get("", PARTS)?);
+            }
             row.try_get("", TOTAL)?
         }
         _ => None,
@@ -347,8 +352,10 @@ fn statement<E: Listed>(
 /// that a statement finds out once, whatever it reads beside them.
 fn totals_of<E: Listed>(database: &Database, condition: &Condition) -> [Expr; 2] {
     let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
-    if condition.is_empty() {
-        return E::tally(&database.tallies).values().map(value);
+    if condition.is_empty()
+        && let Some(tally) = E::tally(&database.tallies)
+    {
+        return tally.values().map(value);
     }
     let count = count_of::<E>(condition.clone());
     [value(count), Expr::cust("CAST(0 AS bigint)")]
@@ -359,8 +366,10 @@ fn totals_of<E: Listed>(database: &Database, condition: &Condition) -> [Expr; 2]
 /// # Errors
 /// If the database fails.
 pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Result<i64> {
-    if selection.condition.is_empty() {
-        return tally::total::<E>(database).await;
+    if selection.condition.is_empty()
+        && let Some(tally) = E::tally(&database.tallies)
+    {
+        return tally::total(database, tally).await;
     }
     let db = &search::reader(database, selection);
     let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;

@@ -16,11 +16,7 @@ use sea_orm::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    database::Database,
-    error::Result,
-    paging::{Direction, Listed},
-};
+use crate::{database::Database, error::Result, paging::Direction};
 
 /// How many rows a list has, in the statements that read it.
 pub const TOTAL: &str = "total_rows";
@@ -86,8 +82,7 @@ impl Tallies {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn total<E: Listed>(database: &Database) -> Result<i64> {
-    let tally = E::tally(&database.tallies);
+pub async fn total(database: &Database, tally: &Arc<Tally>) -> Result<i64> {
     let row = database.reader.query_one(&tally.sum()).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("a sum".to_owned()))?;
     let sum: Option<i64> = row.try_get("", TOTAL)?;
@@ -143,8 +138,9 @@ impl Tally {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn start<E: Listed>(
+pub async fn start(
     database: &Database,
+    tally: &Tally,
     direction: Direction,
     offset: u64,
 ) -> Result<Option<Start>> {
@@ -152,7 +148,7 @@ pub async fn start<E: Listed>(
         Direction::Asc => ("ASC", "DESC"),
         Direction::Desc => ("DESC", "ASC"),
     };
-    let table = E::tally(&database.tallies).table;
+    let table = tally.table;
     let sql = format!(
         r#"SELECT block, passed FROM (
                SELECT block, SUM(size) OVER (ORDER BY block {order}) - size AS passed FROM (

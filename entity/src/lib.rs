@@ -1,8 +1,9 @@
 //! The tables, as SeaORM entities: nothing but columns and relations.
 //!
-//! Rules live in the root package (`clients.rs`, `locations.rs`, `tokens.rs`),
-//! the schema itself in the `migration` package.
+//! Rules live in the root package (`clients.rs`, `locations.rs`, `changes.rs`,
+//! `tokens.rs`), the schema itself in the `migration` package.
 
 pub mod api_token;
+pub mod change;
 pub mod client;
 pub mod client_location;

@@ -5,6 +5,7 @@ use entity::{client, client_location};
 
 use super::{
     RequestData,
+    change::{self, ChangePaging, ClientChangeConnection},
     columns::CLIENT,
     connection::{self, Connection, List, Paging, Selected},
     cursor::UNKNOWN_CURSOR,
@@ -13,7 +14,7 @@ use super::{
     scalar::DateTime,
 };
 use crate::{
-    clients::{self, Change},
+    clients::{self, ClientUpdate},
     error::Result,
     paging::{Direction, Order, OrderField, Page},
     validation::{self, Checks},
@@ -148,6 +149,29 @@ impl Client {
             list,
             ClientLocation,
         ))
+    }
+
+    /// What was changed of the client and of its locations, oldest first unless told
+    /// otherwise.
+    async fn history(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many at most: 50 unless told otherwise, up to 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "Oldest or newest first.",
+            default_with = "Some(Direction::Asc)"
+        )]
+        direction: Option<Direction>,
+    ) -> Result<ClientChangeConnection> {
+        let paging = ChangePaging {
+            first,
+            after,
+            direction,
+        };
+        change::history(context, self.row.id, paging).await
     }
 }
 
@@ -336,7 +360,8 @@ impl ClientMutations {
         input: CreateClientInput,
     ) -> Result<CreateClientPayload> {
         let data = RequestData::of(context)?;
-        let (row, primary) = clients::create(&data.database, input, data.checks()).await?;
+        let (row, primary) =
+            clients::create(&data.database, &data.author(), input, data.checks()).await?;
         let primary = Some(primary);
         Ok(CreateClientPayload {
             client: Client { row, primary },
@@ -356,13 +381,14 @@ impl ClientMutations {
         let id = validation::argument_id(&id)?;
         let client = context.look_ahead().field("client");
         let with_primary = client.field(PRIMARY_LOCATION).exists();
-        let change = Change {
+        let change = ClientUpdate {
             id,
             input,
             expected_version,
             with_primary,
         };
-        let (row, primary) = clients::update(&data.database, change, data.checks()).await?;
+        let (row, primary) =
+            clients::update(&data.database, &data.author(), change, data.checks()).await?;
         Ok(UpdateClientPayload {
             client: Client { row, primary },
         })

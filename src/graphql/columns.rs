@@ -90,7 +90,8 @@ impl Record {
 }
 
 /// The name of a column as that of a field: `address_1` is `address1`.
-fn camel_case(name: &str) -> String {
+#[must_use]
+pub fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |mut name, word| {

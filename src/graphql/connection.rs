@@ -79,7 +79,7 @@ impl Paging {
                 Cursor::Row(cursor_order, _) if *cursor_order != order => {
                     checks.fault(
                         name,
-                        "is a cursor of another order: use it with the orderBy that it came from",
+                        "is a cursor of another order: use it in the order that it came from",
                     );
                     None
                 }
@@ -198,7 +198,8 @@ where
     ))
 }
 
-type Item<Node> = Edge<Cursor, Node, EmptyFields>;
+/// A row of a list with its cursor.
+pub(super) type Item<Node> = Edge<Cursor, Node, EmptyFields>;
 
 /// One page of a list (Relay cursor connections specification).
 pub struct Connection<Node: OutputType> {
@@ -223,7 +224,7 @@ enum Rows<Node: OutputType> {
 
 /// A list whose errors keep their paths: async-graphql cuts them off at the item of its
 /// own lists, so that nobody could tell which field below it failed.
-struct Items<T>(Vec<T>);
+pub(super) struct Items<T>(pub Vec<T>);
 
 impl<T: OutputType> OutputType for Items<T> {
     fn type_name() -> Cow<'static, str> {
@@ -338,13 +339,7 @@ impl<Node: OutputType> Connection<Node> {
             }
             Rows::Written { start, end, .. } => (start.clone(), end.clone()),
         };
-        let encode = |cursor: Cursor| cursor.encode_cursor();
-        PageInfo {
-            has_previous_page: self.has_previous,
-            has_next_page: self.has_next,
-            start_cursor: start.map(encode),
-            end_cursor: end.map(encode),
-        }
+        page_info([self.has_previous, self.has_next], start, end)
     }
 
     /// How many items the whole list has. Counted only when it is asked for.
@@ -362,5 +357,21 @@ impl<Node: OutputType> Connection<Node> {
             }
             List::LocationsOf(client_id) => data.loaders().count_locations(*client_id).await,
         }
+    }
+}
+
+/// How to go on from a page: whether there are rows before it and after it, and the
+/// cursors of its first and last row.
+pub(super) fn page_info(
+    [has_previous_page, has_next_page]: [bool; 2],
+    start: Option<Cursor>,
+    end: Option<Cursor>,
+) -> PageInfo {
+    let encode = |cursor: Cursor| cursor.encode_cursor();
+    PageInfo {
+        has_previous_page,
+        has_next_page,
+        start_cursor: start.map(encode),
+        end_cursor: end.map(encode),
     }
 }

@@ -258,6 +258,7 @@ impl Inner {
             name,
             variables,
             omitted,
+            user: viewer.user,
             check_only,
             is_stored,
         })
@@ -275,6 +276,8 @@ struct Prepared {
     name: Option<Name>,
     variables: Variables,
     omitted: Omitted,
+    /// Who asks.
+    user: Arc<str>,
     check_only: bool,
     is_stored: bool,
 }
@@ -286,6 +289,7 @@ impl Prepared {
                 .variables(self.variables.clone())
                 .data(RequestData::new(
                     inner.database.clone(),
+                    Arc::clone(&self.user),
                     self.check_only,
                     self.is_stored,
                 ));

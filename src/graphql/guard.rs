@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
             }
             "types" | "fields" | "args" | "inputFields" | "interfaces" | "possibleTypes"
             | "enumValues" | "directives" => cost.lists = inner.lists + 1,
-            "clients" | "clientLocations" | "locations" => {
+            "clients" | "clientLocations" | "locations" | "changes" | "history" => {
                 let page = self.page(field);
                 cost.records = inner.records.saturating_add(1).saturating_mul(page);
                 cost.values = cost.values.saturating_mul(page);

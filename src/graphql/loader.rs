@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     hash::Hash,
+    marker::PhantomData,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,9 +15,9 @@ use std::{
 };
 
 use dataloader::BatchFn;
-use entity::{client, client_location};
+use entity::{change, client, client_location};
 use indexmap::IndexSet;
-use sea_orm::{DbErr, FromQueryResult, IdenStatic, Iterable};
+use sea_orm::{DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable};
 use tokio::{
     sync::OnceCell,
     task::{unconstrained, yield_now},
@@ -27,18 +28,25 @@ use crate::{
     database::Database,
     error::Result,
     locations,
-    paging::{Page, PageRequest},
+    paging::{
+        Direction, Page, PageRequest,
+        of_clients::{OfClient, Slice, count_of_each, first_of_each},
+    },
 };
 
 /// The most keys in a statement.
 const MAX_BATCH: usize = 1_000;
 
+type LoaderOfPages<E> = Loader<PageKey, Page<<E as EntityTrait>::Model>, Pages<E>>;
+
 /// The loaders of one request.
 pub struct Loaders {
     clients: Loader<i64, client::Model, Clients>,
     primary_locations: Loader<i64, client_location::Model, PrimaryLocations>,
-    locations: Loader<LocationsKey, Page<client_location::Model>, Locations>,
+    locations: Loader<i64, client_location::Model, Locations>,
+    location_pages: LoaderOfPages<client_location::Entity>,
     location_counts: Loader<i64, i64, LocationCounts>,
+    histories: LoaderOfPages<change::Entity>,
 }
 
 impl Loaders {
@@ -49,16 +57,26 @@ impl Loaders {
             clients: Loader::new(Clients(database.clone())),
             primary_locations: Loader::new(PrimaryLocations(database.clone())),
             locations: Loader::new(Locations(database.clone())),
+            location_pages: Loader::new(Pages(database.clone(), PhantomData)),
             location_counts: Loader::new(LocationCounts(database.clone())),
+            histories: Loader::new(Pages(database.clone(), PhantomData)),
         }
     }
 
-    /// The client of a location.
+    /// The client of a location or of a change.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn client(&self, id: i64) -> Result<client::Model> {
         self.clients.load(id).await
+    }
+
+    /// The location of a change.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn location(&self, id: i64) -> Result<client_location::Model> {
+        self.locations.load(id).await
     }
 
     /// The primary location of a client.
@@ -78,15 +96,21 @@ impl Loaders {
         client_id: i64,
         request: &PageRequest,
     ) -> Result<Page<client_location::Model>> {
-        let key = LocationsKey {
-            client_id,
-            slice: Slice {
-                after: request.after.as_ref().map(|position| position.id),
-                limit: request.limit,
-                look_behind: request.look_behind,
-            },
-        };
-        self.locations.load(key).await
+        self.location_pages
+            .load(PageKey::new(client_id, request))
+            .await
+    }
+
+    /// A page of the changes of a client, by id from the start or from the end.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn history(
+        &self,
+        client_id: i64,
+        request: &PageRequest,
+    ) -> Result<Page<change::Model>> {
+        self.histories.load(PageKey::new(client_id, request)).await
     }
 
     /// How many locations a client has.
@@ -254,6 +278,19 @@ impl BatchFn<i64, Result<client::Model>> for Clients {
 }
 
 #[derive(Clone)]
+struct Locations(Database);
+
+impl BatchFn<i64, Result<client_location::Model>> for Locations {
+    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
+        let found = locations::find_many(&self.0.reader, ids).await;
+        answer(
+            ids,
+            found.map(|rows| rows.into_iter().map(|row| (row.id, row)).collect()),
+        )
+    }
+}
+
+#[derive(Clone)]
 struct PrimaryLocations(Database);
 
 impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
@@ -266,62 +303,79 @@ impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
     }
 }
 
-/// A page of one client's locations.
+/// A page of what belongs to one client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct LocationsKey {
+struct PageKey {
     client_id: i64,
-    slice: Slice,
+    view: View,
 }
 
-/// Which locations of each client. Fields with the same arguments share it, and a
-/// statement.
+/// Which rows of each client. Fields with the same arguments share it, and a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Slice {
-    after: Option<i64>,
-    limit: u64,
+struct View {
+    slice: Slice,
     look_behind: bool,
 }
 
-#[derive(Clone)]
-struct Locations(Database);
+impl PageKey {
+    fn new(client_id: i64, request: &PageRequest) -> Self {
+        let slice = Slice {
+            direction: request.order.direction,
+            after: request.after.as_ref().map(|position| position.id),
+            limit: request.limit,
+        };
+        let view = View {
+            slice,
+            look_behind: request.look_behind,
+        };
+        Self { client_id, view }
+    }
+}
 
-impl BatchFn<LocationsKey, Result<Page<client_location::Model>>> for Locations {
-    async fn load(
-        &mut self,
-        keys: &[LocationsKey],
-    ) -> HashMap<LocationsKey, Result<Page<client_location::Model>>> {
-        let mut slices: HashMap<Slice, Vec<i64>> = HashMap::new();
+struct Pages<E>(Database, PhantomData<E>);
+
+impl<E> Clone for Pages<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<E: OfClient> BatchFn<PageKey, Result<Page<E::Model>>> for Pages<E> {
+    async fn load(&mut self, keys: &[PageKey]) -> HashMap<PageKey, Result<Page<E::Model>>> {
+        let mut views: HashMap<View, Vec<i64>> = HashMap::new();
         for key in keys {
-            slices.entry(key.slice).or_default().push(key.client_id);
+            views.entry(key.view).or_default().push(key.client_id);
         }
         let mut pages = HashMap::with_capacity(keys.len());
-        for (slice, client_ids) in slices {
-            let found = self.pages(slice, &client_ids).await;
+        for (view, client_ids) in views {
+            let found = self.pages(view, &client_ids).await;
             for (client_id, page) in answer(&client_ids, found) {
-                pages.insert(LocationsKey { client_id, slice }, page);
+                pages.insert(PageKey { client_id, view }, page);
             }
         }
         pages
     }
 }
 
-impl Locations {
+impl<E: OfClient> Pages<E> {
     async fn pages(
         &self,
-        slice: Slice,
+        View { slice, look_behind }: View,
         client_ids: &[i64],
-    ) -> Result<HashMap<i64, Page<client_location::Model>>> {
-        let mut pages: HashMap<i64, Page<client_location::Model>> =
+    ) -> Result<HashMap<i64, Page<E::Model>>> {
+        let mut pages: HashMap<i64, Page<E::Model>> =
             client_ids.iter().map(|id| (*id, Page::default())).collect();
         let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
-        // One more than asked for tells whether there are more.
-        let columns = client_location::Column::iter().map(|column| column.as_str());
         let db = &self.0.reader;
-        let (after, rows) = (slice.after, slice.limit + 1);
-        let rows = locations::first_of_each(db, client_ids, after, rows, columns).await?;
-        for row in &rows {
-            let row = client_location::Model::from_query_result(row, "")?;
-            if let Some(page) = pages.get_mut(&row.client_id) {
+        let columns = E::Column::iter().map(|column| column.as_str());
+        // One more than asked for tells whether there are more.
+        let longer = Slice {
+            limit: slice.limit + 1,
+            ..slice
+        };
+        for row in first_of_each::<E>(db, client_ids, longer, columns).await? {
+            let row = E::Model::from_query_result(&row, "")?;
+            if let Some(page) = pages.get_mut(&E::client_id(&row)) {
                 if page.rows.len() < limit {
                     page.rows.push(row);
                 } else {
@@ -329,8 +383,8 @@ impl Locations {
                 }
             }
         }
-        if slice.after.is_some() && slice.look_behind {
-            let earlier = locations::count_of_each(&self.0.reader, client_ids, slice.after).await?;
+        if slice.after.is_some() && look_behind {
+            let earlier = count_of_each::<E>(db, client_ids, slice.direction, slice.after).await?;
             for (client_id, count) in earlier {
                 if let Some(page) = pages.get_mut(&client_id) {
                     page.has_previous = count > 0;
@@ -346,7 +400,9 @@ struct LocationCounts(Database);
 
 impl BatchFn<i64, Result<i64>> for LocationCounts {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<i64>> {
-        let counts = locations::count_of_each(&self.0.reader, client_ids, None).await;
+        let db = &self.0.reader;
+        let (up, all) = (Direction::Asc, None);
+        let counts = count_of_each::<client_location::Entity>(db, client_ids, up, all).await;
         answer(
             client_ids,
             counts.map(|counts| counts.into_iter().collect()),

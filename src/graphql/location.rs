@@ -393,7 +393,8 @@ impl LocationMutations {
         input: CreateClientLocationInput,
     ) -> Result<CreateClientLocationPayload> {
         let data = RequestData::of(context)?;
-        let location = locations::create(&data.database, input, data.checks()).await?;
+        let location =
+            locations::create(&data.database, &data.author(), input, data.checks()).await?;
         Ok(CreateClientLocationPayload {
             client_location: ClientLocation(location),
         })
@@ -410,8 +411,15 @@ impl LocationMutations {
     ) -> Result<UpdateClientLocationPayload> {
         let data = RequestData::of(context)?;
         let id = validation::argument_id(&id)?;
-        let location =
-            locations::update(&data.database, id, input, expected_version, data.checks()).await?;
+        let location = locations::update(
+            &data.database,
+            &data.author(),
+            id,
+            input,
+            expected_version,
+            data.checks(),
+        )
+        .await?;
         Ok(UpdateClientLocationPayload {
             client_location: ClientLocation(location),
         })

@@ -1,5 +1,6 @@
 //! The GraphQL face: the schema and everything that only GraphQL knows.
 
+pub mod change;
 pub mod client;
 pub mod columns;
 pub mod connection;
@@ -21,18 +22,24 @@ pub mod variables;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode};
+use entity::change::Face;
 use sea_orm::DbErr;
 
 use crate::{
+    changes::Author,
     database::Database,
     error::{Error, Result},
     validation::Checks,
 };
 use loader::Loaders;
 
-/// Reads clients and their locations.
+/// Reads clients, their locations, and what was changed of them.
 #[derive(MergedObject, Default)]
-pub struct Query(client::ClientQueries, location::LocationQueries);
+pub struct Query(
+    client::ClientQueries,
+    location::LocationQueries,
+    change::ChangeQueries,
+);
 
 /// Creates and updates clients and their locations.
 #[derive(MergedObject, Default)]
@@ -70,20 +77,23 @@ pub struct RequestData {
     /// Mutations must check their input and then fail: the face has found faults
     /// that GraphQL cannot see.
     pub check_only: bool,
-    /// The document is a stored one of our own: pages may begin after a number of
-    /// rows.
+    /// The document is a stored one of our own, behind a REST route: pages may begin
+    /// after a number of rows.
     pub is_stored: bool,
+    /// Who asks.
+    user: Arc<str>,
 }
 
 impl RequestData {
     /// The data of a new request.
     #[must_use]
-    pub fn new(database: Database, check_only: bool, is_stored: bool) -> Self {
+    pub fn new(database: Database, user: Arc<str>, check_only: bool, is_stored: bool) -> Self {
         Self {
             database,
             loaders: OnceLock::new(),
             check_only,
             is_stored,
+            user,
         }
     }
 
@@ -96,6 +106,18 @@ impl RequestData {
             let missing = DbErr::Custom("a request without its data".to_owned());
             Error::Internal(Arc::new(missing))
         })
+    }
+
+    /// Whom the log names for what this request changes.
+    fn author(&self) -> Author {
+        Author {
+            user: Arc::clone(&self.user),
+            face: if self.is_stored {
+                Face::Rest
+            } else {
+                Face::Graphql
+            },
+        }
     }
 
     /// Begins the checks of the mutation's argument `input`.

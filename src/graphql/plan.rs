@@ -19,6 +19,7 @@ use async_graphql::{
     ContextSelectionSet, OutputType, Positioned, SelectionField, ServerResult, Value as ConstValue,
     parser::types::Field, registry::Registry,
 };
+use entity::client_location;
 use indexmap::IndexSet;
 use sea_orm::{
     ConnectionTrait, QueryResult,
@@ -33,8 +34,10 @@ use super::{
 use crate::{
     database::Database,
     error::{Error, Result},
-    locations,
-    paging::{self, Listed, Order, PAGE, PageRequest, Reading, Selection},
+    paging::{
+        self, Listed, Order, PAGE, PageRequest, Reading, Selection,
+        of_clients::{Slice, first_of_each},
+    },
 };
 use writer::{LocationPages, Writer, cursor, id_of};
 
@@ -309,11 +312,15 @@ impl Rows {
         let client_ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let mut pages = Vec::with_capacity(self.locations.len());
         for Locations { request, rows } in &self.locations {
-            let after = request.after.as_ref().map(|position| position.id);
             let columns = rows.columns.iter().map(|column| column.name);
-            // One more than asked for tells whether there are more.
-            let limit = request.limit + 1;
-            let found = locations::first_of_each(db, &client_ids, after, limit, columns).await?;
+            let slice = Slice {
+                direction: request.order.direction,
+                after: request.after.as_ref().map(|position| position.id),
+                // One more than asked for tells whether there are more.
+                limit: request.limit + 1,
+            };
+            let found =
+                first_of_each::<client_location::Entity>(db, &client_ids, slice, columns).await?;
             pages.push(LocationPages::new(found, request.limit)?);
         }
         Ok(pages)

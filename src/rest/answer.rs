@@ -8,7 +8,7 @@ use serde::{
 
 use super::{
     operation::{ANSWER, Kind, NESTED, Shape, StoredOperation},
-    problem::{BodyFault, Problem},
+    problem::{BodyFault, Problem, Stale},
 };
 use crate::error::{Code, Error, Fault};
 
@@ -116,8 +116,18 @@ pub fn problem(
         tracing::error!(message = error.message, "a stored operation failed");
         return Problem::internal();
     };
-    let Error::Validation(faults) = source else {
-        return Problem::of(source);
+    let faults = match source {
+        Error::Validation(faults) => faults,
+        Error::Conflict {
+            current_version,
+            differs,
+        } => {
+            return Problem::stale(Stale {
+                current_version: *current_version,
+                differs: differs.clone(),
+            });
+        }
+        other => return Problem::of(other),
     };
     match input {
         Input::Query => {

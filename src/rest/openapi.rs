@@ -166,7 +166,10 @@ fn failure(status: u16) -> Value {
         401 => "No token, or one that is not valid.",
         403 => "The token may only read.",
         404 => "There is no such record.",
-        412 => "The record is not the one that If-Match names.",
+        412 => {
+            "The record is not the one that If-Match names; 'current_version' and 'differs' say \
+             how it is now."
+        }
         413 => "The body is too large.",
         415 => "The body is not JSON.",
         422 => "Some fields are not valid; 'errors' names them all.",
@@ -199,6 +202,12 @@ fn problem() -> Value {
                     "detail": { "type": "string" },
                 },
             } },
+            "current_version": { "type": "integer" },
+            "differs": {
+                "type": "array",
+                "description": "The members that were sent and that the record has otherwise.",
+                "items": { "type": "string" },
+            },
         },
     })
 }

@@ -27,7 +27,18 @@ struct Details {
     status: StatusCode,
     detail: String,
     errors: Vec<BodyFault>,
+    stale: Option<Stale>,
     headers: HeaderMap,
+}
+
+/// How a record differs from what a caller took it for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stale {
+    /// The version that it has now.
+    pub current_version: i32,
+    /// The members that were sent and that it has otherwise; those of the primary
+    /// location follow its name and a dot.
+    pub differs: Vec<String>,
 }
 
 /// One thing that is wrong with a body.
@@ -46,6 +57,7 @@ impl Problem {
             status,
             detail: detail.into(),
             errors: Vec::new(),
+            stale: None,
             headers: HeaderMap::new(),
         }))
     }
@@ -62,6 +74,21 @@ impl Problem {
             format!("{}.", sentences.join("; ")),
         );
         problem.0.errors = errors;
+        problem
+    }
+
+    /// A record that is not the one that `If-Match` names (412).
+    #[must_use]
+    pub fn stale(stale: Stale) -> Self {
+        let mut problem = Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            format!(
+                "The record is not the one that If-Match names: somebody else changed it \
+                 (its ETag is now \"{}\"). Read it again and repeat your change.",
+                stale.current_version
+            ),
+        );
+        problem.0.stale = Some(stale);
         problem
     }
 
@@ -137,6 +164,8 @@ struct Body<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [BodyFault],
+    #[serde(flatten)]
+    stale: Option<&'a Stale>,
 }
 
 impl IntoResponse for Problem {
@@ -160,6 +189,7 @@ pub fn render(mut response: Response, request_id: &RequestId) -> Response {
         kind: "about:blank",
         request_id: &request_id.0,
         errors: &problem.0.errors,
+        stale: problem.0.stale.as_ref(),
     });
     let (parts, _) = response.into_parts();
     let mut response = (parts.status, parts.headers, body).into_response();

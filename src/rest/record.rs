@@ -34,6 +34,9 @@ use crate::{
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// The variable that takes the version of `If-Match`.
 const EXPECTED_VERSION: &str = "_expected_version";
+/// A version that no record has: an update that expects it changes nothing, and says
+/// how the record differs from what was sent.
+const NO_VERSION: i32 = 0;
 
 /// One request to a route.
 pub(super) struct Call<'a> {
@@ -125,26 +128,17 @@ impl Call<'_> {
         faults: Vec<BodyFault>,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
-        let stale = |current: Option<i64>| {
-            let now = current.map(|version| format!(" (its ETag is now \"{version}\")"));
-            Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                format!(
-                    "The record is not the one that If-Match names: somebody else changed it{}. \
-                     Read it again and repeat your change.",
-                    now.unwrap_or_default()
-                ),
-            )
-        };
         if self.route.action == Action::Update && preconditions.has_match() {
             let version = self.current_version(&variables).await?;
-            if !preconditions.matches(&conditional::tag(version)?) {
-                return Err(stale(Some(version)));
-            }
-            if let (Some(version), false) =
-                (i32::try_from(version).ok(), preconditions.matches_any())
-            {
+            let expected = if !preconditions.matches(&conditional::tag(version)?) {
+                Some(NO_VERSION)
+            } else if preconditions.matches_any() {
+                None
+            } else {
                 // Holds also against whoever writes between this and the update.
+                i32::try_from(version).ok()
+            };
+            if let Some(version) = expected {
                 let version = ConstValue::Number(version.into());
                 variables.insert(Name::new(EXPECTED_VERSION), version);
             }
@@ -157,7 +151,6 @@ impl Call<'_> {
             match code {
                 _ if stage == Stage::Forbidden => Problem::of(&Error::Forbidden),
                 Some(Code::NotFound) => self.not_found(),
-                Some(Code::Conflict) => stale(None),
                 _ => self.failed(&response, Input::Body(self.route.resource.wrapper), faults),
             }
         })?;

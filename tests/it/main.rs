@@ -10,6 +10,7 @@ mod support;
 
 mod auth;
 mod backup;
+mod change_log;
 mod check;
 mod cli;
 mod compression;

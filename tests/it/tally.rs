@@ -238,7 +238,9 @@ async fn totals_are_exact_while_tallies_are_merged(
                 .unwrap()
                 .unwrap();
             assert_eq!(row.try_get::<i64>("", "n").unwrap(), 0);
-            let total = tally::total::<client::Entity>(&database).await.unwrap();
+            let total = tally::total(&database, &database.tallies.clients)
+                .await
+                .unwrap();
             assert!(total >= last, "{total} after {last}");
             last = total;
             tokio::task::yield_now().await;
@@ -255,7 +257,9 @@ async fn totals_are_exact_while_tallies_are_merged(
     let merges = merging.join_all().await;
     assert!(merges.iter().all(|merges| *merges > 0), "{merges:?}");
     assert_exact(&app, "all that").await;
-    let total = tally::total::<client::Entity>(&app.database).await.unwrap();
+    let total = tally::total(&app.database, &app.database.tallies.clients)
+        .await
+        .unwrap();
     assert_eq!(total, 100 + i64::try_from(WRITERS * EACH).unwrap());
 }
 
@@ -355,12 +359,17 @@ async fn a_deep_page_begins_in_its_block(
 ) {
     let app = app_with_gaps(engine).await;
     for direction in [Direction::Asc, Direction::Desc] {
-        let all = tally::total::<client::Entity>(&app.database)
+        let all = tally::total(&app.database, &app.database.tallies.clients)
             .await
             .unwrap()
             .unsigned_abs();
         for offset in [0, 1, all / 2, all - 1, all, all + 7] {
-            let start = tally::start::<client::Entity>(&app.database, direction, offset);
+            let start = tally::start(
+                &app.database,
+                &app.database.tallies.clients,
+                direction,
+                offset,
+            );
             let start = start.await.unwrap().unwrap();
             let block = integers(
                 &app,
@@ -379,6 +388,12 @@ async fn a_deep_page_begins_in_its_block(
         }
     }
     let empty = TestApp::start(engine).await;
-    let start = tally::start::<location::Entity>(&empty.database, Direction::Asc, 5).await;
+    let start = tally::start(
+        &empty.database,
+        &empty.database.tallies.locations,
+        Direction::Asc,
+        5,
+    )
+    .await;
     assert!(start.unwrap().is_none());
 }

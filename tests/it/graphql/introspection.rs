@@ -123,7 +123,13 @@ async fn the_query_of_graphiql_is_answered(
         .collect();
     assert_eq!(
         names,
-        ["client", "clients", "clientLocation", "clientLocations"]
+        [
+            "client",
+            "clients",
+            "clientLocation",
+            "clientLocations",
+            "changes"
+        ]
     );
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod bounds;
+mod changes;
 mod create;
 mod filters;
 mod guard;

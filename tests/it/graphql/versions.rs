@@ -171,21 +171,42 @@ async fn a_stale_version_is_a_conflict(#[values(Engine::Sqlite, Engine::Postgres
     assert_eq!(client["version"], 3);
     assert_eq!(client["primaryLocation"]["version"], 2);
 
-    for (mutation, id, current) in [
-        (UPDATE_CLIENT, &client["id"], 3),
-        (UPDATE_LOCATION, location, 2),
+    for (mutation, id, current, name) in [
+        (UPDATE_CLIENT, &client["id"], 3, "Birch"),
+        (UPDATE_LOCATION, location, 2, "Branch"),
     ] {
         for version in [current - 1, current + 1, 0, -1, i32::MAX] {
             // Stale even if it would change nothing, or if it is wrong as well.
-            for input in [json!({ "name": "Late" }), json!({}), json!({ "name": "" })] {
+            for (input, differs) in [
+                (json!({ "name": "Late" }), json!(["name"])),
+                (json!({}), json!([])),
+                (json!({ "name": "" }), json!([])),
+                (json!({ "name": name, "notes": null }), json!([])),
+                (
+                    json!({ "notes": "Late", "name": name, "emailInvoice": "a@example.com" }),
+                    json!(["emailInvoice", "notes"]),
+                ),
+            ] {
                 let variables = json!({ "id": id, "input": input, "version": version });
                 let answer = app.graphql(mutation, variables).await;
                 assert_eq!(codes(&answer), ["CONFLICT"]);
                 let extensions = &answer["errors"][0]["extensions"];
                 assert_eq!(extensions["currentVersion"], current);
+                assert_eq!(extensions["differs"], differs);
             }
         }
     }
+    let input = json!({ "accountCode": "A", "primaryLocation": {
+        "state": "co", "address1": "1 Birch Lane", "zip": 80202, "name": "Branch",
+    } });
+    let variables = json!({ "id": client["id"], "input": input, "version": 1 });
+    let answer = app.graphql(UPDATE_CLIENT, variables).await;
+    let differs = [
+        "accountCode",
+        "primaryLocation.address1",
+        "primaryLocation.zip",
+    ];
+    assert_eq!(answer["errors"][0]["extensions"]["differs"], json!(differs));
     assert_eq!(app.client(&client["id"]).await, client);
 
     let variables = json!({ "id": client["id"], "input": { "name": "Oak" }, "version": 3 });

@@ -111,8 +111,8 @@ async fn a_tag_is_compared_with_the_version_alone(
     let edit = record.body(json!({ "notes": "New" }));
     let stale = put_if_match(&app, &path, "\"7\"", &edit).await;
     refused(&stale, StatusCode::PRECONDITION_FAILED);
+    // The rest is read to say how the record differs.
     let statements = reads();
-    assert_eq!(statements.len(), 1, "{statements:#?}");
     assert!(reads_one_table(&statements[0]), "{statements:#?}");
 
     // Nothing is known of a record that is not there, whatever its tag would be.
@@ -166,6 +166,50 @@ async fn a_put_with_if_match_changes_the_named_version_alone(
         let answer = put_if_match(&app, &unknown, tags, &body("unknown")).await;
         refused_for(tags, &answer, StatusCode::NOT_FOUND);
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_stale_put_is_told_what_differs(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let client = create_client(&app, client_fields()).await;
+    let path = url(Record::Client, &client);
+    let location = url(Record::Location, &client["primary_location"]);
+    let stale = async |path: &str, body: Value| {
+        let answer = put_if_match(&app, path, "\"1\"", &body).await;
+        refused(&answer, StatusCode::PRECONDITION_FAILED)
+    };
+    let theirs = json!({ "client": {
+        "notes": "theirs", "has_invoice_reminders": false,
+        "primary_location": { "address_1": "9 Oak Street" },
+    } });
+    assert_eq!(app.put(&path, theirs).await.status, StatusCode::OK);
+
+    // GET, edit, PUT: all that is sent, what it would undo, and what it would do.
+    let mut mine = client.clone();
+    mine["account_code"] = json!("mine");
+    let problem = stale(&path, json!({ "client": mine })).await;
+    assert_eq!(problem["current_version"], 2);
+    let differs = [
+        "account_code",
+        "notes",
+        "has_invoice_reminders",
+        "primary_location.address_1",
+    ];
+    assert_eq!(problem["differs"], json!(differs));
+
+    let mine = json!({ "client_location": { "address_1": "mine", "city": "Boston" } });
+    let problem = stale(&location, mine).await;
+    assert_eq!(problem["current_version"], 2);
+    assert_eq!(problem["differs"], json!(["address_1"]));
+
+    let same = json!({ "client": { "notes": "theirs" } });
+    assert_eq!(stale(&path, same).await["differs"], json!([]));
+    // Before the body's own faults.
+    let wrong = json!({ "client": { "colour": "red", "name": "New", "website": 7 } });
+    assert_eq!(stale(&path, wrong).await["differs"], json!(["name"]));
 }
 
 #[rstest]
@@ -232,7 +276,9 @@ async fn of_parallel_puts_to_one_version_exactly_one_succeeds(
     assert_eq!(won.len(), 1);
     assert_eq!(lost.len(), WRITERS - 1);
     for answer in lost {
-        refused(answer, StatusCode::PRECONDITION_FAILED);
+        let problem = refused(answer, StatusCode::PRECONDITION_FAILED);
+        assert_eq!(problem["current_version"], 2);
+        assert_eq!(problem["differs"], json!(["notes"]));
     }
     let after = read(&app, &path).await;
     assert_eq!(after, won[0].json());

@@ -193,13 +193,13 @@ fn refused(answer: &Answer, status: StatusCode) -> Value {
     );
     let problem = answer.json();
     let members: Vec<_> = problem.as_object().unwrap().keys().collect();
-    let documented = ["title", "detail", "status", "type", "request_id", "errors"];
-    let expected = if status == StatusCode::UNPROCESSABLE_ENTITY {
-        &documented[..]
-    } else {
-        &documented[..5]
-    };
-    assert_eq!(members, expected);
+    let mut documented = vec!["title", "detail", "status", "type", "request_id"];
+    match status {
+        StatusCode::UNPROCESSABLE_ENTITY => documented.push("errors"),
+        StatusCode::PRECONDITION_FAILED => documented.extend(["current_version", "differs"]),
+        _ => {}
+    }
+    assert_eq!(members, documented);
     assert_eq!(problem["status"], status.as_u16());
     assert_eq!(
         problem["request_id"].as_str(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header::IF_MATCH};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -127,8 +127,16 @@ async fn what_is_answered_is_what_is_described(
         StatusCode::METHOD_NOT_ALLOWED,
     );
     assert_required(&problem, &schemas["problem"]);
-    let answer = app.post(CLIENTS, json!({ "client": {} })).await;
-    assert_fits(&answer.json(), &schemas["problem"]);
+    let invalid = app.post(CLIENTS, json!({ "client": {} })).await;
+    let path = url(Record::Client, &read(&app, CLIENTS).await[0]);
+    let stale = app.call(Method::PUT, &path).header(IF_MATCH, "\"7\"");
+    let stale = stale.json(&json!({ "client": { "name": "Late" } }));
+    let stale = refused(&stale.send().await, StatusCode::PRECONDITION_FAILED);
+    let mut problem = invalid.json();
+    for (name, value) in stale.as_object().unwrap() {
+        problem[name] = value.clone();
+    }
+    assert_fits(&problem, &schemas["problem"]);
 }
 
 #[rstest]

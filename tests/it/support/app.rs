@@ -73,6 +73,11 @@ impl TestApp {
         address
     }
 
+    /// A token that may write, for another user.
+    pub async fn token_of(&self, user: &str) -> String {
+        create_token(&self.database, user, Scope::Write).await
+    }
+
     /// The SQL of the statements since the start or the last call.
     pub fn take_statements(&self) -> Vec<String> {
         std::mem::take(&mut self.statements.lock().unwrap())
@@ -99,8 +104,8 @@ impl Builder {
         let mut database = Database::connect(&private.url, MAX_CONNECTIONS, self.clock)
             .await
             .unwrap();
-        let token = create_token(&database, Scope::Write).await;
-        let read_token = create_token(&database, Scope::Read).await;
+        let token = create_token(&database, USER, Scope::Write).await;
+        let read_token = create_token(&database, USER, Scope::Read).await;
 
         let statements = Arc::<Mutex<Vec<String>>>::default();
         let recorded = Arc::clone(&statements);
@@ -122,9 +127,9 @@ impl Builder {
     }
 }
 
-async fn create_token(database: &Database, scope: Scope) -> String {
+async fn create_token(database: &Database, user: &str, scope: Scope) -> String {
     let transaction = database.begin().await.unwrap();
-    let token = tokens::create(&transaction, &database.clock, USER, scope)
+    let token = tokens::create(&transaction, &database.clock, user, scope)
         .await
         .unwrap();
     transaction.commit().await.unwrap();
