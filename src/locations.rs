@@ -1,5 +1,5 @@
-//! Rules and SQL for client locations: find and filter; create and
-//! update are in `write.rs`.
+//! Rules and SQL for client locations: find and filter; create and update are in
+//! `write.rs`.
 
 mod write;
 

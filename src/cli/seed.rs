@@ -1,5 +1,6 @@
 //! `clientele seed`: fills a database with plausible demo data. The data of a client
-//! follows from its number, so the same command gives the same data.
+//! follows from its number, so the same command gives the same data. It is no mutation:
+//! the log of changes stays as it is.
 
 use std::io::{Write, stdout};
 

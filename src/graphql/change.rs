@@ -99,21 +99,9 @@ impl ClientChange {
     }
 
     /// The fields whose values differ. A new record had none before.
+    #[expect(clippy::unused_async, reason = "resolvers are")]
     async fn fields(&self) -> Result<Vec<FieldChange>> {
-        let members = |text: &str| {
-            serde_json::from_str::<Map<String, Json>>(text)
-                .map_err(|error| Error::Internal(Arc::new(error)))
-        };
-        let mut old = members(&self.0.old)?;
-        let differing = members(&self.0.new)?.into_iter().filter_map(|(name, new)| {
-            let old = old.remove(&name).unwrap_or_default();
-            (old != new).then(|| FieldChange {
-                field: camel_case(&name),
-                old: text_of(old),
-                new: text_of(new),
-            })
-        });
-        Ok(differing.collect())
+        field_changes(&self.0)
     }
 }
 
@@ -127,6 +115,23 @@ pub struct FieldChange {
     old: Option<String>,
     /// What it became.
     new: Option<String>,
+}
+
+fn field_changes(row: &change::Model) -> Result<Vec<FieldChange>> {
+    let members = |text: &str| {
+        serde_json::from_str::<Map<String, Json>>(text)
+            .map_err(|error| Error::Internal(Arc::new(error)))
+    };
+    let mut old = members(&row.old)?;
+    let differing = members(&row.new)?.into_iter().filter_map(|(name, new)| {
+        let old = old.remove(&name).unwrap_or_default();
+        (old != new).then(|| FieldChange {
+            field: camel_case(&name),
+            old: text_of(old),
+            new: text_of(new),
+        })
+    });
+    Ok(differing.collect())
 }
 
 fn text_of(value: Json) -> Option<String> {

@@ -1,0 +1,217 @@
+//! What a mutation leaves in the log.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use entity::{
+    change::{self, Face, Kind},
+    client, client_location as location,
+};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait,
+    ActiveValue::{self, NotSet, Set},
+    ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, Value,
+    sea_query::Expr,
+};
+use serde_json::{Map, Value as Json};
+
+use crate::error::Result;
+
+/// Who makes a change.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// The user that the token was made for.
+    pub user: Arc<str>,
+    /// By which way.
+    pub face: Face,
+}
+
+/// A record whose changes are logged.
+pub trait Logged: ModelTrait {
+    /// What its creation is called.
+    const CREATED: Kind;
+    /// What a change to it is called.
+    const UPDATED: Kind;
+
+    /// Its client, and itself if it is a location.
+    fn ids(&self) -> (i64, Option<i64>);
+
+    /// When it was last changed.
+    fn updated_at(&self) -> DateTime<Utc>;
+}
+
+impl Logged for client::Model {
+    const CREATED: Kind = Kind::ClientCreated;
+    const UPDATED: Kind = Kind::ClientUpdated;
+
+    fn ids(&self) -> (i64, Option<i64>) {
+        (self.id, None)
+    }
+
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+impl Logged for location::Model {
+    const CREATED: Kind = Kind::LocationCreated;
+    const UPDATED: Kind = Kind::LocationUpdated;
+
+    fn ids(&self) -> (i64, Option<i64>) {
+        (self.client_id, Some(self.id))
+    }
+
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+}
+
+/// Whether callers set this column. The others follow from those, or move with every
+/// change.
+fn is_field(column: &str) -> bool {
+    !matches!(
+        column,
+        "id" | "client_id"
+            | "name_key"
+            | "account_code_key"
+            | "created_at"
+            | "updated_at"
+            | "version"
+    )
+}
+
+/// The fields that `record` is about to set, by the names of their columns.
+pub fn set_fields<A: ActiveModelTrait>(
+    record: &A,
+) -> impl Iterator<Item = (&'static str, Value)> + '_ {
+    <A::Entity as EntityTrait>::Column::iter().filter_map(|column| match record.get(column) {
+        ActiveValue::Set(value) if is_field(column.as_str()) => Some((column.as_str(), value)),
+        _ => None,
+    })
+}
+
+/// The fields of a stored record, by the names of their columns.
+fn fields<M: ModelTrait>(record: &M) -> impl Iterator<Item = (&'static str, Value)> + '_ {
+    <M::Entity as EntityTrait>::Column::iter()
+        .filter(|column| is_field(column.as_str()))
+        .map(|column| (column.as_str(), record.get(column)))
+}
+
+/// Fields as the log keeps them.
+pub fn logged(fields: impl Iterator<Item = (&'static str, Value)>) -> String {
+    let json = |value| match value {
+        Value::Bool(Some(flag)) => flag.into(),
+        Value::BigInt(Some(number)) => number.into(),
+        Value::String(Some(text)) => text.into(),
+        _ => Json::Null,
+    };
+    let members = fields.map(|(name, value)| (name.to_owned(), json(value)));
+    Json::Object(members.collect::<Map<_, _>>()).to_string()
+}
+
+/// What the log keeps as the old values of a record that is new.
+pub const NOTHING: &str = "{}";
+
+/// The changes of one transaction, in their order.
+pub struct Log<'a> {
+    author: &'a Author,
+    rows: Vec<change::ActiveModel>,
+}
+
+impl<'a> Log<'a> {
+    /// Nothing yet, by this author.
+    #[must_use]
+    pub fn new(author: &'a Author) -> Self {
+        Self {
+            author,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds that `record` was created.
+    pub fn created<M: Logged>(&mut self, record: &M) {
+        self.add(
+            record,
+            M::CREATED,
+            NOTHING.to_owned(),
+            logged(fields(record)),
+        );
+    }
+
+    /// Adds what differs between a record before and after a change, unless nothing
+    /// does.
+    pub fn updated<M: Logged>(&mut self, before: &M, after: &M) {
+        let differing = || {
+            fields(before)
+                .zip(fields(after))
+                .filter(|(old, new)| old != new)
+        };
+        if differing().next().is_some() {
+            let old = logged(differing().map(|(old, _)| old));
+            let new = logged(differing().map(|(_, new)| new));
+            self.add(after, M::UPDATED, old, new);
+        }
+    }
+
+    fn add(&mut self, record: &impl Logged, kind: Kind, old: String, new: String) {
+        let (client_id, location_id) = record.ids();
+        self.rows.push(change::ActiveModel {
+            id: NotSet,
+            at: Set(record.updated_at()),
+            user_name: Set(self.author.user.to_string()),
+            face: Set(self.author.face),
+            kind: Set(kind),
+            client_id: Set(client_id),
+            location_id: Set(location_id),
+            old: Set(old),
+            new: Set(new),
+        });
+    }
+
+    /// Writes the changes. It comes last before the commit: readers of the log wait for
+    /// whoever has begun to write to it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn write(self, transaction: &impl ConnectionTrait) -> Result<()> {
+        if !self.rows.is_empty() {
+            let rows = change::Entity::insert_many(self.rows);
+            rows.exec_without_returning(transaction).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of a row that a larger statement adds.
+pub const COLUMNS: [change::Column; 8] = [
+    change::Column::At,
+    change::Column::UserName,
+    change::Column::Face,
+    change::Column::Kind,
+    change::Column::ClientId,
+    change::Column::LocationId,
+    change::Column::Old,
+    change::Column::New,
+];
+
+/// The values of a row that a larger statement adds, in the order of [`COLUMNS`].
+#[must_use]
+pub fn values(
+    author: &Author,
+    at: DateTime<Utc>,
+    kind: Kind,
+    ids: [Expr; 2],
+    [old, new]: [Expr; 2],
+) -> [Expr; 8] {
+    let [client_id, location_id] = ids;
+    [
+        Expr::val(at),
+        Expr::val(&*author.user),
+        Expr::val(author.face.to_value()),
+        Expr::val(kind.to_value()),
+        client_id,
+        location_id,
+        old,
+        new,
+    ]
+}
