@@ -9,9 +9,10 @@ use sea_orm::{ActiveEnum, DbBackend};
 use crate::{fold::fold, tokens, validation};
 
 /// The tables whose ids the database assigns, and what the check of that is called.
-pub const TABLES: [(&str, &str); 3] = [
+pub const TABLES: [(&str, &str); 4] = [
     ("client", "client_id_seq"),
     ("client_location", "client_location_id_seq"),
+    ("change", "change_id_seq"),
     ("api_token", "api_token_id_seq"),
 ];
 
@@ -46,7 +47,12 @@ pub enum Rule {
 
 /// All lists.
 pub fn all(engine: DbBackend) -> Vec<List> {
-    vec![clients(engine), locations(engine), tokens(engine)]
+    vec![
+        clients(engine),
+        locations(engine),
+        changes(engine),
+        tokens(engine),
+    ]
 }
 
 fn clients(engine: DbBackend) -> List {
@@ -108,6 +114,38 @@ fn locations(engine: DbBackend) -> List {
         "primary_of does not say whether it is primary",
         "primary_of IS DISTINCT FROM CASE WHEN is_primary THEN client_id END",
     )
+}
+
+/// Faces and kinds are checked by the table itself.
+fn changes(engine: DbBackend) -> List {
+    use Rule::Required;
+    List::new("change")
+        .text("user_name", Required(tokens::user_name))
+        .text("old", Required(json_object))
+        .text("new", Required(json_object))
+        .instant(engine, "at", false)
+        .integer(engine, "client_id", false)
+        .integer(engine, "location_id", true)
+        .fault(
+            "tells of a client that does not exist",
+            "NOT EXISTS (SELECT 1 FROM client c WHERE c.id = change.client_id)",
+        )
+        .fault(
+            "tells of a location that its client does not have",
+            "location_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM client_location l \
+              WHERE l.id = change.location_id AND l.client_id = change.client_id)",
+        )
+        .fault(
+            "its kind does not fit its record",
+            "(kind LIKE 'LOCATION%') <> (location_id IS NOT NULL)",
+        )
+}
+
+fn json_object(text: &str) -> Result<String, String> {
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
+        _ => Err("must be a JSON object".to_owned()),
+    }
 }
 
 fn tokens(engine: DbBackend) -> List {

@@ -124,6 +124,32 @@ const REWRITE: &str = "PRAGMA writable_schema = ON";
 const REREAD: &str = "PRAGMA writable_schema = RESET";
 
 const DAMAGES: &[Damage] = &[
+    // The log of changes.
+    both(
+        &["INSERT INTO change (at, user_name, face, kind, client_id, old, new) VALUES
+           ('2026-01-31T09:15:00.250+00:00', 'x', 'REST', 'CLIENT_UPDATED', 99, '{}', '{}')"],
+        "tells of a client that does not exist",
+    ),
+    both(
+        &["INSERT INTO change (at, user_name, face, kind, client_id, location_id, old, new) VALUES
+           ('2026-01-31T09:15:00.250+00:00', 'x', 'REST', 'LOCATION_UPDATED', 1, 99, '{}', '{}')"],
+        "tells of a location that its client does not have",
+    ),
+    both(
+        &["INSERT INTO change (at, user_name, face, kind, client_id, old, new) VALUES
+           ('2026-01-31T09:15:00.250+00:00', 'x', 'REST', 'LOCATION_UPDATED', 1, '{}', '{}')"],
+        "its kind does not fit its record",
+    ),
+    both(
+        &["INSERT INTO change (at, user_name, face, kind, client_id, old, new) VALUES
+           ('2026-01-31T09:15:00.250+00:00', 'x', 'REST', 'CLIENT_UPDATED', 1, '{}', '[]')"],
+        "must be a JSON object",
+    ),
+    both(
+        &["INSERT INTO change (at, user_name, face, kind, client_id, old, new) VALUES
+           ('2026-01-31T09:15:00.250400+00:00', '', 'REST', 'CLIENT_UPDATED', 1, '{}', '{}')"],
+        "user_name",
+    ),
     // The schema.
     both(
         &["DELETE FROM seaql_migrations WHERE version LIKE '%0004%'"],
