@@ -6,3 +6,4 @@
 pub mod api_token;
 pub mod client;
 pub mod client_location;
+pub mod idempotency_key;
