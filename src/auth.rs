@@ -34,6 +34,8 @@ const MAX_REMEMBERED: usize = 4_096;
 pub struct Viewer {
     /// The name that the token was made for; history records it.
     pub user: Arc<str>,
+    /// The token's id, which is not the token: each token has idempotency keys of its own.
+    pub token: i64,
     /// What the token may do.
     pub scope: Scope,
 }
@@ -142,6 +144,7 @@ impl Authenticator {
             };
             let viewer = Viewer {
                 user: stored.user_name.into(),
+                token: stored.id,
                 scope: stored.scope,
             };
             self.known

@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     connections::Connections,
     error::is_passing,
-    statements::{Observer, Statements},
+    statements::{Ground, Observer, Statements},
     tally::Tallies,
     transaction::Transaction,
 };
@@ -63,7 +63,7 @@ pub struct Pools {
     /// For single statements that write.
     writer: Statements,
     /// For transactions that write.
-    transactions: Connections,
+    transactions: Ground,
     observer: Option<Observer>,
     /// How to open a connection that changes the schema.
     migration: ConnectOptions,
@@ -97,6 +97,7 @@ impl Database {
                  sqlite://clientele.db?mode=rwc or postgres://user:password@host/database"
             ),
         };
+        let (readers, writers) = (Ground::Connections(readers), Ground::Connections(writers));
         Ok(Self(Arc::new(Pools {
             tallies: Tallies::new(readers.engine()),
             reader: Statements::on(readers),
@@ -113,7 +114,21 @@ impl Database {
     /// # Errors
     /// If no connection is free in time, or the database is away.
     pub async fn begin(&self) -> std::result::Result<Transaction, DbErr> {
-        Transaction::begin(&self.transactions, self.observer.clone()).await
+        self.transactions.begin(self.observer.clone()).await
+    }
+
+    /// The same database, as `transaction` sees it: all that is read and written through
+    /// it is part of that, and the transactions that it begins are inner ones.
+    #[must_use]
+    pub fn within(&self, transaction: &Transaction) -> Self {
+        let ground = Ground::Transaction(Arc::clone(transaction.session()));
+        let statements = Statements::on(ground.clone());
+        Self(Arc::new(Pools {
+            reader: statements.clone(),
+            writer: statements,
+            transactions: ground,
+            ..Pools::clone(&self.0)
+        }))
     }
 
     /// Begins a transaction that may change the schema, on a connection of its own.

@@ -32,6 +32,7 @@ use crate::{
     database::Database,
     graphiql,
     graphql::{endpoint, executor::Executor, socket},
+    idempotency,
     rest::{
         self,
         problem::{self, Problem},
@@ -59,6 +60,8 @@ pub struct Shared {
     pub authenticator: Authenticator,
     /// The way to the schema.
     pub executor: Executor,
+    /// What was answered to writes that may be sent again.
+    pub keys: idempotency::Keys,
     /// What the faces allow.
     pub settings: Settings,
     /// The REST layer's stored operations.
@@ -88,7 +91,8 @@ impl Gateway {
         let remember_tokens = Duration::from_millis(settings.token_cache_ms);
         Self(Arc::new(Shared {
             authenticator: Authenticator::new(database.clone(), remember_tokens),
-            executor: Executor::new(database.clone(), settings.limits, tasks),
+            executor: Executor::new(settings.limits, tasks.clone()),
+            keys: idempotency::Keys::new(database.clone(), tasks),
             rest: rest::Routes::load(),
             database,
             settings,
@@ -188,9 +192,17 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST, Method::PUT])
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            idempotency::KEY,
+        ])
         .expose_headers([
             ETAG,
+            idempotency::REPLAYED,
             LINK,
             LOCATION,
             RETRY_AFTER,

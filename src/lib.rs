@@ -31,6 +31,9 @@ mod compression;
 pub mod auth;
 pub mod tokens;
 
+// Writes that are sent again: the first answer is given again, and nothing is done twice.
+pub mod idempotency;
+
 // The schema, its resolvers, and the one executor that every face uses. Lists and
 // single records are written by `graphql/plan.rs` where it knows all that is selected,
 // and by the resolvers otherwise.

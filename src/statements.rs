@@ -1,4 +1,5 @@
-//! Single statements, each in a transaction of its own.
+//! Single statements, each in a transaction of its own, or all in the one that they take
+//! part in.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,26 +10,60 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 
-use crate::connections::Connections;
+use crate::{
+    connections::Connections,
+    transaction::{Session, Transaction},
+};
 
 /// Told of each statement.
 pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
 
-/// Runs single statements, each in a transaction of its own.
+/// Where statements run.
+#[derive(Clone)]
+pub enum Ground {
+    /// On connections, each in a transaction of its own.
+    Connections(Connections),
+    /// In this transaction.
+    Transaction(Arc<Session>),
+}
+
+impl Ground {
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> DbBackend {
+        match self {
+            Self::Connections(connections) => connections.engine(),
+            Self::Transaction(session) => session.engine(),
+        }
+    }
+
+    /// Begins a transaction here.
+    ///
+    /// # Errors
+    /// If no connection is free in time, or the database fails.
+    pub async fn begin(&self, observer: Option<Observer>) -> Result<Transaction, DbErr> {
+        match self {
+            Self::Connections(connections) => Transaction::begin(connections, observer).await,
+            Self::Transaction(session) => Transaction::begin_within(session).await,
+        }
+    }
+}
+
+/// Runs single statements.
 #[derive(Clone)]
 pub struct Statements {
-    connections: Connections,
+    ground: Ground,
     observer: Option<Observer>,
     /// Whether a statement is planned for its values each time.
     planned_each_time: bool,
 }
 
 impl Statements {
-    /// On these connections.
+    /// On this ground.
     #[must_use]
-    pub fn on(connections: Connections) -> Self {
+    pub fn on(ground: Ground) -> Self {
         Self {
-            connections,
+            ground,
             observer: None,
             planned_each_time: false,
         }
@@ -41,7 +76,9 @@ impl Statements {
 
     /// Closes all connections: those in use, when they come back.
     pub fn close(&self) {
-        self.connections.close();
+        if let Ground::Connections(connections) = &self.ground {
+            connections.close();
+        }
     }
 
     /// The same, but PostgreSQL plans each statement for its values, even if it was
@@ -58,19 +95,33 @@ impl Statements {
 #[async_trait]
 impl ConnectionTrait for Statements {
     fn get_database_backend(&self) -> DbBackend {
-        self.connections.engine()
+        self.ground.engine()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        observed(self.observer.as_ref(), &statement, async {
-            let mut lease = self.connections.lease().await?;
-            lease.execute(&statement, self.planned_each_time).await
-        })
-        .await
+        let each_time = self.planned_each_time;
+        match &self.ground {
+            Ground::Connections(connections) => {
+                observed(self.observer.as_ref(), &statement, async {
+                    let mut lease = connections.lease().await?;
+                    lease.execute(&statement, each_time).await
+                })
+                .await
+            }
+            Ground::Transaction(session) => {
+                let session = Arc::clone(session);
+                to_its_end(async move { session.execute(&statement, each_time).await }).await
+            }
+        }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.connections.lease().await?.execute_script(sql).await
+        match &self.ground {
+            Ground::Connections(connections) => {
+                connections.lease().await?.execute_script(sql).await
+            }
+            Ground::Transaction(session) => session.execute_script(sql).await,
+        }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -79,12 +130,31 @@ impl ConnectionTrait for Statements {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        observed(self.observer.as_ref(), &statement, async {
-            let mut lease = self.connections.lease().await?;
-            lease.query(&statement, self.planned_each_time).await
-        })
-        .await
+        let each_time = self.planned_each_time;
+        match &self.ground {
+            Ground::Connections(connections) => {
+                observed(self.observer.as_ref(), &statement, async {
+                    let mut lease = connections.lease().await?;
+                    lease.query(&statement, each_time).await
+                })
+                .await
+            }
+            Ground::Transaction(session) => {
+                let session = Arc::clone(session);
+                to_its_end(async move { session.query(&statement, each_time).await }).await
+            }
+        }
     }
+}
+
+/// Runs a statement of a shared transaction in a task of its own. A field that fails
+/// drops the fields beside it half way through their statements; on a connection of its
+/// own such a statement costs that connection, here it would cost the transaction.
+async fn to_its_end<T: Send + 'static>(
+    statement: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+) -> Result<T, DbErr> {
+    let ended = tokio::spawn(statement).await;
+    ended.unwrap_or_else(|panic| Err(DbErr::Custom(panic.to_string())))
 }
 
 /// Runs a statement and tells the observer.

@@ -1,12 +1,22 @@
-//! Transactions.
+//! Transactions, and transactions within transactions.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
-use tokio::{runtime::Handle, sync::Mutex, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
 
 use crate::{
     connections::{Connections, Lease},
@@ -15,15 +25,24 @@ use crate::{
 
 /// How long a roll-back may take before its connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Begins a transaction within another. All have the same name, which means the one
+/// that began last.
+const BEGIN_INNER: &str = "SAVEPOINT inner_transaction";
+const COMMIT_INNER: &str = "RELEASE SAVEPOINT inner_transaction";
+const ROLLBACK_INNER: &str =
+    "ROLLBACK TO SAVEPOINT inner_transaction; RELEASE SAVEPOINT inner_transaction";
 
 /// Statements that take effect together, once [committed](Self::commit). Dropped before,
 /// it is rolled back, and its connection serves nobody until that is done: the next
 /// writer would lose its own, acknowledged write.
+///
+/// One that was begun within another takes effect with that one only; dropped, it is
+/// rolled back alone, before anything else happens in the other. Those within one
+/// transaction must end before it does, and one after the other.
 pub struct Transaction {
-    engine: DbBackend,
-    /// None once it has ended.
-    lease: Mutex<Option<Lease>>,
-    observer: Option<Observer>,
+    session: Arc<Session>,
+    is_inner: bool,
+    has_ended: bool,
 }
 
 impl Transaction {
@@ -46,11 +65,36 @@ impl Transaction {
                 _ => "BEGIN",
             })
             .await?;
-        Ok(Self {
+        let session = Session {
             engine,
             lease: Mutex::new(Some(lease)),
+            abandoned: AtomicU32::new(0),
             observer,
+        };
+        Ok(Self {
+            session: Arc::new(session),
+            is_inner: false,
+            has_ended: false,
         })
+    }
+
+    /// Begins one within the transaction of `session`.
+    ///
+    /// # Errors
+    /// If that has ended, or the database fails.
+    pub async fn begin_within(session: &Arc<Session>) -> Result<Self, DbErr> {
+        session.execute_script(BEGIN_INNER).await?;
+        Ok(Self {
+            session: Arc::clone(session),
+            is_inner: true,
+            has_ended: false,
+        })
+    }
+
+    /// What others need to take part in it.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Makes what was written last.
@@ -58,11 +102,7 @@ impl Transaction {
     /// # Errors
     /// If the database refuses, or cannot say whether it has done it.
     pub async fn commit(self) -> Result<(), DbErr> {
-        let mut held = self.lease.lock().await;
-        open(&mut held)?.execute_script("COMMIT").await?;
-        // From here on there is nothing to roll back.
-        *held = None;
-        Ok(())
+        self.end(COMMIT_INNER, "COMMIT").await
     }
 
     /// Undoes what was written, and waits for that; a transaction that is dropped does
@@ -71,19 +111,147 @@ impl Transaction {
     /// # Errors
     /// If the database fails.
     pub async fn rollback(self) -> Result<(), DbErr> {
-        let mut held = self.lease.lock().await;
-        open(&mut held)?.execute_script("ROLLBACK").await?;
-        *held = None;
+        self.end(ROLLBACK_INNER, "ROLLBACK").await
+    }
+
+    async fn end(mut self, inner: &str, outer: &str) -> Result<(), DbErr> {
+        if self.is_inner {
+            self.session.execute_script(inner).await?;
+        } else {
+            let mut held = self.session.hold().await?;
+            open(&mut held)?.execute_script(outer).await?;
+            // From here on there is nothing to roll back.
+            *held = None;
+        }
+        self.has_ended = true;
         Ok(())
     }
 }
 
-fn open(lease: &mut Option<Lease>) -> Result<&mut Lease, DbErr> {
-    let closed = DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
-    lease.as_mut().ok_or(closed)
+impl Drop for Transaction {
+    /// The session ends an outer one.
+    fn drop(&mut self) {
+        if self.is_inner && !self.has_ended {
+            self.session.abandoned.fetch_add(1, Ordering::AcqRel);
+        }
+    }
 }
 
-impl Drop for Transaction {
+#[async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.session.engine
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.session.execute(&statement, false).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.session.execute_script(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let rows = self.session.query(&statement, false).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.session.query(&statement, false).await
+    }
+}
+
+/// The connection of a transaction, on which all that take part in it run their
+/// statements in turn.
+pub struct Session {
+    engine: DbBackend,
+    /// None once the transaction has ended.
+    lease: Mutex<Option<Lease>>,
+    /// How many inner transactions were dropped and are yet to be rolled back.
+    abandoned: AtomicU32,
+    observer: Option<Observer>,
+}
+
+impl Session {
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> DbBackend {
+        self.engine
+    }
+
+    /// Executes a statement, which is planned anew `each_time` or kept.
+    ///
+    /// # Errors
+    /// If the transaction has ended, or the database fails.
+    pub async fn execute(
+        &self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<ExecResult, DbErr> {
+        observed(self.observer.as_ref(), statement, async {
+            let mut held = self.hold().await?;
+            open(&mut held)?.execute(statement, each_time).await
+        })
+        .await
+    }
+
+    /// Reads all rows of a statement, which is planned anew `each_time` or kept.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn query(
+        &self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        observed(self.observer.as_ref(), statement, async {
+            let mut held = self.hold().await?;
+            open(&mut held)?.query(statement, each_time).await
+        })
+        .await
+    }
+
+    /// Executes statements as they are, with no values.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn execute_script(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut held = self.hold().await?;
+        open(&mut held)?.execute_script(sql).await
+    }
+
+    /// Waits for the connection, and rolls back the inner transactions that were dropped.
+    async fn hold(&self) -> Result<MutexGuard<'_, Option<Lease>>, DbErr> {
+        let mut held = self.lease.lock().await;
+        for _ in 0..self.abandoned.swap(0, Ordering::AcqRel) {
+            let rolled_back = open(&mut held)?.execute_script(ROLLBACK_INNER).await;
+            if let Err(error) = rolled_back {
+                // What was to be undone must not be committed with the rest.
+                discard(&mut held);
+                return Err(error);
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// The connection, unless the transaction has ended, or a statement was given up: then
+/// there is no telling what it did.
+fn open(held: &mut Option<Lease>) -> Result<&mut Lease, DbErr> {
+    if held.as_ref().is_some_and(Lease::is_busy) {
+        discard(held);
+    }
+    let closed = DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
+    held.as_mut().ok_or(closed)
+}
+
+fn discard(held: &mut Option<Lease>) {
+    if let Some(mut lease) = held.take() {
+        lease.discard();
+    }
+}
+
+impl Drop for Session {
     fn drop(&mut self) {
         let Some(mut lease) = self.lease.get_mut().take() else {
             return;
@@ -100,38 +268,5 @@ impl Drop for Transaction {
             }
             _ => lease.discard(),
         }
-    }
-}
-
-#[async_trait]
-impl ConnectionTrait for Transaction {
-    fn get_database_backend(&self) -> DbBackend {
-        self.engine
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        observed(self.observer.as_ref(), &statement, async {
-            let mut held = self.lease.lock().await;
-            open(&mut held)?.execute(&statement, false).await
-        })
-        .await
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let mut held = self.lease.lock().await;
-        open(&mut held)?.execute_script(sql).await
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let rows = self.query_all_raw(statement).await?;
-        Ok(rows.into_iter().next())
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        observed(self.observer.as_ref(), &statement, async {
-            let mut held = self.lease.lock().await;
-            open(&mut held)?.query(&statement, false).await
-        })
-        .await
     }
 }

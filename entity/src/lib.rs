@@ -7,3 +7,4 @@ pub mod api_token;
 pub mod change;
 pub mod client;
 pub mod client_location;
+pub mod idempotency_key;

@@ -18,7 +18,7 @@ use crate::{
     config::ServeOptions,
     database::Database,
     http::{Gateway, router},
-    search, server, telemetry, tokens,
+    idempotency, search, server, telemetry, tokens,
 };
 
 /// The user of the token that an empty database gets.
@@ -44,6 +44,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     let address = listener.local_addr()?;
     let first_token = prepare(&database).await?;
 
+    tokio::spawn(idempotency::keep_tidy(database.clone()));
     let gateway = Gateway::new(database, options.settings);
     let lifecycle = gateway.lifecycle.clone();
     stop_on_signals(lifecycle.stopping.clone())?;

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{
-    executor::{Answer, Document, Operation, Stage},
+    executor::{Answer, Document, Operation, Prepared, Stage},
     raw,
 };
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     body::{self, Declared, Refusal},
     error::{Code, Error},
     http::{Gateway, RequestId},
+    idempotency::{Key, KeyedRequest, Outcome, Refusal as NotExecuted, Verdict},
     json,
     rest::problem::RETRY_SECONDS,
 };
@@ -103,20 +104,43 @@ pub async fn post(
     Extension(request_id): Extension<RequestId>,
     request: Request,
 ) -> Response {
-    let (Parts { headers, .. }, body) = request.into_parts();
+    let (head, body) = request.into_parts();
+    let Parts {
+        method,
+        uri,
+        headers,
+        ..
+    } = head;
     let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
     let limit = gateway.settings.max_body_bytes;
-    let parameters = match body::read_json(&headers, body, limit, Declared::AsJson).await {
-        Ok(body) => from_body(&body),
+    let sent = match body::read_json(&headers, body, limit, Declared::AsJson).await {
+        Ok(sent) => sent,
         Err(refusal) => return refuse_body(refusal),
     };
-    match parameters {
-        Ok(parameters) => execute(&gateway, media, viewer, request_id, parameters, false).await,
-        Err(message) => refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message),
+    let parameters = match from_body(&sent) {
+        Ok(parameters) => parameters,
+        Err(message) => return bad_request(message),
+    };
+    let token = viewer.token;
+    let operation = parameters.operation(&gateway, viewer, &request_id);
+    let prepared = match gateway.executor.prepare(operation) {
+        Ok(prepared) => prepared,
+        Err(refused) => return respond(media, &refused),
+    };
+    if prepared.is_mutation() {
+        match Key::of(&headers) {
+            Ok(None) => {}
+            Ok(Some(key)) => {
+                let request = KeyedRequest::new(token, key, &method, &uri, &sent);
+                return run_once(gateway, media, &request_id, request, prepared).await;
+            }
+            Err(message) => return bad_request(message),
+        }
     }
+    respond(media, &gateway.executor.run(prepared).await)
 }
 
 /// `GET /graphql`: queries only.
@@ -131,8 +155,14 @@ pub async fn get(
         Err(refusal) => return refusal,
     };
     match from_url(&query.unwrap_or_default()) {
-        Ok(parameters) => execute(&gateway, media, viewer, request_id, parameters, true).await,
-        Err(message) => refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message),
+        Ok(parameters) => {
+            let operation = Operation {
+                queries_only: true,
+                ..parameters.operation(&gateway, viewer, &request_id)
+            };
+            respond(media, &gateway.executor.execute(operation).await)
+        }
+        Err(message) => bad_request(message),
     }
 }
 
@@ -151,24 +181,79 @@ async fn admit(
     Ok((viewer, media))
 }
 
-async fn execute(
-    gateway: &Gateway,
+impl Parameters {
+    fn operation(self, gateway: &Gateway, viewer: Viewer, request_id: &RequestId) -> Operation {
+        Operation {
+            document: Document::Text(self.query),
+            name: self.operation_name,
+            variables: self.variables,
+            database: gateway.database.clone(),
+            viewer,
+            request_id: request_id.0.clone(),
+            queries_only: false,
+            check_only: false,
+        }
+    }
+}
+
+/// Executes a mutation, unless `request` was executed before: then the first answer is
+/// given again.
+async fn run_once(
+    gateway: Gateway,
     media: Media,
-    viewer: Viewer,
-    request_id: RequestId,
-    parameters: Parameters,
-    queries_only: bool,
+    request_id: &RequestId,
+    request: KeyedRequest,
+    prepared: Prepared,
 ) -> Response {
-    let operation = Operation {
-        document: Document::Text(parameters.query),
-        name: parameters.operation_name,
-        variables: parameters.variables,
-        viewer,
-        request_id: request_id.0,
-        queries_only,
-        check_only: false,
+    let keys = gateway.keys.clone();
+    let run = move |database| async move {
+        let mut answer = gateway.executor.run(prepared.on(database)).await;
+        let verdict = settle(&mut answer);
+        Outcome {
+            response: respond(media, &answer),
+            verdict,
+        }
     };
-    let Answer { stage, response } = gateway.executor.execute(operation).await;
+    match keys.once(request, run).await {
+        Ok(response) => response,
+        Err(NotExecuted::Failed(error)) => refuse_error(&error, request_id),
+        Err(refusal) => {
+            let code = refusal.code();
+            let mut response = refuse(code.status(), code, refusal.sentence());
+            if code == Code::Conflict {
+                response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+            }
+            response
+        }
+    }
+}
+
+/// What an answer means for the mutations of a request with an idempotency key. They
+/// take effect together: what has no data has no effect. An error that may pass stands
+/// alone, for nothing else of the answer is true.
+fn settle(answer: &mut Answer) -> Verdict {
+    if answer.stage != Stage::Executed {
+        return Verdict::Open;
+    }
+    let response = &mut answer.response;
+    let may_pass = |error: &async_graphql::ServerError| {
+        let code = error.source::<Error>().map(Error::code);
+        code.is_some_and(|code| Verdict::of(code.status()) == Verdict::Open)
+    };
+    if let Some(place) = response.errors.iter().position(may_pass) {
+        response.data = ConstValue::Null;
+        response.errors = vec![response.errors.swap_remove(place)];
+        return Verdict::Open;
+    }
+    match response.data {
+        ConstValue::Null => Verdict::Refused,
+        _ => Verdict::Done,
+    }
+}
+
+/// An answer as it is sent, with its status.
+fn respond(media: Media, answer: &Answer) -> Response {
+    let Answer { stage, response } = answer;
     let status = match (stage, media) {
         (Stage::NotAQuery, _) => StatusCode::METHOD_NOT_ALLOWED,
         (Stage::Forbidden, _) => StatusCode::FORBIDDEN,
@@ -176,8 +261,8 @@ async fn execute(
         (Stage::Refused, Media::Response) => StatusCode::BAD_REQUEST,
         (Stage::Refused, Media::Json) | (Stage::Executed, _) => StatusCode::OK,
     };
-    let mut answer = json_response(status, media, stage, &response);
-    if stage == Stage::NotAQuery {
+    let mut answer = json_response(status, media, *stage, response);
+    if *stage == Stage::NotAQuery {
         let allowed = HeaderValue::from_static("POST");
         answer.headers_mut().insert(ALLOW, allowed);
     }
@@ -278,6 +363,10 @@ fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
     }
     response
+}
+
+fn bad_request(message: String) -> Response {
+    refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message)
 }
 
 fn refuse(status: StatusCode, code: Code, message: String) -> Response {

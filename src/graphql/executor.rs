@@ -40,7 +40,6 @@ struct Inner {
     /// For documents that were validated before.
     unchecked_schema: Schema,
     documents: Documents,
-    database: Database,
     limits: Limits,
     tasks: TaskTracker,
 }
@@ -53,6 +52,8 @@ pub struct Operation {
     pub name: Option<String>,
     /// The variables as they were sent.
     pub variables: Variables,
+    /// Where the data is.
+    pub database: Database,
     /// Who asks.
     pub viewer: Viewer,
     /// Finds the request in the log.
@@ -96,43 +97,52 @@ pub enum Stage {
 }
 
 impl Executor {
-    /// An executor over `database`, whose operations are among `tasks` until they
-    /// end.
+    /// An executor whose operations are among `tasks` until they end.
     #[must_use]
-    pub fn new(database: Database, limits: Limits, tasks: TaskTracker) -> Self {
+    pub fn new(limits: Limits, tasks: TaskTracker) -> Self {
         Self(Arc::new(Inner {
             schema: schema(ValidationMode::Strict),
             unchecked_schema: schema(ValidationMode::Fast),
             documents: Documents::default(),
-            database,
             limits,
             tasks,
         }))
     }
 
-    /// Executes `operation`. Once it runs it runs to its end, in a task of its own:
+    /// Executes `operation`.
+    pub async fn execute(&self, operation: Operation) -> Answer {
+        match self.prepare(operation) {
+            Ok(prepared) => self.run(prepared).await,
+            Err(refused) => refused,
+        }
+    }
+
+    /// Checks all of `operation` that can be checked before it is executed, except for
+    /// whether its document fits the schema.
+    ///
+    /// # Errors
+    /// The answer, if it must not be executed.
+    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Answer> {
+        let request_id = operation.request_id.clone();
+        self.0.prepare(operation).map_err(|(stage, errors)| {
+            let mut response = Response::from_errors(errors);
+            finish(&mut response, &request_id);
+            Answer { stage, response }
+        })
+    }
+
+    /// Executes what was prepared. Once it runs it runs to its end, in a task of its own:
     /// a caller that hangs up, or a time-out, drops this future only. A transaction
     /// dropped half way would stay open on its connection, and the next writer to
     /// get that connection would lose its own, acknowledged write.
-    pub async fn execute(&self, operation: Operation) -> Answer {
-        let request_id = operation.request_id.clone();
-        let mut answer = match self.0.prepare(operation) {
-            Err((stage, errors)) => Answer {
-                stage,
-                response: Response::from_errors(errors),
-            },
-            Ok(prepared) => {
-                let inner = Arc::clone(&self.0);
-                let run = async move { inner.run(prepared).await };
-                let task = self.0.tasks.spawn(run);
-                task.await.unwrap_or_else(|panic| Answer {
-                    stage: Stage::Failed,
-                    response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(
-                        panic,
-                    )))]),
-                })
-            }
-        };
+    pub async fn run(&self, prepared: Prepared) -> Answer {
+        let request_id = prepared.request_id.clone();
+        let inner = Arc::clone(&self.0);
+        let task = self.0.tasks.spawn(async move { inner.run(prepared).await });
+        let mut answer = task.await.unwrap_or_else(|panic| Answer {
+            stage: Stage::Failed,
+            response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(panic)))]),
+        });
         finish(&mut answer.response, &request_id);
         answer
     }
@@ -178,7 +188,7 @@ impl Inner {
         if is_changed && !is_valid {
             // With introspection alone nothing is executed.
             let document = parsed.document.clone();
-            let as_sent = prepared.request(self, document).only_introspection();
+            let as_sent = prepared.request(document).only_introspection();
             let validated = self.schema.execute(as_sent).await;
             if !validated.errors.is_empty() {
                 return Err(validated.errors);
@@ -194,7 +204,7 @@ impl Inner {
         } else {
             &self.schema
         };
-        Ok((schema, prepared.request(self, document)))
+        Ok((schema, prepared.request(document)))
     }
 
     /// Everything before execution: checks the document, selects the operation,
@@ -205,8 +215,9 @@ impl Inner {
             document,
             name,
             mut variables,
+            database,
             viewer,
-            request_id: _,
+            request_id,
             queries_only,
             check_only,
         } = operation;
@@ -259,6 +270,8 @@ impl Inner {
             variables,
             omitted,
             user: viewer.user,
+            database,
+            request_id,
             check_only,
             is_stored,
         })
@@ -266,7 +279,7 @@ impl Inner {
 }
 
 /// An operation that may be executed.
-struct Prepared {
+pub struct Prepared {
     parsed: Arc<ParsedDocument>,
     /// The text of a document that is not yet remembered.
     new_text: Option<String>,
@@ -278,17 +291,31 @@ struct Prepared {
     omitted: Omitted,
     /// Who asks.
     user: Arc<str>,
+    database: Database,
+    request_id: Arc<str>,
     check_only: bool,
     is_stored: bool,
 }
 
 impl Prepared {
-    fn request(&self, inner: &Inner, document: ExecutableDocument) -> Request {
+    /// Whether it is a mutation.
+    #[must_use]
+    pub fn is_mutation(&self) -> bool {
+        self.kind == OperationType::Mutation
+    }
+
+    /// The same, to be executed on `database`.
+    #[must_use]
+    pub fn on(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
+    fn request(&self, document: ExecutableDocument) -> Request {
         let mut request =
             Request::new("")
                 .variables(self.variables.clone())
                 .data(RequestData::new(
-                    inner.database.clone(),
+                    self.database.clone(),
                     Arc::clone(&self.user),
                     self.check_only,
                     self.is_stored,
@@ -351,7 +378,15 @@ fn syntax_error(error: &async_graphql::parser::Error) -> ServerError {
 /// Gives every error its code, logs what is ours to mend, and keeps the answer
 /// short: errors quote what was sent.
 fn finish(response: &mut Response, request_id: &str) {
-    response.errors.truncate(MAX_ERRORS);
+    if response.errors.len() > MAX_ERRORS {
+        // What is not the caller's to mend must not be cut off.
+        let is_callers = |error: &ServerError| {
+            let code = error.source::<Error>().map(Error::code);
+            code.is_none_or(|code| code.status().is_client_error())
+        };
+        response.errors.sort_by_key(is_callers);
+        response.errors.truncate(MAX_ERRORS);
+    }
     for error in &mut response.errors {
         if let Some(source) = error.source::<Error>().cloned() {
             source.log(request_id);

@@ -274,6 +274,7 @@ impl SocketExecutor {
             document: Document::Text(request.query),
             name: request.operation_name,
             variables: request.variables,
+            database: session.gateway.database.clone(),
             viewer,
             request_id: session.request_id.0.clone(),
             queries_only: false,

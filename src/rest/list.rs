@@ -47,7 +47,7 @@ struct Query {
     sent: Vec<(String, String)>,
 }
 
-impl Call<'_> {
+impl Call {
     /// Answers a list.
     pub(super) async fn list(&self, pairs: Vec<(String, String)>) -> Result<Response, Problem> {
         let query = self.query(pairs)?;

@@ -15,9 +15,8 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Name, Value as ConstValue, Variables};
 use axum::{
     Extension, Router,
-    body::Body,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, StatusCode},
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{StatusCode, request::Parts},
     response::Response,
     routing::{MethodFilter, MethodRouter, get},
 };
@@ -26,6 +25,7 @@ use crate::{
     body::{self, Declared, Refusal},
     graphql::documents::ParsedDocument,
     http::{Gateway, RequestId},
+    idempotency::{Key, KeyedRequest},
     json,
     validation::parse_id,
 };
@@ -193,9 +193,7 @@ pub fn routes(routes: &Routes) -> Router<Gateway> {
     for route in &routes.0 {
         let handler = {
             let route = Arc::clone(route);
-            move |state, request_id, id, query, headers, body| {
-                handle(route, state, request_id, id, query, headers, body)
-            }
+            move |state, request_id, id, request| handle(route, state, request_id, id, request)
         };
         let path = paths.entry(route.path()).or_default();
         *path = std::mem::take(path).on(route.action.method(), handler);
@@ -214,10 +212,15 @@ async fn handle(
     State(gateway): State<Gateway>,
     Extension(request_id): Extension<RequestId>,
     id: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let Parts {
+        method,
+        uri,
+        headers,
+        ..
+    } = head;
     let viewer = gateway
         .authenticator
         .viewer_of(&headers)
@@ -227,14 +230,16 @@ async fn handle(
             Problem::of(&error)
         })?;
     let call = Call {
-        gateway: &gateway,
-        route: &route,
+        database: gateway.database.clone(),
+        gateway,
+        route,
         viewer,
         request_id,
     };
     let bad_request = |detail| Problem::new(StatusCode::BAD_REQUEST, detail);
-    let pairs = params::query_pairs(&query.unwrap_or_default()).map_err(bad_request)?;
-    if route.action == Action::List {
+    let pairs = params::query_pairs(uri.query().unwrap_or_default()).map_err(bad_request)?;
+    let action = call.route.action;
+    if action == Action::List {
         return call.list(pairs).await;
     }
     if let Some((name, _)) = pairs.first() {
@@ -242,38 +247,48 @@ async fn handle(
             "The parameter '{name}' is not known. This route takes none."
         )));
     }
-    if matches!(route.action, Action::Create | Action::Update) {
+    if matches!(action, Action::Create | Action::Update) {
         // Before the body: what is wrong with it is no business of such a caller.
         let checked = call.viewer.require_write();
         checked.map_err(|error| Problem::of(&error))?;
     }
     let preconditions = Preconditions::of(&headers).map_err(bad_request)?;
     let mut variables = Variables::default();
-    if matches!(route.action, Action::Read | Action::Update) {
+    if matches!(action, Action::Read | Action::Update) {
         // An id in another spelling is no address of a record.
         let id = id.ok().and_then(|Path(id)| parse_id(&id).ok());
         let id = id.ok_or_else(|| call.not_found())?;
         variables.insert(Name::new(ID), ConstValue::String(id.to_string()));
     }
-    match route.action {
+    match action {
         Action::List | Action::Read => call.read(variables, &preconditions).await,
         Action::Create | Action::Update => {
-            let limit = gateway.settings.max_body_bytes;
-            let body = body::read_json(&headers, body, limit, Declared::Somehow)
+            let key = Key::of(&headers).map_err(bad_request)?;
+            let limit = call.gateway.settings.max_body_bytes;
+            let sent = body::read_json(&headers, body, limit, Declared::Somehow)
                 .await
                 .map_err(refused_body)?;
-            let body = json::parse(&body).map_err(|detail| {
+            let body = json::parse(&sent).map_err(|detail| {
                 if body::is_form(&headers) {
                     refused_body(Refusal::NotJson)
                 } else {
                     bad_request(detail)
                 }
             })?;
-            let body = params::from_body(&route.operation, route.resource.wrapper, body)
-                .map_err(bad_request)?;
+            let Route {
+                operation,
+                resource,
+                ..
+            } = &*call.route;
+            let body = params::from_body(operation, resource.wrapper, body).map_err(bad_request)?;
             let mut given = body.variables;
             given.append(&mut variables);
-            call.write(given, body.faults, &preconditions).await
+            let Some(key) = key else {
+                return call.write(given, body.faults, &preconditions).await;
+            };
+            let request = KeyedRequest::new(call.viewer.token, key, &method, &uri, &sent);
+            call.write_once(request, given, body.faults, preconditions)
+                .await
         }
     }
 }

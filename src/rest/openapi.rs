@@ -11,7 +11,7 @@ use super::{
     Action, Route, list,
     operation::{Kind, NESTED, Parameter, Shape},
 };
-use crate::{graphql::connection::MAX_FIRST, http::Gateway};
+use crate::{graphql::connection::MAX_FIRST, http::Gateway, idempotency};
 
 /// Serves the document. It is the same for everybody and needs no token.
 pub async fn get(State(gateway): State<Gateway>) -> Json<Value> {
@@ -73,6 +73,10 @@ fn operation(route: &Route) -> Value {
         ),
     };
     let tag = header("The version of the record.", &json!({ "type": "string" }));
+    let replayed = header(
+        "This is the first answer to the request with this Idempotency-Key, given again.",
+        &json!({ "type": "string", "const": "true" }),
+    );
     let (status, success, errors): (_, _, &[u16]) = match route.action {
         Action::List => ("200", listed(&record), &[400, 401, 503]),
         Action::Read => (
@@ -82,18 +86,22 @@ fn operation(route: &Route) -> Value {
         ),
         Action::Create => {
             let location = header("The URL of the new record.", &json!({ "type": "string" }));
-            let headers = json!({ "ETag": tag, "Location": location });
+            let headers =
+                json!({ "ETag": tag, "Location": location, "Idempotency-Replayed": replayed });
             (
                 "201",
                 answer("The new record.", &record, &headers),
-                &[400, 401, 403, 413, 415, 422, 503],
+                &[400, 401, 403, 409, 413, 415, 422, 503],
             )
         }
-        Action::Update => (
-            "200",
-            answer("The record as it is now.", &record, &json!({ "ETag": tag })),
-            &[400, 401, 403, 404, 412, 413, 415, 422, 503],
-        ),
+        Action::Update => {
+            let headers = json!({ "ETag": tag, "Idempotency-Replayed": replayed });
+            (
+                "200",
+                answer("The record as it is now.", &record, &headers),
+                &[400, 401, 403, 404, 409, 412, 413, 415, 422, 503],
+            )
+        }
     };
     let mut responses = Map::new();
     responses.insert(status.to_owned(), success);
@@ -166,13 +174,20 @@ fn failure(status: u16) -> Value {
         401 => "No token, or one that is not valid.",
         403 => "The token may only read.",
         404 => "There is no such record.",
+        409 => {
+            "The first request with this Idempotency-Key is still under way; try again after \
+             Retry-After."
+        }
         412 => {
             "The record is not the one that If-Match names; 'current_version' and 'differs' say \
              how it is now."
         }
         413 => "The body is too large.",
         415 => "The body is not JSON.",
-        422 => "Some fields are not valid; 'errors' names them all.",
+        422 => {
+            "Some fields are not valid; 'errors' names them all. Or the Idempotency-Key belongs to \
+             another request."
+        }
         _ => "The database does not answer; try again after Retry-After.",
     };
     json!({
@@ -213,7 +228,7 @@ fn problem() -> Value {
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let in_header = |name, description| {
+    let in_header = |name, description| -> Value {
         json!({
             "name": name,
             "in": "header",
@@ -227,15 +242,23 @@ fn parameters(route: &Route) -> Vec<Value> {
         "required": true,
         "schema": { "type": "integer", "format": "int64" },
     });
+    let key = || {
+        let note = "Names this request: sent again with the same key within 24 hours, it gets the \
+                    first answer again and writes nothing.";
+        let mut key = in_header("Idempotency-Key", note);
+        key["schema"]["minLength"] = json!(1);
+        key["schema"]["maxLength"] = json!(idempotency::MAX_LENGTH);
+        key
+    };
     match route.action {
-        Action::Create => Vec::new(),
+        Action::Create => vec![key()],
         Action::Read => {
             let note = "The ETag of an earlier answer: 304 if it still holds.";
             vec![id, in_header("If-None-Match", note)]
         }
         Action::Update => {
             let note = "The ETag of an earlier answer: 412 if the record was changed since.";
-            vec![id, in_header("If-Match", note)]
+            vec![id, in_header("If-Match", note), key()]
         }
         Action::List => {
             let own = route.operation.parameters.iter().map(|parameter| {

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     error::{Code, Error},
     http::RequestId,
+    idempotency::Refusal,
 };
 
 /// When to come back after a refusal that passes, in seconds.
@@ -25,6 +26,8 @@ pub struct Problem(Box<Details>);
 #[derive(Clone, Debug)]
 struct Details {
     status: StatusCode,
+    /// In place of the status's own.
+    title: Option<&'static str>,
     detail: String,
     errors: Vec<BodyFault>,
     stale: Option<Stale>,
@@ -55,6 +58,7 @@ impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self(Box::new(Details {
             status,
+            title: None,
             detail: detail.into(),
             errors: Vec::new(),
             stale: None,
@@ -123,6 +127,31 @@ impl Problem {
         }
     }
 
+    /// What it is over REST that a request with an idempotency key was not executed.
+    #[must_use]
+    pub fn of_refusal(refusal: &Refusal) -> Self {
+        let sentence = refusal.sentence();
+        let (mut problem, title) = match refusal {
+            Refusal::Failed(error) => return Self::of(error),
+            Refusal::OtherRequest(_) => {
+                let errors = vec![BodyFault {
+                    pointer: String::new(),
+                    detail: "is not the body that was first sent with this key".to_owned(),
+                }];
+                let mut problem = Self::new(refusal.code().status(), sentence);
+                problem.0.errors = errors;
+                (problem, "The Idempotency-Key belongs to another request.")
+            }
+            Refusal::UnderWay(_) => {
+                let problem = Self::new(refusal.code().status(), sentence);
+                let problem = problem.with_header(RETRY_AFTER, RETRY_SECONDS);
+                (problem, "The first request is still under way.")
+            }
+        };
+        problem.0.title = Some(title);
+        problem
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -133,6 +162,9 @@ impl Problem {
     /// The sentence for people, in place of the status phrase that RFC 9457 suggests.
     /// It comes first in the body: older integrations show only the first characters.
     fn title(&self) -> &'static str {
+        if let Some(title) = self.0.title {
+            return title;
+        }
         match self.0.status {
             StatusCode::BAD_REQUEST => "The request cannot be understood.",
             StatusCode::UNAUTHORIZED => "A valid API token is needed.",

@@ -18,16 +18,18 @@ use super::{
     Action, ID, Route,
     answer::{self, Found, Input, Shaped},
     conditional::{self, Preconditions},
-    problem::{BodyFault, Problem},
+    problem::{self, BodyFault, Problem},
 };
 use crate::{
     auth::Viewer,
+    database::Database,
     error::{Code, Error},
     graphql::{
         documents::ParsedDocument,
         executor::{Document, Operation, Stage},
     },
     http::{Gateway, RequestId},
+    idempotency::{KeyedRequest, Outcome, Verdict},
 };
 
 /// Whoever keeps an answer must ask whether it still holds.
@@ -39,14 +41,16 @@ const EXPECTED_VERSION: &str = "_expected_version";
 const NO_VERSION: i32 = 0;
 
 /// One request to a route.
-pub(super) struct Call<'a> {
-    pub gateway: &'a Gateway,
-    pub route: &'a Route,
+pub(super) struct Call {
+    pub gateway: Gateway,
+    /// Where the data is.
+    pub database: Database,
+    pub route: Arc<Route>,
     pub viewer: Viewer,
     pub request_id: RequestId,
 }
 
-impl Call<'_> {
+impl Call {
     /// What the route runs.
     pub(super) fn document(&self) -> &Arc<ParsedDocument> {
         &self.route.operation.document
@@ -63,6 +67,7 @@ impl Call<'_> {
             document: Document::Stored(Arc::clone(document)),
             name: None,
             variables,
+            database: self.database.clone(),
             viewer: self.viewer.clone(),
             request_id: self.request_id.0.clone(),
             queries_only: false,
@@ -165,6 +170,32 @@ impl Call<'_> {
             headers.insert(LOCATION, location);
         }
         self.json(StatusCode::CREATED, headers, &found)
+    }
+
+    /// Writes, unless `request` was executed before: then the first answer is given again.
+    pub(super) async fn write_once(
+        self,
+        request: KeyedRequest,
+        variables: Variables,
+        faults: Vec<BodyFault>,
+        preconditions: Preconditions,
+    ) -> Result<Response, Problem> {
+        let (keys, request_id) = (self.gateway.keys.clone(), self.request_id.clone());
+        let run = |database| async move {
+            let call = Self { database, ..self };
+            let response = call.write(variables, faults, &preconditions).await;
+            // A problem gets its body here, so that it can be kept.
+            let response = problem::render(response.into_response(), &call.request_id);
+            Outcome {
+                verdict: Verdict::of(response.status()),
+                response,
+            }
+        };
+        let answered = keys.once(request, run).await;
+        answered.map_err(|refusal| {
+            refusal.log(&request_id.0);
+            Problem::of_refusal(&refusal)
+        })
     }
 
     /// The version that the record has now.

@@ -58,6 +58,25 @@ async fn a_first_start_prints_a_link_once_and_a_signal_ends_it(
     assert_eq!(rest, "", "the link is printed once");
 }
 
+#[rstest]
+#[tokio::test]
+async fn serving_purges_old_idempotency_keys(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let old = "INSERT INTO idempotency_key \
+               SELECT id, 'old', hash, '2026-01-31T09:15:00.250+00:00', 201, '[]', hash \
+               FROM api_token";
+    let done = app.database.writer().execute_unprepared(old).await;
+    assert_eq!(done.unwrap().rows_affected(), 2);
+    let folder = TempDir::new().unwrap();
+    let served = Served::start(folder.path(), &app.database_url).await;
+    while keys(&app).await > 0 {
+        tokio::task::yield_now().await;
+    }
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn with_no_options_it_makes_a_database_in_the_working_folder() {
     let folder = TempDir::new().unwrap();
@@ -371,6 +390,15 @@ async fn post(address: &str, path: &str, token: &str, body: &Value) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+/// How many idempotency keys are kept.
+async fn keys(app: &TestApp) -> i64 {
+    let db = &app.database.reader;
+    let count = "SELECT count(*) AS count FROM idempotency_key";
+    let count = Statement::from_string(db.get_database_backend(), count);
+    let row = db.query_one_raw(count).await.unwrap().unwrap();
+    row.try_get("", "count").unwrap()
 }
 
 /// Takes every table away.

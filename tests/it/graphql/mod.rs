@@ -9,6 +9,7 @@ mod filters;
 mod guard;
 mod hostile;
 mod http;
+mod idempotency;
 mod introspection;
 mod lists;
 mod merging;

@@ -9,6 +9,7 @@ mod conditional;
 mod documented;
 mod faults;
 mod filters;
+mod idempotency;
 mod lists;
 mod locations;
 mod openapi;

@@ -59,10 +59,12 @@ async fn every_route_is_described_with_what_it_takes(
                  {paging})"
             ),
             format!("get {CLIENTS}/{{client_id}} (client_id, If-None-Match)"),
-            format!("post {LOCATIONS} ()"),
-            format!("post {CLIENTS} ()"),
-            format!("put {LOCATIONS}/{{client_location_id}} (client_location_id, If-Match)"),
-            format!("put {CLIENTS}/{{client_id}} (client_id, If-Match)"),
+            format!("post {LOCATIONS} (Idempotency-Key)"),
+            format!("post {CLIENTS} (Idempotency-Key)"),
+            format!(
+                "put {LOCATIONS}/{{client_location_id}} (client_location_id, If-Match, Idempotency-Key)"
+            ),
+            format!("put {CLIENTS}/{{client_id}} (client_id, If-Match, Idempotency-Key)"),
         ]
     );
 }

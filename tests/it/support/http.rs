@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use axum::{
+    Router,
     body::{Body, Bytes, to_bytes},
     http::{
         HeaderMap, HeaderValue, Method, Request, StatusCode,
@@ -31,15 +32,19 @@ pub struct Call<'app> {
     request: Request<Body>,
 }
 
+async fn answer(router: &Router, request: Request<Body>) -> Answer {
+    let answer: Result<Response, Infallible> = router.clone().oneshot(request).await;
+    let (head, body) = answer.unwrap().into_parts();
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body: to_bytes(body, usize::MAX).await.unwrap(),
+    }
+}
+
 impl TestApp {
     pub async fn request(&self, request: Request<Body>) -> Answer {
-        let answer: Result<Response, Infallible> = self.router.clone().oneshot(request).await;
-        let (head, body) = answer.unwrap().into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: to_bytes(body, usize::MAX).await.unwrap(),
-        }
+        answer(&self.router, request).await
     }
 
     pub fn call(&self, method: Method, path: &str) -> Call<'_> {
@@ -115,6 +120,11 @@ impl Call<'_> {
 
     pub async fn send(self) -> Answer {
         self.app.request(self.request).await
+    }
+
+    /// Sends it to another gateway over the same database.
+    pub async fn send_to(self, router: &Router) -> Answer {
+        answer(router, self.request).await
     }
 }
 

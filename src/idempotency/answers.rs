@@ -1,0 +1,194 @@
+//! The rows in which answers are kept.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderName, HeaderValue, StatusCode},
+    response::Response,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::idempotency_key::{self as stored, Column};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RuntimeErr, SqlxError,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict},
+};
+
+use super::{KeyedRequest, REPLAYED, Refusal};
+use crate::{database::Database, error::Error, transaction::Transaction};
+
+/// How long an answer is kept.
+const RETENTION: TimeDelta = TimeDelta::hours(24);
+/// How often the old rows are deleted, and how many by one statement: others want to
+/// write meanwhile.
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+const PURGE_BATCH: u64 = 500;
+
+/// Writes the row of a key, in place of one that is too old, and waits for whoever is
+/// writing it. Returns false if the key is taken.
+pub(super) async fn claim(
+    transaction: &Transaction,
+    request: &KeyedRequest,
+    now: DateTime<Utc>,
+) -> Result<bool, Refusal> {
+    let row = stored::ActiveModel {
+        token_id: Set(request.token),
+        key: Set(request.key.0.clone()),
+        fingerprint: Set(request.fingerprint.to_vec()),
+        created_at: Set(now),
+        // Until there is an answer.
+        status: Set(0),
+        headers: Set(String::new()),
+        body: Set(Vec::new()),
+    };
+    let in_place_of_an_old_one = OnConflict::columns([Column::TokenId, Column::Key])
+        .update_columns([
+            Column::Fingerprint,
+            Column::CreatedAt,
+            Column::Status,
+            Column::Headers,
+            Column::Body,
+        ])
+        .action_and_where(stored::COLUMN.created_at.lte(now - RETENTION))
+        .to_owned();
+    let written = stored::Entity::insert(row)
+        .on_conflict(in_place_of_an_old_one)
+        .exec_without_returning(transaction)
+        .await;
+    match written {
+        Ok(rows) => Ok(rows > 0),
+        Err(error) if is_lock_timeout(&error) => Err(Refusal::UnderWay(request.key.clone())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the wait for a lock took too long (PostgreSQL, appendix A). SQLite has one
+/// lock, which is waited for when the transaction begins.
+fn is_lock_timeout(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+        error
+    else {
+        return false;
+    };
+    match &**cause {
+        SqlxError::Database(cause) => cause.code().as_deref() == Some("55P03"),
+        _ => false,
+    }
+}
+
+/// The first answer, if it was an answer to the same request.
+pub(super) async fn replay(
+    transaction: &Transaction,
+    request: &KeyedRequest,
+) -> Result<Response, Refusal> {
+    let row = stored::Entity::find_by_id((request.token, request.key.0.clone()))
+        .one(transaction)
+        .await?
+        .ok_or_else(|| unreadable("it is not there"))?;
+    if row.fingerprint != request.fingerprint {
+        return Err(Refusal::OtherRequest(request.key.clone()));
+    }
+    let mut response = Response::new(Body::from(row.body));
+    *response.status_mut() = u16::try_from(row.status)
+        .ok()
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| unreadable("its status is none"))?;
+    let headers: Vec<(String, String)> =
+        serde_json::from_str(&row.headers).map_err(|_| unreadable("its headers are none"))?;
+    for (name, value) in headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
+        else {
+            return Err(unreadable("its headers are none"));
+        };
+        response.headers_mut().append(name, value);
+    }
+    let replayed = HeaderValue::from_static("true");
+    response.headers_mut().insert(REPLAYED, replayed);
+    Ok(response)
+}
+
+fn unreadable(why: &str) -> Refusal {
+    let error = DbErr::Custom(format!("the kept answer cannot be read: {why}"));
+    Refusal::Failed(Error::Internal(Arc::new(error)))
+}
+
+/// Adds the answer to the row of its key.
+pub(super) async fn keep(
+    transaction: &Transaction,
+    request: &KeyedRequest,
+    response: Response,
+) -> Result<Response, Refusal> {
+    let internal = |error| Refusal::Failed(Error::Internal(error));
+    let (head, body) = response.into_parts();
+    // It is all there: answers to writes are not streamed.
+    let body = to_bytes(body, usize::MAX).await;
+    let body: Bytes = body.map_err(|error| internal(Arc::new(error)))?;
+    let headers: Vec<_> = head
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    let headers = serde_json::to_string(&headers).map_err(|error| internal(Arc::new(error)))?;
+    let answer = stored::ActiveModel {
+        status: Set(i16::try_from(head.status.as_u16()).unwrap_or_default()),
+        headers: Set(headers),
+        body: Set(body.to_vec()),
+        ..Default::default()
+    };
+    let kept = stored::Entity::update_many()
+        .set(answer)
+        .filter(stored::COLUMN.token_id.eq(request.token))
+        .filter(stored::COLUMN.key.eq(request.key.0.as_str()))
+        .exec(transaction)
+        .await?;
+    if kept.rows_affected != 1 {
+        return Err(DbErr::RecordNotUpdated.into());
+    }
+    Ok(Response::from_parts(head, Body::from(body)))
+}
+
+/// Deletes the rows of keys that are too old, now and every hour. Any number of gateways
+/// may do so.
+pub async fn keep_tidy(database: Database) {
+    loop {
+        match purge(&database).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "deleted old idempotency keys"),
+            Err(error) => tracing::warn!(%error, "cannot delete old idempotency keys"),
+        }
+        tokio::time::sleep(PURGE_INTERVAL).await;
+    }
+}
+
+/// Deletes the rows of keys that are too old, and returns how many.
+///
+/// # Errors
+/// If the database fails.
+pub async fn purge(database: &Database) -> Result<u64, DbErr> {
+    let columns = [Column::TokenId, Column::Key];
+    let mut deleted = 0;
+    loop {
+        let oldest = stored::Entity::find()
+            .select_only()
+            .columns(columns)
+            .filter(
+                stored::COLUMN
+                    .created_at
+                    .lte(database.clock.now() - RETENTION),
+            )
+            .order_by_asc(Column::CreatedAt)
+            .limit(PURGE_BATCH)
+            // Those that another gateway is deleting are none of ours.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .into_query();
+        let batch = stored::Entity::delete_many()
+            .filter(Expr::tuple(columns.map(Expr::col)).in_subquery(oldest))
+            .exec(database.writer())
+            .await?;
+        deleted += batch.rows_affected;
+        if batch.rows_affected < PURGE_BATCH {
+            return Ok(deleted);
+        }
+    }
+}
