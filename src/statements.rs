@@ -108,10 +108,7 @@ impl ConnectionTrait for Statements {
                 })
                 .await
             }
-            Ground::Transaction(session) => {
-                let session = Arc::clone(session);
-                to_its_end(async move { session.execute(&statement, each_time).await }).await
-            }
+            Ground::Transaction(session) => session.execute(&statement, each_time).await,
         }
     }
 
@@ -139,22 +136,9 @@ impl ConnectionTrait for Statements {
                 })
                 .await
             }
-            Ground::Transaction(session) => {
-                let session = Arc::clone(session);
-                to_its_end(async move { session.query(&statement, each_time).await }).await
-            }
+            Ground::Transaction(session) => session.query(&statement, each_time).await,
         }
     }
-}
-
-/// Runs a statement of a shared transaction in a task of its own. A field that fails
-/// drops the fields beside it half way through their statements; on a connection of its
-/// own such a statement costs that connection, here it would cost the transaction.
-async fn to_its_end<T: Send + 'static>(
-    statement: impl Future<Output = Result<T, DbErr>> + Send + 'static,
-) -> Result<T, DbErr> {
-    let ended = tokio::spawn(statement).await;
-    ended.unwrap_or_else(|panic| Err(DbErr::Custom(panic.to_string())))
 }
 
 /// Runs a statement and tells the observer.

@@ -113,7 +113,7 @@ impl Executor {
     pub async fn execute(&self, operation: Operation) -> Answer {
         match self.prepare(operation) {
             Ok(prepared) => self.run(prepared).await,
-            Err(refused) => refused,
+            Err(refused) => *refused,
         }
     }
 
@@ -122,12 +122,12 @@ impl Executor {
     ///
     /// # Errors
     /// The answer, if it must not be executed.
-    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Answer> {
+    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Box<Answer>> {
         let request_id = operation.request_id.clone();
         self.0.prepare(operation).map_err(|(stage, errors)| {
             let mut response = Response::from_errors(errors);
             finish(&mut response, &request_id);
-            Answer { stage, response }
+            Box::new(Answer { stage, response })
         })
     }
 
@@ -378,15 +378,7 @@ fn syntax_error(error: &async_graphql::parser::Error) -> ServerError {
 /// Gives every error its code, logs what is ours to mend, and keeps the answer
 /// short: errors quote what was sent.
 fn finish(response: &mut Response, request_id: &str) {
-    if response.errors.len() > MAX_ERRORS {
-        // What is not the caller's to mend must not be cut off.
-        let is_callers = |error: &ServerError| {
-            let code = error.source::<Error>().map(Error::code);
-            code.is_none_or(|code| code.status().is_client_error())
-        };
-        response.errors.sort_by_key(is_callers);
-        response.errors.truncate(MAX_ERRORS);
-    }
+    response.errors.truncate(MAX_ERRORS);
     for error in &mut response.errors {
         if let Some(source) = error.source::<Error>().cloned() {
             source.log(request_id);

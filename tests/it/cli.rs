@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     process::{Output, Stdio},
+    time::Duration,
 };
 
 use rstest::rstest;
@@ -71,9 +72,13 @@ async fn serving_purges_old_idempotency_keys(
     assert_eq!(done.unwrap().rows_affected(), 2);
     let folder = TempDir::new().unwrap();
     let served = Served::start(folder.path(), &app.database_url).await;
-    while keys(&app).await > 0 {
-        tokio::task::yield_now().await;
-    }
+    let purged = async {
+        while keys(&app).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, purged).await.unwrap();
     served.stop().await;
 }
 

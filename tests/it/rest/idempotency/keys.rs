@@ -2,9 +2,14 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, Request, StatusCode, header::AUTHORIZATION},
+    http::{
+        HeaderValue, Method, Request, StatusCode,
+        header::{
+            ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN,
+        },
+    },
 };
-use clientele::tokens;
+use clientele::{config::Settings, tokens};
 use entity::api_token::Scope;
 use rstest::rstest;
 
@@ -96,6 +101,30 @@ async fn a_key_in_quotes_is_the_same_key(
     )
     .await;
     assert_created(&upper);
+}
+
+#[tokio::test]
+async fn web_pages_may_send_keys_and_see_replays() {
+    let origin = "https://app.example.com";
+    let settings = Settings {
+        allow_origin: vec![HeaderValue::from_static(origin)],
+        ..Settings::default()
+    };
+    let app = TestApp::builder(Engine::Sqlite).settings(settings);
+    let app = app.start().await;
+    let call = || app.call(Method::OPTIONS, CLIENTS).header(ORIGIN, origin);
+    let asked = call().header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
+    let allowed = asked.header(ACCESS_CONTROL_REQUEST_HEADERS, KEY).send();
+    let allowed = allowed.await;
+    let allowed = allowed.header("access-control-allow-headers").unwrap();
+    assert!(allowed.split(',').any(|name| name == KEY), "{allowed}");
+
+    let sent = app.call(Method::POST, CLIENTS).header(ORIGIN, origin);
+    let sent = sent.header(KEY, "a").json(&client("Birch")).send().await;
+    assert_created(&sent);
+    let exposed = sent.header("access-control-expose-headers").unwrap();
+    let replayed = "idempotency-replayed";
+    assert!(exposed.split(',').any(|name| name == replayed), "{exposed}");
 }
 
 #[rstest]
