@@ -32,6 +32,7 @@ pub fn all(engine: DbBackend) -> Vec<Query> {
     let mut queries = vec![
         tally("client_tally", "client"),
         tally("client_location_tally", "client_location"),
+        idempotency_keys(),
     ];
     queries.extend(TABLES.map(|table| sequence(engine, table)));
     queries
@@ -79,6 +80,18 @@ fn tally(name: &'static str, table: &str) -> Query {
                WHERE COALESCE(rows_of.n, 0) <> COALESCE(tally.n, 0)"#
         )
         .into(),
+    }
+}
+
+/// A key is committed with the final answer of its request (`idempotency.rs`).
+fn idempotency_keys() -> Query {
+    Query {
+        name: "idempotency_key",
+        what: "a key has no final answer, or no hash of its request".into(),
+        unit: "token",
+        sql: "SELECT token_id AS id FROM idempotency_key
+              WHERE status NOT BETWEEN 200 AND 499 OR length(fingerprint) <> 32"
+            .into(),
     }
 }
 

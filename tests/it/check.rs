@@ -124,6 +124,12 @@ const REWRITE: &str = "PRAGMA writable_schema = ON";
 const REREAD: &str = "PRAGMA writable_schema = RESET";
 
 const DAMAGES: &[Damage] = &[
+    both(
+        &["INSERT INTO idempotency_key
+           (token_id, key, fingerprint, created_at, status, headers, body)
+           SELECT MIN(id), 'k', 'f', '2026-01-31T09:15:00.250+00:00', 0, '[]', '' FROM api_token"],
+        "a key has no final answer",
+    ),
     // The log of changes.
     both(
         &["INSERT INTO change (at, user_name, face, kind, client_id, old, new) VALUES
