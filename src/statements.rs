@@ -1,6 +1,9 @@
 //! Single statements, each in a transaction of its own.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -9,7 +12,11 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Lease};
+
+/// How long the gateway waits for a statement, once it has a connection. Longer than
+/// the limit that the database keeps itself, which tells more.
+const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Told of each statement.
 pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
@@ -21,6 +28,10 @@ pub struct Statements {
     observer: Option<Observer>,
     /// Whether a statement is planned for its values each time.
     planned_each_time: bool,
+    /// Whether they only read, so that one may be sent twice.
+    only_reads: bool,
+    /// How long one may take.
+    within: Option<Duration>,
 }
 
 impl Statements {
@@ -31,6 +42,26 @@ impl Statements {
             connections,
             observer: None,
             planned_each_time: false,
+            only_reads: false,
+            within: Some(DEADLINE),
+        }
+    }
+
+    /// The same, for statements that only read.
+    #[must_use]
+    pub fn that_read(self) -> Self {
+        Self {
+            only_reads: true,
+            ..self
+        }
+    }
+
+    /// The same, but with all the time that they take: for maintenance.
+    #[must_use]
+    pub fn unhurried(&self) -> Self {
+        Self {
+            within: None,
+            ..self.clone()
         }
     }
 
@@ -53,6 +84,19 @@ impl Statements {
             ..self.clone()
         }
     }
+
+    async fn lease(&self) -> Result<Lease, DbErr> {
+        self.connections.lease(self.within).await
+    }
+
+    /// What came of a statement; none if it is to be sent again. That is a read whose
+    /// connection rested, and turned out to be broken; a write may have taken effect.
+    fn settle<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
+        if !self.only_reads {
+            return Some(lease.confirm(done));
+        }
+        (done.is_ok() || !lease.was_stale()).then_some(done)
+    }
 }
 
 #[async_trait]
@@ -63,14 +107,25 @@ impl ConnectionTrait for Statements {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         observed(self.observer.as_ref(), &statement, async {
-            let mut lease = self.connections.lease().await?;
-            lease.execute(&statement, self.planned_each_time).await
+            loop {
+                let mut lease = self.lease().await?;
+                let done = lease.execute(&statement, self.planned_each_time).await;
+                if let Some(done) = self.settle(&lease, done) {
+                    return done;
+                }
+            }
         })
         .await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.connections.lease().await?.execute_script(sql).await
+        loop {
+            let mut lease = self.lease().await?;
+            let done = lease.execute_script(sql).await;
+            if let Some(done) = self.settle(&lease, done) {
+                return done;
+            }
+        }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -80,8 +135,13 @@ impl ConnectionTrait for Statements {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         observed(self.observer.as_ref(), &statement, async {
-            let mut lease = self.connections.lease().await?;
-            lease.query(&statement, self.planned_each_time).await
+            loop {
+                let mut lease = self.lease().await?;
+                let done = lease.query(&statement, self.planned_each_time).await;
+                if let Some(done) = self.settle(&lease, done) {
+                    return done;
+                }
+            }
         })
         .await
     }

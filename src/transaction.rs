@@ -13,6 +13,9 @@ use crate::{
     statements::{Observer, observed},
 };
 
+/// How long a transaction may take, once it has a connection: less than a request waits
+/// for its answer.
+pub const DEADLINE: Duration = Duration::from_secs(7);
 /// How long a roll-back may take before its connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -27,7 +30,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Begins one.
+    /// Begins one, which may take the time `within`.
     ///
     /// On SQLite it takes the write lock at once: a transaction that reads first
     /// and asks for the lock later is refused, however long it would wait.
@@ -37,20 +40,27 @@ impl Transaction {
     pub async fn begin(
         connections: &Connections,
         observer: Option<Observer>,
+        within: Option<Duration>,
     ) -> Result<Self, DbErr> {
         let engine = connections.engine();
-        let mut lease = connections.lease().await?;
-        lease
-            .execute_script(match engine {
-                DbBackend::Sqlite => "BEGIN IMMEDIATE",
-                _ => "BEGIN",
-            })
-            .await?;
-        Ok(Self {
-            engine,
-            lease: Mutex::new(Some(lease)),
-            observer,
-        })
+        let statement = match engine {
+            DbBackend::Sqlite => "BEGIN IMMEDIATE",
+            _ => "BEGIN",
+        };
+        loop {
+            let mut lease = connections.lease(within).await?;
+            let begun = lease.execute_script(statement).await;
+            // Nothing is written yet, so it may as well begin on another connection.
+            if begun.is_err() && lease.was_stale() {
+                continue;
+            }
+            begun?;
+            return Ok(Self {
+                engine,
+                lease: Mutex::new(Some(lease)),
+                observer,
+            });
+        }
     }
 
     /// Makes what was written last.
@@ -59,7 +69,9 @@ impl Transaction {
     /// If the database refuses, or cannot say whether it has done it.
     pub async fn commit(self) -> Result<(), DbErr> {
         let mut held = self.lease.lock().await;
-        open(&mut held)?.execute_script("COMMIT").await?;
+        let lease = open(&mut held)?;
+        let committed = lease.execute_script("COMMIT").await;
+        lease.confirm(committed)?;
         // From here on there is nothing to roll back.
         *held = None;
         Ok(())

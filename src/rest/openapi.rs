@@ -86,13 +86,13 @@ fn operation(route: &Route) -> Value {
             (
                 "201",
                 answer("The new record.", &record, &headers),
-                &[400, 401, 403, 413, 415, 422, 503],
+                &[400, 401, 403, 413, 415, 422, 503, 507],
             )
         }
         Action::Update => (
             "200",
             answer("The record as it is now.", &record, &json!({ "ETag": tag })),
-            &[400, 401, 403, 404, 412, 413, 415, 422, 503],
+            &[400, 401, 403, 404, 412, 413, 415, 422, 503, 507],
         ),
     };
     let mut responses = Map::new();
@@ -170,6 +170,7 @@ fn failure(status: u16) -> Value {
         413 => "The body is too large.",
         415 => "The body is not JSON.",
         422 => "Some fields are not valid; 'errors' names them all.",
+        507 => "The disk of the database is full; reading goes on.",
         _ => "The database does not answer; try again after Retry-After.",
     };
     json!({
