@@ -16,9 +16,11 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use entity::api_token::Scope;
 use quick_cache::sync::Cache;
+use sea_orm::DbErr;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    connections::fault::Fault,
     database::Database,
     error::{Error, Result},
     tokens,
@@ -131,6 +133,10 @@ impl Authenticator {
     /// # Errors
     /// `Unauthenticated`, or what the database reports.
     pub async fn viewer(&self, credentials: &Credentials) -> Result<Viewer> {
+        // Before the token, for whoever is let in would only fail further on.
+        if self.database.is_away() {
+            return Err(Error::from(DbErr::from(Fault::Away)));
+        }
         let hash = Sha256::digest(&credentials.token).into();
         let now = Instant::now();
         let known = self.known.get(&hash).filter(|(until, _)| now < *until);

@@ -3,24 +3,38 @@
 //! The pool of sqlx tests a connection each time that it comes back, by a round trip
 //! which costs as much as reading a record does. This one does not: a connection that
 //! breaks is thrown away instead, with all that rest beside it.
+//!
+//! All statements pass here, so here is the time limit that holds when the database
+//! keeps none: one that was frozen, or whose network was cut, does not say so.
 
-use std::time::Duration;
+pub mod fault;
+pub mod manager;
 
-use deadpool::managed::{self, BuildError, Metrics, Object, PoolError, RecycleResult};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::{self, BuildError, Object, PoolError};
 use sea_orm::{
     ConnAcquireErr, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, SqlxError, Statement,
     sqlx::{
-        self, AssertSqlSafe, ConnectOptions, Connection, Executor, IntoArguments, Postgres, Sqlite,
+        self, AssertSqlSafe, Executor, IntoArguments, Postgres, Sqlite,
         database::HasStatementCache, postgres::PgConnectOptions, sqlite::SqliteConnectOptions,
     },
 };
 use sea_query_sqlx::SqlxValues;
+use tokio::time::timeout_at;
 
-/// A connection that rested longer than this is tried before it is used.
-const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
-/// A connection is replaced after this time: what a session gathers is freed, and a
-/// database behind another address is found.
-const MAX_LIFETIME: Duration = Duration::from_mins(30);
+use self::{
+    fault::{Fault, is_broken},
+    manager::{DatabaseFile, Engine, Manager, Session},
+};
+use crate::breaker::Breaker;
+
+/// How long SQLite works at one statement. PostgreSQL is told the same when a
+/// connection is opened.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connections to one database, of either engine.
 #[derive(Clone)]
@@ -43,8 +57,10 @@ impl Connections {
         options: PgConnectOptions,
         connections: u32,
         patience: Duration,
+        breaker: Arc<Breaker>,
     ) -> Result<Self, BuildError> {
-        pool(options, connections, patience).map(Self::Postgres)
+        let manager = Manager::new(options, None, patience, breaker);
+        pool(manager, connections).map(Self::Postgres)
     }
 
     /// Up to so many connections to an SQLite file.
@@ -53,10 +69,13 @@ impl Connections {
     /// As [`Self::to_postgres`].
     pub fn to_sqlite(
         options: SqliteConnectOptions,
+        file: DatabaseFile,
         connections: u32,
         patience: Duration,
+        breaker: Arc<Breaker>,
     ) -> Result<Self, BuildError> {
-        pool(options, connections, patience).map(Self::Sqlite)
+        let manager = Manager::new(options, Some(file), patience, breaker);
+        pool(manager, connections).map(Self::Sqlite)
     }
 
     /// The engine.
@@ -68,14 +87,33 @@ impl Connections {
         }
     }
 
-    /// Takes a connection that rests, or opens one.
+    /// Takes a connection that rests, or opens one, to be used for the time `within`:
+    /// what is under way then is given up, and the connection closed.
     ///
     /// # Errors
     /// If none is free in time, or the database cannot be reached.
-    pub async fn lease(&self) -> Result<Lease, DbErr> {
+    pub async fn lease(&self, within: Option<Duration>) -> Result<Lease, DbErr> {
         match self {
-            Self::Postgres(pool) => Leased::acquire(pool).await.map(Lease::Postgres),
-            Self::Sqlite(pool) => Leased::acquire(pool).await.map(Lease::Sqlite),
+            Self::Postgres(pool) => Leased::acquire(pool, within).await.map(Lease::Postgres),
+            Self::Sqlite(pool) => Leased::acquire(pool, within).await.map(Lease::Sqlite),
+        }
+    }
+
+    /// Whether the database is known to be away.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Postgres(pool) => pool.manager().breaker.is_open(),
+            Self::Sqlite(pool) => pool.manager().breaker.is_open(),
+        }
+    }
+
+    /// Whether the database file, if it is one, is where it was.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        match self {
+            Self::Postgres(pool) => pool.manager().check_place().is_ok(),
+            Self::Sqlite(pool) => pool.manager().check_place().is_ok(),
         }
     }
 
@@ -88,47 +126,9 @@ impl Connections {
     }
 }
 
-fn pool<DB: sqlx::Database>(
-    options: <DB::Connection as Connection>::Options,
-    connections: u32,
-    patience: Duration,
-) -> Result<Pool<DB>, BuildError> {
-    let options = options.disable_statement_logging();
+fn pool<DB: Engine>(manager: Manager<DB>, connections: u32) -> Result<Pool<DB>, BuildError> {
     let connections = usize::try_from(connections).unwrap_or(usize::MAX);
-    Pool::builder(Manager { options, patience })
-        .max_size(connections)
-        .build()
-}
-
-/// Opens and tries connections.
-pub struct Manager<DB: sqlx::Database> {
-    options: <DB::Connection as Connection>::Options,
-    /// How long a statement waits for its connection.
-    patience: Duration,
-}
-
-impl<DB: sqlx::Database> managed::Manager for Manager<DB> {
-    type Type = DB::Connection;
-    type Error = SqlxError;
-
-    async fn create(&self) -> Result<DB::Connection, SqlxError> {
-        // Boxed, for it is large and rare: every statement would move it about.
-        Box::pin(self.options.connect()).await
-    }
-
-    async fn recycle(
-        &self,
-        connection: &mut DB::Connection,
-        metrics: &Metrics,
-    ) -> RecycleResult<SqlxError> {
-        if metrics.age() > MAX_LIFETIME {
-            return Err(managed::RecycleError::message("it is old"));
-        }
-        if metrics.last_used() > PING_AFTER_IDLE {
-            Box::pin(connection.ping()).await?;
-        }
-        Ok(())
-    }
+    Pool::builder(manager).max_size(connections).build()
 }
 
 /// A connection in use. It goes back to its pool when it is dropped, but for one that
@@ -183,6 +183,28 @@ impl Lease {
         }
     }
 
+    /// What came of a statement that makes a write last. Without an answer nobody knows
+    /// whether it has, and that must be said.
+    ///
+    /// # Errors
+    /// That of the statement; if it gave no answer, [`Fault::Unconfirmed`].
+    pub fn confirm<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        match self {
+            Self::Postgres(leased) => leased.confirm(result),
+            Self::Sqlite(leased) => leased.confirm(result),
+        }
+    }
+
+    /// Whether this connection rested before, and turned out to be broken: then a new
+    /// one may well work.
+    #[must_use]
+    pub fn was_stale(&self) -> bool {
+        match self {
+            Self::Postgres(leased) => leased.was_stale(),
+            Self::Sqlite(leased) => leased.was_stale(),
+        }
+    }
+
     /// Whether a statement was given up before its answer has been read.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -202,12 +224,16 @@ impl Lease {
 }
 
 /// A [`Lease`] of a connection of one kind.
-pub struct Leased<DB: sqlx::Database> {
-    connection: Option<Object<Manager<DB>>>,
+pub struct Leased<DB: Engine> {
+    session: Option<Object<Manager<DB>>>,
     is_busy: bool,
+    /// Whether somebody has used it before.
+    is_kept: bool,
+    /// When work must be done; none for work that may take its time.
+    end: Option<Instant>,
 }
 
-impl<DB: sqlx::Database> Drop for Leased<DB> {
+impl<DB: Engine> Drop for Leased<DB> {
     fn drop(&mut self) {
         if self.is_busy {
             self.discard();
@@ -215,31 +241,49 @@ impl<DB: sqlx::Database> Drop for Leased<DB> {
     }
 }
 
-impl<DB: sqlx::Database> Leased<DB> {
+impl<DB: Engine> Leased<DB> {
     /// One limit holds for all that this takes: trying several that rest and are
     /// broken, too.
-    async fn acquire(pool: &Pool<DB>) -> Result<Self, DbErr> {
+    async fn acquire(pool: &Pool<DB>, within: Option<Duration>) -> Result<Self, DbErr> {
+        let Manager {
+            breaker, patience, ..
+        } = pool.manager();
+        if breaker.is_open() {
+            return Err(Fault::Away.into());
+        }
         let timed_out = || DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
-        let patience = pool.manager().patience;
-        let acquired = tokio::time::timeout(patience, pool.get()).await;
+        let acquired = tokio::time::timeout(*patience, pool.get()).await;
         let acquired = acquired.map_err(|_| timed_out())?;
-        let connection = acquired.map_err(|error| match error {
+        let session = acquired.map_err(|error| match error {
             PoolError::Backend(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
             PoolError::Timeout(_) => timed_out(),
             _ => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
         })?;
         Ok(Self {
-            connection: Some(connection),
+            is_kept: Object::metrics(&session).recycle_count > 0,
+            session: Some(session),
             is_busy: false,
+            end: within.map(|within| Instant::now() + within),
         })
     }
 
-    /// The connection, for a statement that [settles](Self::settle) it.
-    fn occupy(&mut self) -> Result<&mut DB::Connection, DbErr> {
-        let closed = DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
-        let connection = self.connection.as_deref_mut().ok_or(closed)?;
+    /// Runs a statement on the connection, as long as there is time.
+    async fn run<'a, T, F>(
+        &'a mut self,
+        statement: impl FnOnce(&'a mut DB::Connection) -> F,
+    ) -> Result<T, SqlxError>
+    where
+        F: Future<Output = Result<T, SqlxError>>,
+    {
+        let Session { connection, alarm } = self.session.as_deref_mut().ok_or(Fault::Away)?;
         self.is_busy = true;
-        Ok(connection)
+        let Some(end) = self.end else {
+            alarm.set(None);
+            return statement(connection).await;
+        };
+        alarm.set(Some(end.min(Instant::now() + STATEMENT_TIMEOUT)));
+        let in_time = timeout_at(end.into(), statement(connection)).await;
+        in_time.unwrap_or_else(|_| Err(Fault::Late.into()))
     }
 
     /// What came of a statement. If that broke the connection, those that rest will
@@ -248,7 +292,7 @@ impl<DB: sqlx::Database> Leased<DB> {
         self.is_busy = false;
         result.map_err(|error| {
             if is_broken(&error) {
-                if let Some(pool) = self.connection.as_ref().and_then(Object::pool) {
+                if let Some(pool) = self.session.as_ref().and_then(Object::pool) {
                     pool.retain(|_, _| false);
                 }
                 self.discard();
@@ -257,17 +301,39 @@ impl<DB: sqlx::Database> Leased<DB> {
         })
     }
 
+    fn confirm<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        match (result, &self.session) {
+            (Ok(done), Some(session)) => {
+                let pool = Object::pool(session);
+                match pool.map_or(Ok(()), |pool| pool.manager().check_place()) {
+                    Ok(()) => Ok(done),
+                    Err(error) => {
+                        let error = DbErr::Query(RuntimeErr::SqlxError(error.into()));
+                        Err(Fault::Unconfirmed(error).into())
+                    }
+                }
+            }
+            (Err(error), None) => Err(Fault::Unconfirmed(error).into()),
+            (result, _) => result,
+        }
+    }
+
+    fn was_stale(&self) -> bool {
+        let has_time = self.end.is_none_or(|end| Instant::now() < end);
+        self.is_kept && self.session.is_none() && has_time
+    }
+
     fn discard(&mut self) {
         self.is_busy = false;
-        if let Some(connection) = self.connection.take() {
-            drop(Object::take(connection));
+        if let Some(session) = self.session.take() {
+            drop(Object::take(session));
         }
     }
 }
 
 impl<DB> Leased<DB>
 where
-    DB: sqlx::Database + HasStatementCache,
+    DB: Engine + HasStatementCache,
     SqlxValues: IntoArguments<DB>,
     for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
     QueryResult: From<DB::Row>,
@@ -279,7 +345,7 @@ where
         each_time: bool,
     ) -> Result<Vec<QueryResult>, DbErr> {
         let statement = prepared(statement, each_time);
-        let rows = statement.fetch_all(self.occupy()?).await;
+        let rows = self.run(|connection| statement.fetch_all(connection)).await;
         let rows = self.settle(rows)?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
     }
@@ -290,13 +356,13 @@ where
         each_time: bool,
     ) -> Result<ExecResult, DbErr> {
         let statement = prepared(statement, each_time);
-        let done = statement.execute(self.occupy()?).await;
+        let done = self.run(|connection| statement.execute(connection)).await;
         self.settle(done).map(ExecResult::from)
     }
 
     async fn execute_script(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
         let script = sqlx::raw_sql(AssertSqlSafe(sql));
-        let done = self.occupy()?.execute(script).await;
+        let done = self.run(|connection| connection.execute(script)).await;
         self.settle(done).map(ExecResult::from)
     }
 }
@@ -309,19 +375,4 @@ where
     let values = statement.values.clone();
     let values = SqlxValues(values.unwrap_or_else(|| sea_orm::Values(Vec::new())));
     sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values).persistent(!each_time)
-}
-
-/// Whether a connection is of no use after this error.
-fn is_broken(error: &SqlxError) -> bool {
-    match error {
-        // The session was ended, or the server stops (PostgreSQL, appendix A).
-        SqlxError::Database(cause) => cause
-            .code()
-            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-        SqlxError::Io(_)
-        | SqlxError::Tls(_)
-        | SqlxError::Protocol(_)
-        | SqlxError::WorkerCrashed => true,
-        _ => false,
-    }
 }

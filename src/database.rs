@@ -25,20 +25,19 @@ use sea_orm::{
 use url::Url;
 
 use crate::{
+    breaker::Breaker,
     clock::Clock,
-    connections::Connections,
-    error::is_passing,
+    connections::{Connections, STATEMENT_TIMEOUT, manager::DatabaseFile},
+    error::Outage,
     statements::{Ground, Observer, Statements},
     tally::Tallies,
-    transaction::Transaction,
+    transaction::{self, Transaction},
 };
 
 /// How long a request waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a statement waits for a lock that another one holds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one statement may run.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction may stand open with nothing to do.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
@@ -100,7 +99,7 @@ impl Database {
         let (readers, writers) = (Ground::Connections(readers), Ground::Connections(writers));
         Ok(Self(Arc::new(Pools {
             tallies: Tallies::new(readers.engine()),
-            reader: Statements::on(readers),
+            reader: Statements::on(readers).that_read(),
             writer: Statements::on(writers.clone()),
             transactions: writers,
             observer: None,
@@ -114,7 +113,16 @@ impl Database {
     /// # Errors
     /// If no connection is free in time, or the database is away.
     pub async fn begin(&self) -> std::result::Result<Transaction, DbErr> {
-        self.transactions.begin(self.observer.clone()).await
+        let within = Some(transaction::DEADLINE);
+        self.transactions.begin(self.observer.clone(), within).await
+    }
+
+    /// Begins a transaction that may take all its time, for maintenance.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_unhurried(&self) -> std::result::Result<Transaction, DbErr> {
+        self.transactions.begin(self.observer.clone(), None).await
     }
 
     /// The same database, as `transaction` sees it: all that is read and written through
@@ -172,11 +180,25 @@ impl Database {
         let pending = Migrator::get_pending_migrations(transaction).await?;
         let pending = pending.iter().map(|step| step.name().to_owned()).collect();
         Migrator::up(transaction, None).await?;
+        if transaction.get_database_backend() == DbBackend::Sqlite {
+            // A file that is read-only is only found out by a write, though of nothing.
+            let nothing = "DELETE FROM seaql_migrations WHERE FALSE";
+            transaction.execute_unprepared(nothing).await?;
+        }
         Ok(pending)
+    }
+
+    /// Whether the database is known to be away, and all that needs it would fail.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.transactions.is_away()
     }
 
     /// Whether the database answers and has the schema of this program.
     pub async fn is_ready(&self) -> bool {
+        if !self.transactions.is_in_place() {
+            return false;
+        }
         Migrator::get_pending_migrations_read_only(&self.reader)
             .await
             .is_ok_and(|pending| pending.is_empty())
@@ -216,13 +238,19 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
     // One connection by hand: its error says what is wrong, a pool's does not.
-    let readers = settings(options);
-    open_sqlite(&readers)
+    let options = settings(options);
+    open_sqlite(&options)
         .await
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
 
-    let connect =
-        |connections| Connections::to_sqlite(readers.clone(), connections, ACQUIRE_TIMEOUT);
+    // From here on a file that is not there must not be made anew.
+    let options = options.create_if_missing(false);
+    let file = DatabaseFile::at(options.get_filename())?;
+    let breaker = Breaker::new();
+    let connect = |connections| {
+        let (options, file, breaker) = (options.clone(), file.clone(), Arc::clone(&breaker));
+        Connections::to_sqlite(options, file, connections, ACQUIRE_TIMEOUT, breaker)
+    };
     let mut migration = migration_options(url);
     migration.map_sqlx_sqlite_opts(settings);
     Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
@@ -241,7 +269,7 @@ async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), 
     loop {
         match SqliteConnection::connect_with(options).await {
             Ok(connection) => return connection.close().await,
-            Err(error) if is_passing(&error) && Instant::now() < deadline => {
+            Err(error) if Outage::behind(&error).is_some() && Instant::now() < deadline => {
                 tokio::time::sleep(OPEN_AGAIN_AFTER).await;
             }
             Err(error) => return Err(error),
@@ -274,8 +302,12 @@ async fn connect_postgres(
             ),
         ])
     };
-    let connections =
-        Connections::to_postgres(settings(options), max_connections, ACQUIRE_TIMEOUT)?;
+    let connections = Connections::to_postgres(
+        settings(options),
+        max_connections,
+        ACQUIRE_TIMEOUT,
+        Breaker::new(),
+    )?;
     let mut migration = migration_options(url);
     migration.map_sqlx_postgres_opts(settings);
     Ok((connections.clone(), connections, migration))

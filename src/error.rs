@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use sea_orm::{DbErr, RuntimeErr, SqlxError};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::Serialize;
 
-use crate::graphql::columns::camel_case;
+use crate::{
+    connections::fault::{Complaint, Fault as ConnectionFault},
+    graphql::columns::camel_case,
+};
 
 /// The result of everything that rules or databases can refuse.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -37,10 +40,27 @@ pub enum Error {
     Forbidden,
     /// The request asks for more than the gateway gives.
     Limit(String),
-    /// The database is away or too busy; the same request may succeed later.
-    Unavailable(Arc<DbErr>),
+    /// The database cannot do it now; the same request may succeed later.
+    Unavailable(Outage, Arc<DbErr>),
     /// A fault of ours. The cause goes to the log, never to the caller.
     Internal(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why the database cannot do something now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It cannot be reached, or the connection to it broke.
+    Away,
+    /// All connections to it are in use.
+    Busy,
+    /// Another writer holds the lock.
+    Locked,
+    /// It did not finish in time.
+    Slow,
+    /// A write was sent, and not confirmed.
+    Unconfirmed,
+    /// Its disk is full.
+    Full,
 }
 
 /// One thing that is wrong with the input.
@@ -70,6 +90,8 @@ pub enum Code {
     LimitExceeded,
     /// The database does not answer.
     Unavailable,
+    /// The disk of the database is full. GraphQL's list of codes has no name for it.
+    StorageFull,
     /// A fault of ours.
     Internal,
 }
@@ -96,6 +118,7 @@ impl Code {
             Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN),
             Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
             Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
+            Self::StorageFull => ("UNAVAILABLE", StatusCode::INSUFFICIENT_STORAGE),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -120,7 +143,8 @@ impl Error {
             Self::Unauthenticated => Code::Unauthenticated,
             Self::Forbidden => Code::Forbidden,
             Self::Limit(_) => Code::LimitExceeded,
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(Outage::Full, _) => Code::StorageFull,
+            Self::Unavailable(..) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }
     }
@@ -130,8 +154,8 @@ impl Error {
     pub fn log(&self, request_id: &str) {
         match self {
             Self::Internal(cause) => tracing::error!(request_id, ?cause, "request failed"),
-            Self::Unavailable(cause) => {
-                tracing::warn!(request_id, ?cause, "database unavailable");
+            Self::Unavailable(outage, cause) => {
+                tracing::warn!(request_id, ?outage, %cause, "database unavailable");
             }
             _ => {}
         }
@@ -163,9 +187,7 @@ impl Error {
                 "This token may only read. Use one with the scope 'write'.".to_owned()
             }
             Self::Limit(what) => what.clone(),
-            Self::Unavailable(_) => {
-                "The database does not answer at the moment. Try again shortly.".to_owned()
-            }
+            Self::Unavailable(outage, _) => outage.sentence().to_owned(),
             Self::Internal(_) => "Something went wrong on our side.".to_owned(),
         }
     }
@@ -200,43 +222,82 @@ impl From<Error> for async_graphql::Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let passing = match &error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+        let outage = match &error {
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Some(Outage::Busy),
+            DbErr::Conn(RuntimeErr::SqlxError(cause)) => {
+                Some(Outage::behind(cause).unwrap_or(Outage::Away))
+            }
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Some(Outage::Away),
             DbErr::Exec(RuntimeErr::SqlxError(cause))
-            | DbErr::Query(RuntimeErr::SqlxError(cause)) => is_passing(cause),
-            _ => false,
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => Outage::behind(cause),
+            _ => None,
         };
-        if passing {
-            Self::Unavailable(Arc::new(error))
-        } else {
-            Self::Internal(Arc::new(error))
+        match outage {
+            Some(outage) => Self::Unavailable(outage, Arc::new(error)),
+            None => Self::Internal(Arc::new(error)),
         }
     }
 }
 
-/// Whether the database may well accept the same later.
-#[must_use]
-pub fn is_passing(error: &SqlxError) -> bool {
-    match error {
-        SqlxError::Io(_)
-        | SqlxError::Tls(_)
-        | SqlxError::PoolTimedOut
-        | SqlxError::PoolClosed
-        | SqlxError::WorkerCrashed => true,
-        SqlxError::Database(cause) => cause.code().is_some_and(|code| {
-            if let Some(_postgres) = cause.try_downcast_ref::<sea_orm::SqlxPostgresError>() {
-                // PostgreSQL, appendix A: connection exceptions, resources,
-                // operator intervention (which includes a statement that was
-                // timed out), lock time-outs, and transactions to be repeated.
-                matches!(code.get(..2), Some("08" | "53" | "57"))
-                    || matches!(&*code, "55P03" | "40001" | "40P01" | "25P03")
-            } else {
-                // SQLite keeps the primary result code in the lowest byte:
-                // busy, locked, I/O error, full.
-                code.parse::<u32>()
-                    .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
+impl Outage {
+    /// The outage behind an error, if the database may well accept the same later.
+    #[must_use]
+    pub fn behind(error: &SqlxError) -> Option<Self> {
+        match error {
+            SqlxError::Io(_) => Some(match ConnectionFault::behind(error) {
+                Some(ConnectionFault::Unconfirmed(_)) => Self::Unconfirmed,
+                Some(ConnectionFault::Late) => Self::Slow,
+                _ => Self::Away,
+            }),
+            SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed => {
+                Some(Self::Away)
             }
-        }),
-        _ => false,
+            SqlxError::PoolTimedOut => Some(Self::Busy),
+            error => Self::of(&Complaint::behind(error)?),
+        }
+    }
+
+    fn of(complaint: &Complaint<'_>) -> Option<Self> {
+        match complaint {
+            Complaint::Postgres(code) => match &**code {
+                "53100" => Some(Self::Full),
+                // It waited too long, would have waited for ever, or was overtaken.
+                "55P03" | "40P01" | "40001" => Some(Self::Locked),
+                "57014" => Some(Self::Slow),
+                "25P03" => Some(Self::Away),
+                // Connections, resources, and what an operator does.
+                code if matches!(code.get(..2), Some("08" | "53" | "57")) => Some(Self::Away),
+                _ => None,
+            },
+            Complaint::Sqlite(code) => match code {
+                5 | 6 => Some(Self::Locked),
+                9 => Some(Self::Slow),
+                10 => Some(Self::Away),
+                13 => Some(Self::Full),
+                _ => None,
+            },
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Away => "The database does not answer at the moment. Try again shortly.",
+            Self::Busy => "All connections to the database are busy. Try again shortly.",
+            Self::Locked => {
+                "The record is locked by another writer, and the wait for it timed out. Nothing \
+                 was written. Try again shortly."
+            }
+            Self::Slow => {
+                "The database did not finish in time. Nothing was written. Try again shortly."
+            }
+            Self::Unconfirmed => {
+                "The database did not confirm the write: it may or may not have happened. With \
+                 the same Idempotency-Key it is safe to send it again; otherwise look first."
+            }
+            Self::Full => {
+                "The disk of the database is full, so nothing was written. Reading goes on. Try \
+                 again when there is space."
+            }
+        }
     }
 }

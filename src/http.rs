@@ -32,7 +32,7 @@ use crate::{
     database::Database,
     graphiql,
     graphql::{endpoint, executor::Executor, socket},
-    idempotency,
+    idempotency, limit,
     rest::{
         self,
         problem::{self, Problem},
@@ -157,7 +157,7 @@ async fn around(mut request: Request, next: Next) -> Response {
         let detail = format!("The URL is too long: {MAX_URI} bytes are allowed.");
         Problem::new(StatusCode::URI_TOO_LONG, detail).into_response()
     } else {
-        next.run(request).await
+        limit::answer(request, &request_id, next).await
     };
     let mut response = problem::render(response, &request_id);
     observation.end(response.status(), &request_id);

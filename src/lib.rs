@@ -24,6 +24,8 @@ pub mod server;
 // Request bodies, read with a size and a time limit, and the strict JSON in them.
 mod body;
 mod json;
+// No request stays without an answer for long.
+mod limit;
 // Answers, compressed where it pays. What must not be is listed there.
 mod compression;
 // From an `Authorization` header to a viewer with a scope. Tokens are stored as
@@ -71,6 +73,8 @@ pub mod transaction;
 // the commands `check` and `backup`.
 pub mod invariants;
 pub mod snapshot;
+// Requests fail at once while the database is away.
+pub mod breaker;
 // Every failure in one enum, with what each face calls it.
 pub mod error;
 // The instants that are stored: UTC, in milliseconds.

@@ -69,6 +69,8 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         tasks.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
+                // What has arrived by then is read, and answered.
+                biased;
                 ended = &mut connection => ended,
                 () = grace_over(&stopping) => {
                     // Answers what was asked for and takes no further request.

@@ -1,7 +1,10 @@
 //! Single statements, each in a transaction of its own, or all in the one that they take
 //! part in.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -11,9 +14,13 @@ use sea_orm::{
 };
 
 use crate::{
-    connections::Connections,
+    connections::{Connections, Lease},
     transaction::{Session, Transaction},
 };
+
+/// How long the gateway waits for a statement, once it has a connection. Longer than
+/// the limit that the database keeps itself, which tells more.
+const DEADLINE: Duration = Duration::from_secs(6);
 
 /// Told of each statement.
 pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
@@ -37,13 +44,38 @@ impl Ground {
         }
     }
 
-    /// Begins a transaction here.
+    /// Whether the database is known to be away.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Connections(connections) => connections.is_away(),
+            Self::Transaction(_) => false,
+        }
+    }
+
+    /// Whether the database file, if it is one, is where it was.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        match self {
+            Self::Connections(connections) => connections.is_in_place(),
+            Self::Transaction(_) => true,
+        }
+    }
+
+    /// Begins a transaction here. One of its own may take the time `within`; an inner one
+    /// has the time of the one around it.
     ///
     /// # Errors
     /// If no connection is free in time, or the database fails.
-    pub async fn begin(&self, observer: Option<Observer>) -> Result<Transaction, DbErr> {
+    pub async fn begin(
+        &self,
+        observer: Option<Observer>,
+        within: Option<Duration>,
+    ) -> Result<Transaction, DbErr> {
         match self {
-            Self::Connections(connections) => Transaction::begin(connections, observer).await,
+            Self::Connections(connections) => {
+                Transaction::begin(connections, observer, within).await
+            }
             Self::Transaction(session) => Transaction::begin_within(session).await,
         }
     }
@@ -56,6 +88,10 @@ pub struct Statements {
     observer: Option<Observer>,
     /// Whether a statement is planned for its values each time.
     planned_each_time: bool,
+    /// Whether they only read, so that one may be sent twice.
+    only_reads: bool,
+    /// How long one may take.
+    within: Option<Duration>,
 }
 
 impl Statements {
@@ -66,6 +102,26 @@ impl Statements {
             ground,
             observer: None,
             planned_each_time: false,
+            only_reads: false,
+            within: Some(DEADLINE),
+        }
+    }
+
+    /// The same, for statements that only read.
+    #[must_use]
+    pub fn that_read(self) -> Self {
+        Self {
+            only_reads: true,
+            ..self
+        }
+    }
+
+    /// The same, but with all the time that they take: for maintenance.
+    #[must_use]
+    pub fn unhurried(&self) -> Self {
+        Self {
+            within: None,
+            ..self.clone()
         }
     }
 
@@ -90,6 +146,15 @@ impl Statements {
             ..self.clone()
         }
     }
+
+    /// What came of a statement; none if it is to be sent again. That is a read whose
+    /// connection rested, and turned out to be broken; a write may have taken effect.
+    fn settle<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
+        if !self.only_reads {
+            return Some(lease.confirm(done));
+        }
+        (done.is_ok() || !lease.was_stale()).then_some(done)
+    }
 }
 
 #[async_trait]
@@ -99,25 +164,35 @@ impl ConnectionTrait for Statements {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let each_time = self.planned_each_time;
-        match &self.ground {
-            Ground::Connections(connections) => {
-                observed(self.observer.as_ref(), &statement, async {
-                    let mut lease = connections.lease().await?;
-                    lease.execute(&statement, each_time).await
-                })
-                .await
+        let connections = match &self.ground {
+            Ground::Connections(connections) => connections,
+            Ground::Transaction(session) => {
+                return session.execute(&statement, self.planned_each_time).await;
             }
-            Ground::Transaction(session) => session.execute(&statement, each_time).await,
-        }
+        };
+        observed(self.observer.as_ref(), &statement, async {
+            loop {
+                let mut lease = connections.lease(self.within).await?;
+                let done = lease.execute(&statement, self.planned_each_time).await;
+                if let Some(done) = self.settle(&lease, done) {
+                    return done;
+                }
+            }
+        })
+        .await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match &self.ground {
-            Ground::Connections(connections) => {
-                connections.lease().await?.execute_script(sql).await
+        let connections = match &self.ground {
+            Ground::Connections(connections) => connections,
+            Ground::Transaction(session) => return session.execute_script(sql).await,
+        };
+        loop {
+            let mut lease = connections.lease(self.within).await?;
+            let done = lease.execute_script(sql).await;
+            if let Some(done) = self.settle(&lease, done) {
+                return done;
             }
-            Ground::Transaction(session) => session.execute_script(sql).await,
         }
     }
 
@@ -127,17 +202,22 @@ impl ConnectionTrait for Statements {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let each_time = self.planned_each_time;
-        match &self.ground {
-            Ground::Connections(connections) => {
-                observed(self.observer.as_ref(), &statement, async {
-                    let mut lease = connections.lease().await?;
-                    lease.query(&statement, each_time).await
-                })
-                .await
+        let connections = match &self.ground {
+            Ground::Connections(connections) => connections,
+            Ground::Transaction(session) => {
+                return session.query(&statement, self.planned_each_time).await;
             }
-            Ground::Transaction(session) => session.query(&statement, each_time).await,
-        }
+        };
+        observed(self.observer.as_ref(), &statement, async {
+            loop {
+                let mut lease = connections.lease(self.within).await?;
+                let done = lease.query(&statement, self.planned_each_time).await;
+                if let Some(done) = self.settle(&lease, done) {
+                    return done;
+                }
+            }
+        })
+        .await
     }
 }
 

@@ -193,7 +193,7 @@ pub async fn merge(database: &Database, tally: &Tally) -> std::result::Result<i6
            INSERT INTO "{table}" SELECT block, SUM("rows") FROM taken
            GROUP BY block HAVING SUM("rows") <> 0"#
     );
-    let transaction = database.begin().await?;
+    let transaction = database.begin_unhurried().await?;
     // Somebody may have added millions of rows.
     let patience = "SET LOCAL statement_timeout = 0";
     transaction.execute_unprepared(patience).await?;
@@ -202,6 +202,7 @@ pub async fn merge(database: &Database, tally: &Tally) -> std::result::Result<i6
     transaction.commit().await?;
     // Or each sum would pass by the rows that are gone, until somebody else tidies up.
     let tidy = format!(r#"VACUUM "{table}""#);
-    database.reader.execute_unprepared(&tidy).await?;
+    let writer = database.writer().unhurried();
+    writer.execute_unprepared(&tidy).await?;
     Ok(i64::try_from(written).unwrap_or(i64::MAX))
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +23,9 @@ use crate::{
     statements::{Observer, observed},
 };
 
+/// How long a transaction may take, once it has a connection: less than a request waits
+/// for its answer.
+pub const DEADLINE: Duration = Duration::from_secs(7);
 /// How long a roll-back may take before its connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Begins a transaction within another. All have the same name, which means the one
@@ -46,7 +49,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Begins one.
+    /// Begins one, which may take the time `within`.
     ///
     /// On SQLite it takes the write lock at once: a transaction that reads first
     /// and asks for the lock later is refused, however long it would wait.
@@ -56,26 +59,34 @@ impl Transaction {
     pub async fn begin(
         connections: &Connections,
         observer: Option<Observer>,
+        within: Option<Duration>,
     ) -> Result<Self, DbErr> {
         let engine = connections.engine();
-        let mut lease = connections.lease().await?;
-        lease
-            .execute_script(match engine {
-                DbBackend::Sqlite => "BEGIN IMMEDIATE",
-                _ => "BEGIN",
-            })
-            .await?;
-        let session = Session {
-            engine,
-            lease: Mutex::new(Some(lease)),
-            abandoned: AtomicU32::new(0),
-            observer,
+        let statement = match engine {
+            DbBackend::Sqlite => "BEGIN IMMEDIATE",
+            _ => "BEGIN",
         };
-        Ok(Self {
-            session: Arc::new(session),
-            is_inner: false,
-            has_ended: false,
-        })
+        loop {
+            let mut lease = connections.lease(within).await?;
+            let begun = lease.execute_script(statement).await;
+            // Nothing is written yet, so it may as well begin on another connection.
+            if begun.is_err() && lease.was_stale() {
+                continue;
+            }
+            begun?;
+            let session = Session {
+                engine,
+                lease: Mutex::new(Some(lease)),
+                abandoned: AtomicU32::new(0),
+                has_failed: AtomicBool::new(false),
+                observer,
+            };
+            return Ok(Self {
+                session: Arc::new(session),
+                is_inner: false,
+                has_ended: false,
+            });
+        }
     }
 
     /// Begins one within the transaction of `session`.
@@ -101,8 +112,24 @@ impl Transaction {
     ///
     /// # Errors
     /// If the database refuses, or cannot say whether it has done it.
-    pub async fn commit(self) -> Result<(), DbErr> {
-        self.end(COMMIT_INNER, "COMMIT").await
+    pub async fn commit(mut self) -> Result<(), DbErr> {
+        if self.is_inner {
+            self.session.execute_script(COMMIT_INNER).await?;
+        } else {
+            let mut held = self.session.hold().await?;
+            let lease = open(&mut held)?;
+            // PostgreSQL would roll back and call it done.
+            if self.session.has_failed.load(Ordering::Acquire) {
+                let refused = "a statement of this transaction failed: it cannot be committed";
+                return Err(DbErr::Custom(refused.to_owned()));
+            }
+            let committed = lease.execute_script("COMMIT").await;
+            lease.confirm(committed)?;
+            // From here on there is nothing to roll back.
+            *held = None;
+        }
+        self.has_ended = true;
+        Ok(())
     }
 
     /// Undoes what was written, and waits for that; a transaction that is dropped does
@@ -110,19 +137,15 @@ impl Transaction {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn rollback(self) -> Result<(), DbErr> {
-        self.end(ROLLBACK_INNER, "ROLLBACK").await
-    }
-
-    async fn end(mut self, inner: &str, outer: &str) -> Result<(), DbErr> {
+    pub async fn rollback(mut self) -> Result<(), DbErr> {
+        let mut held = self.session.hold().await?;
         if self.is_inner {
-            self.session.execute_script(inner).await?;
+            self.session.roll_back_inner(&mut held).await?;
         } else {
-            let mut held = self.session.hold().await?;
-            open(&mut held)?.execute_script(outer).await?;
-            // From here on there is nothing to roll back.
+            open(&mut held)?.execute_script("ROLLBACK").await?;
             *held = None;
         }
+        drop(held);
         self.has_ended = true;
         Ok(())
     }
@@ -169,6 +192,8 @@ pub struct Session {
     lease: Mutex<Option<Lease>>,
     /// How many inner transactions were dropped and are yet to be rolled back.
     abandoned: AtomicU32,
+    /// Whether a statement has failed and is not undone.
+    has_failed: AtomicBool,
     observer: Option<Observer>,
 }
 
@@ -190,7 +215,7 @@ impl Session {
     ) -> Result<ExecResult, DbErr> {
         observed(self.observer.as_ref(), statement, async {
             let mut held = self.hold().await?;
-            open(&mut held)?.execute(statement, each_time).await
+            self.noted(open(&mut held)?.execute(statement, each_time).await)
         })
         .await
     }
@@ -206,7 +231,7 @@ impl Session {
     ) -> Result<Vec<QueryResult>, DbErr> {
         observed(self.observer.as_ref(), statement, async {
             let mut held = self.hold().await?;
-            open(&mut held)?.query(statement, each_time).await
+            self.noted(open(&mut held)?.query(statement, each_time).await)
         })
         .await
     }
@@ -217,21 +242,34 @@ impl Session {
     /// As [`Self::execute`].
     pub async fn execute_script(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let mut held = self.hold().await?;
-        open(&mut held)?.execute_script(sql).await
+        self.noted(open(&mut held)?.execute_script(sql).await)
     }
 
     /// Waits for the connection, and rolls back the inner transactions that were dropped.
     async fn hold(&self) -> Result<MutexGuard<'_, Option<Lease>>, DbErr> {
         let mut held = self.lease.lock().await;
         for _ in 0..self.abandoned.swap(0, Ordering::AcqRel) {
-            let rolled_back = open(&mut held)?.execute_script(ROLLBACK_INNER).await;
-            if let Err(error) = rolled_back {
-                // What was to be undone must not be committed with the rest.
-                discard(&mut held);
-                return Err(error);
-            }
+            self.roll_back_inner(&mut held).await?;
         }
         Ok(held)
+    }
+
+    async fn roll_back_inner(&self, held: &mut Option<Lease>) -> Result<(), DbErr> {
+        let rolled_back = open(held)?.execute_script(ROLLBACK_INNER).await;
+        if let Err(error) = rolled_back {
+            // What was to be undone must not be committed with the rest.
+            discard(held);
+            return Err(error);
+        }
+        self.has_failed.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn noted<T>(&self, done: Result<T, DbErr>) -> Result<T, DbErr> {
+        if done.is_err() {
+            self.has_failed.store(true, Ordering::Release);
+        }
+        done
     }
 }
 

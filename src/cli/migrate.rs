@@ -5,7 +5,7 @@ use std::io::{Write, stdout};
 use anyhow::{Context, Result};
 use sea_orm::DatabaseTransaction;
 
-use super::open;
+use super::{begin_migration, open};
 use crate::{config::DatabaseOptions, database::Database, search};
 
 /// What an operator should know of a PostgreSQL that cannot index substrings.
@@ -15,7 +15,7 @@ pub const NO_SEARCH_INDEX: &str =
 /// Applies the steps that are missing and names them.
 pub async fn run(options: &DatabaseOptions) -> Result<()> {
     let database = open(options).await?;
-    let transaction = database.begin_migration().await?;
+    let transaction = begin_migration(&database).await?;
     let applied = up(&transaction).await?;
     let search_is_indexed = search::is_indexed(&transaction).await?;
     transaction.commit().await?;

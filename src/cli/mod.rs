@@ -11,6 +11,7 @@ mod token;
 use std::{io::ErrorKind, process::ExitCode};
 
 use anyhow::{Context, Result};
+use sea_orm::DatabaseTransaction;
 
 use crate::{
     clock::Clock,
@@ -78,10 +79,17 @@ async fn open(options: &DatabaseOptions) -> Result<Database> {
     .await
 }
 
+/// Begins to bring the schema up to date: the first time that the database is to be
+/// written to.
+async fn begin_migration(database: &Database) -> Result<DatabaseTransaction> {
+    let transaction = database.begin_migration().await;
+    transaction.context("the database cannot be written to")
+}
+
 /// Opens the database and brings its schema up to date.
 async fn open_migrated(options: &DatabaseOptions) -> Result<Database> {
     let database = open(options).await?;
-    let transaction = database.begin_migration().await?;
+    let transaction = begin_migration(&database).await?;
     migrate::up(&transaction).await?;
     transaction.commit().await?;
     Ok(database)

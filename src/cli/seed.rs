@@ -81,7 +81,7 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
 /// Adds the clients with these numbers; returns how many locations they have.
 async fn add(database: &Database, numbers: std::ops::Range<u64>) -> Result<usize> {
     let demos: Vec<_> = numbers.map(Demo::new).collect();
-    let transaction = database.begin().await?;
+    let transaction = database.begin_unhurried().await?;
     let clients = demos.iter().map(|demo| demo.client.clone());
     let mut ids = client::Entity::insert_many(clients)
         .exec_with_returning_keys(&transaction)

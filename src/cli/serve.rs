@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{migrate, open};
+use super::{begin_migration, migrate, open};
 use crate::{
     config::ServeOptions,
     database::Database,
@@ -34,8 +34,9 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
 
-    let mut database = open(&options.database).await?;
+    // Before the first metric is set.
     telemetry::recorder();
+    let mut database = open(&options.database).await?;
     tokio::spawn(telemetry::keep_up());
     database.observe_statements(telemetry::observe_statement);
     let listener = TcpListener::bind(&options.listen)
@@ -73,7 +74,7 @@ fn announce(text: &str) {
 /// Brings the schema up to date and gives an empty database its first token, in one
 /// transaction: of gateways that start together, one does it.
 async fn prepare(database: &Database) -> Result<Option<String>> {
-    let transaction = database.begin_migration().await?;
+    let transaction = begin_migration(database).await?;
     for step in migrate::up(&transaction).await? {
         tracing::info!(step, "migrated");
     }

@@ -1,7 +1,7 @@
 //! `/graphql` over HTTP, after the GraphQL-over-HTTP specification: JSON by POST,
 //! queries by GET, one operation a request.
 
-use async_graphql::{Name, Value as ConstValue, Variables};
+use async_graphql::{Name, ServerError, Value as ConstValue, Variables};
 use axum::{
     Extension,
     extract::{RawQuery, Request, State},
@@ -266,6 +266,13 @@ fn respond(media: Media, answer: &Answer) -> Response {
         let allowed = HeaderValue::from_static("POST");
         answer.headers_mut().insert(ALLOW, allowed);
     }
+    let is_outage = |error: &ServerError| {
+        let source = error.source::<Error>();
+        matches!(source, Some(Error::Unavailable(..)))
+    };
+    if response.errors.iter().any(is_outage) {
+        answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    }
     answer
 }
 
@@ -350,7 +357,7 @@ fn not_acceptable() -> Response {
 }
 
 /// Refuses a request because of who sent it, or because nobody can tell.
-fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
+pub fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
     error.log(&request_id.0);
     let code = error.code();
     let mut response = refuse(code.status(), code, error.sentence());
@@ -359,7 +366,7 @@ fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
         let challenge = HeaderValue::from_static("Bearer realm=\"clientele\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
-    if code == Code::Unavailable {
+    if matches!(error, Error::Unavailable(..)) {
         response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
     }
     response
@@ -370,7 +377,7 @@ fn bad_request(message: String) -> Response {
 }
 
 fn refuse(status: StatusCode, code: Code, message: String) -> Response {
-    let error = async_graphql::ServerError::new(message, None);
+    let error = ServerError::new(message, None);
     let mut response = async_graphql::Response::from_errors(vec![error]);
     for error in &mut response.errors {
         error

@@ -244,7 +244,7 @@ impl RecordPlan {
 pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
     match written {
         Ok(written) => Ok(Some(written)),
-        Err(error @ Error::Unavailable(_)) => Err(error),
+        Err(error @ Error::Unavailable(..)) => Err(error),
         Err(error) => {
             tracing::debug!(?error, "a plan failed: the resolvers answer");
             Ok(None)

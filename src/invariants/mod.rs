@@ -18,7 +18,7 @@ use sea_orm::{
     TransactionTrait,
 };
 
-use crate::error::is_passing;
+use crate::error::Outage;
 
 /// Ids that are shown of each kind of violation.
 pub const SHOWN: usize = 10;
@@ -179,7 +179,7 @@ fn is_lost(error: &sea_orm::SqlxError) -> bool {
             .try_downcast_ref::<sea_orm::SqlxSqliteError>()
             .is_some()
     });
-    is_passing(error) && !is_sqlite
+    Outage::behind(error).is_some() && !is_sqlite
 }
 
 /// All checks, those that explain others first.

@@ -91,7 +91,7 @@ fn operation(route: &Route) -> Value {
             (
                 "201",
                 answer("The new record.", &record, &headers),
-                &[400, 401, 403, 409, 413, 415, 422, 503],
+                &[400, 401, 403, 409, 413, 415, 422, 503, 507],
             )
         }
         Action::Update => {
@@ -99,7 +99,7 @@ fn operation(route: &Route) -> Value {
             (
                 "200",
                 answer("The record as it is now.", &record, &headers),
-                &[400, 401, 403, 404, 409, 412, 413, 415, 422, 503],
+                &[400, 401, 403, 404, 409, 412, 413, 415, 422, 503, 507],
             )
         }
     };
@@ -188,6 +188,7 @@ fn failure(status: u16) -> Value {
             "Some fields are not valid; 'errors' names them all. Or the Idempotency-Key belongs to \
              another request."
         }
+        507 => "The disk of the database is full; reading goes on.",
         _ => "The database does not answer; try again after Retry-After.",
     };
     json!({

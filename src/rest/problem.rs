@@ -120,7 +120,7 @@ impl Problem {
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\""),
             ),
-            Code::LimitExceeded | Code::Unavailable => {
+            Code::LimitExceeded | Code::Unavailable | Code::StorageFull => {
                 Self::new(code.status(), sentence).with_header(RETRY_AFTER, RETRY_SECONDS)
             }
             _ => Self::new(code.status(), sentence),
@@ -180,6 +180,7 @@ impl Problem {
             StatusCode::UNPROCESSABLE_ENTITY => "Some fields are not valid.",
             StatusCode::TOO_MANY_REQUESTS => "The request asks for too much.",
             StatusCode::SERVICE_UNAVAILABLE => "The service is not available at the moment.",
+            StatusCode::INSUFFICIENT_STORAGE => "The disk of the database is full.",
             _ => "Something went wrong on our side.",
         }
     }

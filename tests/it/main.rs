@@ -18,6 +18,7 @@ mod graphiql;
 mod graphql;
 mod hang_up;
 mod health;
+mod panics;
 mod rest;
 mod server;
 mod socket;

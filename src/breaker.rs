@@ -1,0 +1,77 @@
+//! Failing fast while the database is away.
+//!
+//! Without it each request would wait as long as a connection may take to open. It
+//! opens when a connection cannot be made, never because all are busy, a lock is held,
+//! or a single connection breaks; and it closes by itself.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use metrics::gauge;
+
+/// How often a database that is away is tried.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
+/// 1 while the database is away, 0 otherwise.
+const METRIC: &str = "clientele_database_breaker_open";
+
+/// Open while the database is away: then nothing is asked of it.
+#[derive(Debug)]
+pub struct Breaker {
+    is_open: AtomicBool,
+}
+
+impl Breaker {
+    /// A closed one.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        gauge!(METRIC).set(0.0);
+        Arc::new(Self {
+            is_open: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the database is away.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Opens it, until `is_back` finds that the database answers. That is asked in the
+    /// background, again and again, and never twice at a time.
+    pub fn open<F>(self: &Arc<Self>, cause: &dyn Error, is_back: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        if self.is_open.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        gauge!(METRIC).set(1.0);
+        tracing::error!(%cause, "the database is away: requests are refused until it is back");
+        let since = Instant::now();
+        // Whoever is left to be told holds it.
+        let breaker = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(PROBE_EVERY).await;
+                if breaker.strong_count() == 0 {
+                    return;
+                }
+                if is_back().await {
+                    break;
+                }
+            }
+            if let Some(breaker) = breaker.upgrade() {
+                breaker.is_open.store(false, Ordering::Relaxed);
+                gauge!(METRIC).set(0.0);
+                let seconds = since.elapsed().as_secs_f64();
+                tracing::info!(seconds, "the database is back");
+            }
+        });
+    }
+}

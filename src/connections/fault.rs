@@ -1,0 +1,137 @@
+//! What can break about a connection.
+
+use std::{
+    borrow::Cow,
+    io::{self, ErrorKind},
+};
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxPostgresError, sqlx::error::DatabaseError};
+use thiserror::Error;
+
+/// What the gateway finds out by itself, as the cause of an [`io::Error`].
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// The breaker is open.
+    #[error("the database is away")]
+    Away,
+    /// The time for a statement, a transaction, or for opening a connection is over.
+    #[error("the database gave no answer in time")]
+    Late,
+    /// The name of the SQLite file is no more that of the file that is open.
+    #[error(
+        "the database file was moved, replaced or deleted: put it back, or start the gateway again"
+    )]
+    FileGone,
+    /// A write was sent, and nobody knows whether it has taken effect.
+    #[error("the write was not confirmed: {0}")]
+    Unconfirmed(DbErr),
+}
+
+impl From<Fault> for SqlxError {
+    fn from(fault: Fault) -> Self {
+        let kind = match fault {
+            Fault::Late => ErrorKind::TimedOut,
+            Fault::Away | Fault::FileGone | Fault::Unconfirmed(_) => ErrorKind::NotConnected,
+        };
+        Self::Io(io::Error::new(kind, fault))
+    }
+}
+
+impl From<Fault> for DbErr {
+    fn from(fault: Fault) -> Self {
+        Self::Conn(RuntimeErr::SqlxError(SqlxError::from(fault).into()))
+    }
+}
+
+impl Fault {
+    /// The fault behind an error, if it is one of these.
+    #[must_use]
+    pub fn behind(error: &SqlxError) -> Option<&Self> {
+        match error {
+            SqlxError::Io(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// What a database says is wrong.
+#[derive(Debug)]
+pub enum Complaint<'a> {
+    /// PostgreSQL's five characters (appendix A of its manual).
+    Postgres(Cow<'a, str>),
+    /// The lowest byte of SQLite's code, which is the primary one.
+    Sqlite(u8),
+}
+
+impl<'a> Complaint<'a> {
+    /// The complaint behind an error, if it is the database's own.
+    #[must_use]
+    pub fn behind(error: &'a SqlxError) -> Option<Self> {
+        match error {
+            SqlxError::Database(cause) => Self::of(&**cause),
+            _ => None,
+        }
+    }
+
+    fn of(cause: &'a dyn DatabaseError) -> Option<Self> {
+        let code = cause.code()?;
+        if cause.try_downcast_ref::<SqlxPostgresError>().is_some() {
+            return Some(Self::Postgres(code));
+        }
+        let [primary, ..] = code.parse::<u32>().ok()?.to_le_bytes();
+        Some(Self::Sqlite(primary))
+    }
+}
+
+/// Whether a connection is of no use after this error.
+#[must_use]
+pub fn is_broken(error: &SqlxError) -> bool {
+    match error {
+        SqlxError::Io(_)
+        | SqlxError::Tls(_)
+        | SqlxError::Protocol(_)
+        | SqlxError::WorkerCrashed => true,
+        error => match Complaint::behind(error) {
+            // The session was ended, or the server stops.
+            Some(Complaint::Postgres(code)) => is_of_connection(&code),
+            // Input or output failed.
+            Some(Complaint::Sqlite(code)) => code == 10,
+            None => false,
+        },
+    }
+}
+
+/// Whether a connection could not be opened because no server answers as one: it is
+/// stopped, it starts, or it cannot be reached. A server with no connections to spare
+/// is there, and so is one that refuses a password; and with no file descriptors left
+/// here it may well be there.
+#[must_use]
+pub fn is_away(error: &SqlxError) -> bool {
+    match error {
+        SqlxError::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::NotConnected
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+                | ErrorKind::AddrNotAvailable
+                // A socket that is a file.
+                | ErrorKind::NotFound
+        ),
+        error => matches!(
+            Complaint::behind(error),
+            Some(Complaint::Postgres(code)) if is_of_connection(&code)
+        ),
+    }
+}
+
+/// PostgreSQL's classes for broken connections and for a server that stops or starts.
+fn is_of_connection(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P")
+}
