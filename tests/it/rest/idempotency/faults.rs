@@ -48,7 +48,7 @@ async fn what_the_database_failed_is_done_by_the_retry(
         assert!(!is_replayed(&failed));
         match engine {
             Engine::Sqlite => refused(&failed, StatusCode::INTERNAL_SERVER_ERROR),
-            Engine::Postgres => refused(&failed, StatusCode::SERVICE_UNAVAILABLE),
+            Engine::Postgres => refused(&failed, StatusCode::INSUFFICIENT_STORAGE),
         };
         assert_eq!(clients_and_keys(&app).await, [0, 0]);
     }
