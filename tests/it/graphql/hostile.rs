@@ -122,6 +122,12 @@ pub fn too_expensive() -> Vec<(&'static str, String)> {
                 .to_owned(),
         ),
         (
+            "values of the lists of fields that changed",
+            "{ clients(first: 50) { nodes { history(first: 500) { nodes { fields {
+               field old new } } } } } }"
+                .to_owned(),
+        ),
+        (
             "lists of types, nested by __schema",
             "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }"
                 .to_owned(),
