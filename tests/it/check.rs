@@ -214,6 +214,17 @@ const DAMAGES: &[Damage] = &[
         ],
         "function client_tally",
     ),
+    on_postgres(
+        &[
+            "CREATE OR REPLACE FUNCTION change_horizon() RETURNS bigint LANGUAGE sql AS \
+             'SELECT last_value FROM change_id_seq'",
+        ],
+        "function change_horizon",
+    ),
+    on_postgres(
+        &["ALTER SEQUENCE change_id_seq CACHE 10"],
+        "sequence change_id_seq",
+    ),
     on_sqlite(
         &[
             REWRITE,
