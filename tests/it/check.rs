@@ -472,6 +472,15 @@ const DAMAGES: &[Damage] = &[
         &["DROP TABLE client_tally"],
         "client_tally: cannot be checked",
     ),
+    // In the words of the database, which quote the value.
+    on_postgres(
+        &[
+            "DROP TABLE client_tally",
+            "CREATE VIEW client_tally AS SELECT id AS block, \
+             CASE WHEN id < 3 THEN ('secret' || id)::bigint END AS \"rows\" FROM client",
+        ],
+        "client_tally: cannot be checked: the database refuses to read it (SQLSTATE 22P02)",
+    ),
 ];
 
 #[rstest]
