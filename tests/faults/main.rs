@@ -21,4 +21,5 @@ mod full;
 mod retries;
 mod stop;
 mod storm;
+mod synced;
 mod together;
