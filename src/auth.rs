@@ -14,10 +14,11 @@ use std::{
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use entity::api_token::Scope;
+use entity::api_token::{self, Scope};
 use quick_cache::sync::Cache;
 use sea_orm::DbErr;
 use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     connections::fault::Fault,
@@ -105,17 +106,20 @@ pub struct Authenticator {
     /// Valid tokens by their hash, and until when they are taken for valid.
     known: Arc<Cache<[u8; 32], (Instant, Viewer)>>,
     remember: Duration,
+    tasks: TaskTracker,
 }
 
 impl Authenticator {
     /// Looks tokens up in `database`. A valid one is taken for valid for the time
-    /// `remember`, so a revoked one stops working after it at the latest.
+    /// `remember`, so a revoked one stops working after it at the latest. Look-ups are
+    /// among `tasks` until they end.
     #[must_use]
-    pub fn new(database: Database, remember: Duration) -> Self {
+    pub fn new(database: Database, remember: Duration, tasks: TaskTracker) -> Self {
         Self {
             database,
             known: Arc::new(Cache::new(MAX_REMEMBERED)),
             remember,
+            tasks,
         }
     }
 
@@ -143,8 +147,7 @@ impl Authenticator {
         let viewer = if let Some((_, viewer)) = known {
             viewer
         } else {
-            let found = tokens::find(&self.database.reader, &credentials.token).await?;
-            let Some(stored) = found else {
+            let Some(stored) = self.find(&credentials.token).await? else {
                 self.known.remove(&hash);
                 return Err(Error::Unauthenticated);
             };
@@ -161,5 +164,17 @@ impl Authenticator {
             Some(user) if **user != *viewer.user => Err(Error::Unauthenticated),
             _ => Ok(viewer),
         }
+    }
+
+    /// Looks a token up, in a task of its own: if the caller hung up in between, the
+    /// connection would be lost with the answer that it waits for, and anybody could
+    /// make the gateway open one after the other.
+    async fn find(&self, token: &str) -> Result<Option<api_token::Model>> {
+        let (database, token) = (self.database.clone(), token.to_owned());
+        let task = self
+            .tasks
+            .spawn(async move { tokens::find(&database.reader, &token).await });
+        task.await
+            .unwrap_or_else(|panic| Err(Error::Internal(Arc::new(panic))))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     io::{self, ErrorKind},
 };
 
@@ -80,6 +81,16 @@ impl<'a> Complaint<'a> {
         }
         let [primary, ..] = code.parse::<u32>().ok()?.to_le_bytes();
         Some(Self::Sqlite(primary))
+    }
+}
+
+/// The code alone: the words may quote what is stored.
+impl fmt::Display for Complaint<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(code) => write!(formatter, "SQLSTATE {code}"),
+            Self::Sqlite(code) => write!(formatter, "SQLite code {code}"),
+        }
     }
 }
 

@@ -132,9 +132,9 @@ impl Executor {
     }
 
     /// Executes what was prepared. Once it runs it runs to its end, in a task of its own:
-    /// a caller that hangs up, or a time-out, drops this future only. A transaction
-    /// dropped half way would stay open on its connection, and the next writer to
-    /// get that connection would lose its own, acknowledged write.
+    /// a caller that hangs up, or a time-out, drops this future only. So a write ends as a
+    /// whole, also when nobody waits for its answer, and a read gives its connection back
+    /// instead of losing it with the answer under way.
     pub async fn run(&self, prepared: Prepared) -> Answer {
         let request_id = prepared.request_id.clone();
         let inner = Arc::clone(&self.0);

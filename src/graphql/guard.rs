@@ -64,6 +64,8 @@ const MAX_ROOT_FIELDS: u64 = 20;
 const MAX_OPERATIONS: usize = 50;
 /// The most fragments in a document.
 const MAX_FRAGMENTS: usize = 50;
+/// The most fields that one change tells of: those of a new location, rounded up.
+const MAX_CHANGED_FIELDS: u64 = 16;
 /// The most directives in an operation, once its fragments are expanded.
 const MAX_DIRECTIVES: u64 = 50;
 /// How deep lists of types, fields, arguments may nest in an introspection. The
@@ -236,9 +238,15 @@ impl<'a> Walk<'a> {
                 within("levels of types", inner.depth, MAX_INTROSPECTION_DEPTH)?;
                 cost.depth = 1;
                 cost.aliases = 0;
+                // Below, `fields` was taken for that of a change.
+                cost.values = cost.fields;
             }
-            "types" | "fields" | "args" | "inputFields" | "interfaces" | "possibleTypes"
-            | "enumValues" | "directives" => cost.lists = inner.lists + 1,
+            "fields" => {
+                cost.lists = inner.lists + 1;
+                cost.values = cost.values.saturating_mul(MAX_CHANGED_FIELDS);
+            }
+            "types" | "args" | "inputFields" | "interfaces" | "possibleTypes" | "enumValues"
+            | "directives" => cost.lists = inner.lists + 1,
             "clients" | "clientLocations" | "locations" | "changes" | "history" => {
                 let page = self.page(field);
                 cost.records = inner.records.saturating_add(1).saturating_mul(page);

@@ -246,7 +246,7 @@ pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
         Ok(written) => Ok(Some(written)),
         Err(error @ Error::Unavailable(..)) => Err(error),
         Err(error) => {
-            tracing::debug!(?error, "a plan failed: the resolvers answer");
+            tracing::warn!(?error, "a plan failed: the resolvers answer");
             Ok(None)
         }
     }

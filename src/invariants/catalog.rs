@@ -1,5 +1,5 @@
 //! What the engine keeps beside the rows, compared with what the migrations make:
-//! tables, columns, constraints, indexes, triggers.
+//! tables, columns, constraints, indexes, triggers, functions, sequences.
 //!
 //! What they make stands in a file for each engine, one object a line. A test migrates
 //! an empty database and compares; it writes the files anew when it is told to.
@@ -66,8 +66,16 @@ const POSTGRES: &str = "
     UNION ALL
     SELECT 'function ' || proname || ': ' || md5(prosrc)
     FROM pg_proc
-    WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
-        AND prorettype = 'trigger'::regtype
+    WHERE pronamespace = current_schema()::regnamespace AND NOT EXISTS (
+        SELECT FROM pg_depend
+        WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid AND deptype = 'e')
+    UNION ALL
+    SELECT 'sequence ' || relname || ': increment ' || seqincrement || ', cache ' || seqcache
+        || CASE WHEN seqcycle THEN ', cycle' ELSE '' END
+    FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid
+    WHERE relnamespace = current_schema()::regnamespace AND NOT EXISTS (
+        SELECT FROM pg_depend
+        WHERE classid = 'pg_class'::regclass AND objid = seqrelid AND deptype = 'e')
     UNION ALL
     SELECT 'enforced on ' || tgrelid::regclass || ': ' || conname || ' by ' || tgfoid::regproc
     FROM pg_trigger JOIN pg_constraint ON pg_constraint.oid = tgconstraint

@@ -14,11 +14,11 @@ use std::{collections::HashSet, fmt};
 use indicatif::ProgressBar;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr, Statement,
-    TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr, SqlxError,
+    SqlxSqliteError, Statement, TransactionTrait,
 };
 
-use crate::error::Outage;
+use crate::{connections::fault::Complaint, error::Outage};
 
 /// Ids that are shown of each kind of violation.
 pub const SHOWN: usize = 10;
@@ -159,7 +159,7 @@ pub async fn check(
             ) if !is_lost(&cause) => Outcome {
                 name: check.name(),
                 extent: String::new(),
-                violations: vec![Violation::single(format!("cannot be checked: {cause}"))],
+                violations: vec![Violation::single(unreadable(&cause))],
             },
             Err(error) => return Err(error.into()),
         };
@@ -171,14 +171,23 @@ pub async fn check(
     Ok(report)
 }
 
+/// Why something cannot be read, without the words of the database, which may quote a
+/// value.
+fn unreadable(error: &SqlxError) -> String {
+    match Complaint::behind(error) {
+        Some(complaint) => {
+            format!("cannot be checked: the database refuses to read it ({complaint})")
+        }
+        None => "cannot be checked: it is not of the types that it should have".to_owned(),
+    }
+}
+
 /// Whether there is no more to be had of this connection.
-fn is_lost(error: &sea_orm::SqlxError) -> bool {
+fn is_lost(error: &SqlxError) -> bool {
     // SQLite says "I/O error" of a file that is cut short.
-    let is_sqlite = error.as_database_error().is_some_and(|cause| {
-        cause
-            .try_downcast_ref::<sea_orm::SqlxSqliteError>()
-            .is_some()
-    });
+    let is_sqlite = error
+        .as_database_error()
+        .is_some_and(|cause| cause.try_downcast_ref::<SqlxSqliteError>().is_some());
     Outage::behind(error).is_some() && !is_sqlite
 }
 

@@ -5,7 +5,7 @@
 //!
 //! `tests/run` runs it, with the PostgreSQL programs that it needs. Each case prints
 //! what it counted: `tests/run --test faults -- --nocapture`. With
-//! `FAULT_SOAK_MINUTES=10` each case of [`storm`] goes on for so long.
+//! `FAULT_SOAK_MINUTES=10` each case of [`storm`] and of [`retries`] goes on for so long.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -18,6 +18,8 @@ mod away;
 mod busy;
 mod files;
 mod full;
+mod retries;
 mod stop;
 mod storm;
+mod synced;
 mod together;

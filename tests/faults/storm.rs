@@ -82,5 +82,6 @@ async fn a_crash_of_postgresql_loses_nothing_and_needs_no_restart() {
     ledger.grows_by(10).await;
     storm.end().await;
     let count = ledger.verify(&client).await;
+    place.assert_sound().await;
     println!("A2: {rounds} crashes of PostgreSQL, ready {slowest:?} after it: {count}");
 }

@@ -214,6 +214,17 @@ const DAMAGES: &[Damage] = &[
         ],
         "function client_tally",
     ),
+    on_postgres(
+        &[
+            "CREATE OR REPLACE FUNCTION change_horizon() RETURNS bigint LANGUAGE sql AS \
+             'SELECT last_value FROM change_id_seq'",
+        ],
+        "function change_horizon",
+    ),
+    on_postgres(
+        &["ALTER SEQUENCE change_id_seq CACHE 10"],
+        "sequence change_id_seq",
+    ),
     on_sqlite(
         &[
             REWRITE,
@@ -460,6 +471,15 @@ const DAMAGES: &[Damage] = &[
     both(
         &["DROP TABLE client_tally"],
         "client_tally: cannot be checked",
+    ),
+    // In the words of the database, which quote the value.
+    on_postgres(
+        &[
+            "DROP TABLE client_tally",
+            "CREATE VIEW client_tally AS SELECT id AS block, \
+             CASE WHEN id < 3 THEN ('secret' || id)::bigint END AS \"rows\" FROM client",
+        ],
+        "client_tally: cannot be checked: the database refuses to read it (SQLSTATE 22P02)",
     ),
 ];
 

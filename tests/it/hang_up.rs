@@ -2,9 +2,10 @@
 //! written record nor, by way of a connection that goes back into the pool with its
 //! transaction open, the acknowledged writes of others.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::http::{Method, StatusCode};
+use clientele::tokens;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ const TIMES: u32 = 500;
 /// at every moment of a write.
 const LONGEST_PATIENCE: Duration = Duration::from_millis(8);
 const STEPS: u32 = 80;
+/// How often one hangs up who has no token.
+const UNKNOWN: u32 = 200;
 /// Writes that are acknowledged beside them, at the least.
 const ACKNOWLEDGED: usize = 200;
 
@@ -88,6 +91,45 @@ async fn every_acknowledged_write_is_there(
     if engine == Engine::Postgres {
         assert_no_open_transaction(&app).await;
     }
+}
+
+/// Who has no token costs no connections to the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_tokens_close_no_connection() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let address = app.serve().await;
+    app.get("/api/v1/clients").await;
+    let before = sessions(&app).await;
+    assert!(!before.is_empty());
+    let unknown = unknown_token(&app.token);
+    for time in 0..UNKNOWN {
+        hang_up(address, &unknown, time).await;
+    }
+    app.gateway.lifecycle.stopping.cancel();
+    app.gateway.lifecycle.tasks.close();
+    app.gateway.lifecycle.tasks.wait().await;
+    let after = sessions(&app).await;
+    assert!(before.is_subset(&after), "{before:?} became {after:?}");
+}
+
+/// A token of the right form that nobody has.
+fn unknown_token(token: &str) -> String {
+    let prefix = tokens::prefix_of(token).unwrap();
+    let other: String = prefix
+        .chars()
+        .map(|digit| if digit == '0' { '1' } else { '0' })
+        .collect();
+    token.replacen(prefix, &other, 1)
+}
+
+/// The gateway's sessions, each by its process on the server.
+async fn sessions(app: &TestApp) -> HashSet<i32> {
+    let sessions = "SELECT pid FROM pg_stat_activity \
+                    WHERE datname = current_database() AND application_name = 'clientele'";
+    let db = &app.database.reader;
+    let statement = Statement::from_string(db.get_database_backend(), sessions);
+    let rows = db.query_all_raw(statement).await.unwrap().into_iter();
+    rows.map(|row| row.try_get("", "pid").unwrap()).collect()
 }
 
 /// Sends a write and leaves without the answer: at once, or when the server has

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use axum::{
     body::{Body, Bytes},
     http::{
-        HeaderMap, Method, Request, StatusCode,
+        HeaderMap, HeaderName, Method, Request, StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+        request,
     },
 };
 use http_body_util::BodyExt;
@@ -59,7 +60,30 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, String> {
-        let request = Request::builder()
+        let builder = Request::builder();
+        self.send_as(builder, method, path, body).await
+    }
+
+    /// The same with one more header.
+    pub async fn send_with(
+        &self,
+        (name, value): (HeaderName, &str),
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answer, String> {
+        let builder = Request::builder().header(name, value);
+        self.send_as(builder, method, path, Some(body)).await
+    }
+
+    async fn send_as(
+        &self,
+        builder: request::Builder,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, String> {
+        let request = builder
             .method(method)
             .uri(format!("http://{}{path}", self.address))
             .header(AUTHORIZATION, format!("Bearer {}", self.token))

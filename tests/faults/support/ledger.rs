@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header::IF_MATCH};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,10 +27,18 @@ type Notes = HashSet<String>;
 #[derive(Clone, Default)]
 pub struct Ledger(Arc<Mutex<Entries>>);
 
+/// A client whose creation was acknowledged.
+struct Promise {
+    id: i64,
+    notes: Notes,
+    /// Updates that were acknowledged.
+    updates: i64,
+}
+
 #[derive(Default)]
 struct Entries {
-    /// Clients whose creation was acknowledged, by account code.
-    created: HashMap<String, (i64, Notes)>,
+    /// By account code.
+    created: HashMap<String, Promise>,
     /// Account codes that were sent, and got another answer or none.
     open: HashMap<String, String>,
     updated: u64,
@@ -44,6 +52,8 @@ struct Entries {
 pub struct Count {
     pub acknowledged: usize,
     pub updated: u64,
+    /// Entries in the log of changes.
+    pub changes: usize,
     /// Of those without a promise, how many are there all the same.
     pub open: usize,
     pub open_but_there: usize,
@@ -101,11 +111,16 @@ impl Ledger {
         self.0.lock().unwrap().created.len()
     }
 
-    /// What was created elsewhere.
+    /// What was created, here or elsewhere.
     pub fn promise(&self, code: &str, id: i64) {
-        let notes = Notes::from([format!("notes of {code}")]);
+        let promise = Promise {
+            id,
+            notes: Notes::from([format!("notes of {code}")]),
+            updates: 0,
+        };
         let mut entries = self.0.lock().unwrap();
-        entries.created.insert(code.to_owned(), (id, notes));
+        entries.open.remove(code);
+        entries.created.insert(code.to_owned(), promise);
     }
 
     /// Waits until so many more clients were created.
@@ -131,10 +146,7 @@ impl Ledger {
                 self.took(answer.took);
                 if answer.status == StatusCode::CREATED {
                     let id = answer.json()["id"].as_i64().unwrap();
-                    let notes = Notes::from([format!("notes of {code}")]);
-                    let mut entries = self.0.lock().unwrap();
-                    entries.open.remove(&code);
-                    entries.created.insert(code.clone(), (id, notes));
+                    self.promise(&code, id);
                     true
                 } else {
                     self.refuse(&answer);
@@ -154,23 +166,27 @@ impl Ledger {
         }
     }
 
+    /// Updates the first version of a client, which nobody else writes.
     async fn update(&self, client: &Client, code: &str) {
         let id = {
             let mut entries = self.0.lock().unwrap();
-            let (id, notes) = entries.created.get_mut(code).unwrap();
-            notes.insert(format!("new notes of {code}"));
-            *id
+            let promise = entries.created.get_mut(code).unwrap();
+            promise.notes.insert(format!("new notes of {code}"));
+            promise.id
         };
         let notes = format!("new notes of {code}");
         let body = json!({ "client": { "notes": notes } });
         let path = format!("/api/v1/clients/{id}");
-        match client.send(Method::PUT, &path, Some(&body)).await {
+        let version = (IF_MATCH, "\"1\"");
+        match client.send_with(version, Method::PUT, &path, &body).await {
             Ok(answer) => {
                 self.took(answer.took);
                 if answer.status == StatusCode::OK {
                     let mut entries = self.0.lock().unwrap();
                     entries.updated += 1;
-                    entries.created.get_mut(code).unwrap().1 = Notes::from([notes]);
+                    let promise = entries.created.get_mut(code).unwrap();
+                    promise.notes = Notes::from([notes]);
+                    promise.updates += 1;
                 } else {
                     self.refuse(&answer);
                 }
@@ -207,10 +223,12 @@ impl Ledger {
     }
 
     /// Compares it with all that is there: every promise is kept, nothing is there
-    /// twice, and what was not promised is there as a whole or not at all.
+    /// twice, and what was not promised is there as a whole or not at all. The log of
+    /// changes tells of each write once.
     pub async fn verify(&self, client: &Client) -> Count {
         let clients = all(client, "/api/v1/clients").await;
         let locations = all(client, "/api/v1/client/locations").await;
+        let changes = changes(client).await;
         let entries = self.0.lock().unwrap();
         let mut found = HashMap::new();
         for record in &clients {
@@ -219,13 +237,31 @@ impl Ledger {
             assert!(twice.is_none(), "{code} is there twice");
             assert_whole(record, code);
         }
-        for (code, (id, notes)) in &entries.created {
+        for (code, promise) in &entries.created {
             let record = found.get(code.as_str());
             let record = record.unwrap_or_else(|| panic!("{code} is lost"));
-            assert_eq!(record["id"], *id);
-            let is = record["notes"].as_str().unwrap();
+            assert_eq!(record["id"], promise.id);
+            let (is, notes) = (record["notes"].as_str().unwrap(), &promise.notes);
             assert!(notes.contains(is), "{code} has {is:?} instead of {notes:?}");
+            let updates = record["version"].as_i64().unwrap() - 1;
+            // One may have happened that nobody was told of.
+            let promised = promise.updates..=promise.updates.max(i64::from(notes.len() > 1));
+            assert!(promised.contains(&updates), "{code}: {record}");
         }
+        let mut logged = BTreeMap::<_, i64>::new();
+        for (client, kind) in &changes {
+            *logged.entry((*client, kind.as_str())).or_default() += 1;
+        }
+        let mut expected = BTreeMap::new();
+        for record in &clients {
+            let (id, version) = (record["id"].as_i64().unwrap(), record["version"].as_i64());
+            expected.insert((id, "CLIENT_CREATED"), 1);
+            expected.insert((id, "LOCATION_CREATED"), 1);
+            if let Some(updates @ 1..) = version.map(|version| version - 1) {
+                expected.insert((id, "CLIENT_UPDATED"), updates);
+            }
+        }
+        assert!(logged == expected, "{logged:?}\n{expected:?}");
         for code in found.keys() {
             let is_known = entries.created.contains_key(*code) || entries.open.contains_key(*code);
             assert!(is_known, "nobody has sent {code}");
@@ -244,6 +280,7 @@ impl Ledger {
         Count {
             acknowledged: entries.created.len(),
             updated: entries.updated,
+            changes: changes.len(),
             open: entries.open.len(),
             open_but_there: entries
                 .open
@@ -261,6 +298,7 @@ impl fmt::Display for Count {
         let Self {
             acknowledged,
             updated,
+            changes,
             open,
             open_but_there,
             refused,
@@ -268,8 +306,8 @@ impl fmt::Display for Count {
         } = self;
         write!(
             formatter,
-            "{acknowledged} created and {updated} updated, all there; {open} not promised, \
-             {open_but_there} of them there and whole; refused: {refused:?}; longest answer \
+            "{acknowledged} created and {updated} updated, all there; {changes} changes, each \
+             once; {open} not promised, {open_but_there} of them there and whole; refused: {refused:?}; longest answer \
              {longest:?}"
         )
     }
@@ -284,8 +322,35 @@ fn assert_whole(record: &Value, code: &str) {
     assert_eq!(record["name"], expected["name"]);
 }
 
+/// All pages of the log of changes: whose each is, and of which kind.
+async fn changes(client: &Client) -> Vec<(i64, String)> {
+    let mut changes = Vec::new();
+    let mut after = Value::Null;
+    loop {
+        let query = "query ($after: String) { changes(first: 500, after: $after) {
+            nodes { kind client { id } } pageInfo { hasNextPage endCursor } } }";
+        let body = json!({ "query": query, "variables": { "after": after } });
+        let answer = client.post("/graphql", &body).await.json();
+        let page = &answer["data"]["changes"];
+        let nodes = page["nodes"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{answer}"));
+        changes.extend(nodes.iter().map(|node| {
+            let id = node["client"]["id"].as_str().unwrap();
+            (
+                id.parse().unwrap(),
+                node["kind"].as_str().unwrap().to_owned(),
+            )
+        }));
+        if page["pageInfo"]["hasNextPage"] == false {
+            return changes;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}
+
 /// All pages of a list.
-async fn all(client: &Client, path: &str) -> Vec<Value> {
+pub async fn all(client: &Client, path: &str) -> Vec<Value> {
     let mut records = Vec::new();
     for page in 1.. {
         let answer = client

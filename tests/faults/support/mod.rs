@@ -18,10 +18,10 @@ use tokio::{
 
 pub use client::{Answer, Client, REFUSED, client_body};
 pub use gateway::{Gateway, clientele};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, all};
 pub use place::{Engine, Place, sqlite_url};
 pub use postgres::{Postgres, own, postgres_url};
-pub use process::{cpu_time_within, is_root};
+pub use process::{cpu_time_within, is_root, signal};
 pub use proxy::{Proxy, Traffic};
 
 /// Cases at a time: they measure times, and want some of the processor for themselves.

@@ -143,7 +143,14 @@ async fn documents_at_the_limits_are_answered(
         ),
         format!("# {}\n{{ __typename }}", "x".repeat(60_000)),
         "{ clients(first: 50) { nodes { locations(first: 500) { nodes { id } } } } }".to_owned(),
+        "{ clients(first: 25) { nodes { history(first: 500) { nodes { fields { field old new } } } } } }"
+            .to_owned(),
         "{ __schema { types { fields { type { fields { name } } } } } }".to_owned(),
+        // Fields of types are no fields of changes.
+        format!(
+            "{{ __type(name: \"Query\") {{ fields {{ type {{ fields {{ type {{ fields {{ {} }} }} }} }} }} }} }}",
+            "name ".repeat(900)
+        ),
     ] {
         app.data(&query, json!({})).await;
     }

@@ -34,7 +34,7 @@ pub fn nested(levels: usize) -> String {
 /// Documents for which there is one limit each.
 pub fn too_expensive() -> Vec<(&'static str, String)> {
     let lists = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
-    vec![
+    let mut documents = vec![
         ("8 levels of 8 spreads", bomb(8, 8, "...f0", "__typename")),
         ("2^22 spreads", bomb(22, 2, "...f0", "__typename")),
         ("50^30 spreads", bomb(30, 50, "...f0", "__typename")),
@@ -115,10 +115,24 @@ pub fn too_expensive() -> Vec<(&'static str, String)> {
             "50,000 directives on a field",
             format!("{{ __typename {} }}", "@a ".repeat(50_000)),
         ),
+    ];
+    documents.append(&mut nested_lists());
+    documents
+}
+
+/// Lists in lists.
+fn nested_lists() -> Vec<(&'static str, String)> {
+    vec![
         (
             "records of nested lists",
             "{ clients(first: 500) { nodes { locations(first: 500) { nodes { client {
                locations(first: 500) { nodes { id } } } } } } } }"
+                .to_owned(),
+        ),
+        (
+            "values of the lists of fields that changed",
+            "{ clients(first: 50) { nodes { history(first: 500) { nodes { fields {
+               field old new } } } } } }"
                 .to_owned(),
         ),
         (
