@@ -29,8 +29,8 @@ use crate::{
     error::Result,
     locations,
     paging::{
-        Direction, Page, PageRequest,
-        of_clients::{OfClient, Slice, count_of_each, first_of_each},
+        Page, PageRequest,
+        of_clients::{OfClient, Slice, count_of_each, first_of_each, with_rows_up_to},
     },
 };
 
@@ -383,11 +383,13 @@ impl<E: OfClient> Pages<E> {
                 }
             }
         }
-        if slice.after.is_some() && look_behind {
-            let earlier = count_of_each::<E>(db, client_ids, slice.direction, slice.after).await?;
-            for (client_id, count) in earlier {
+        if let Some(after) = slice.after
+            && look_behind
+        {
+            let direction = slice.direction;
+            for client_id in with_rows_up_to::<E>(db, client_ids, direction, after).await? {
                 if let Some(page) = pages.get_mut(&client_id) {
-                    page.has_previous = count > 0;
+                    page.has_previous = true;
                 }
             }
         }
@@ -401,8 +403,7 @@ struct LocationCounts(Database);
 impl BatchFn<i64, Result<i64>> for LocationCounts {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<i64>> {
         let db = &self.0.reader;
-        let (up, all) = (Direction::Asc, None);
-        let counts = count_of_each::<client_location::Entity>(db, client_ids, up, all).await;
+        let counts = count_of_each::<client_location::Entity>(db, client_ids).await;
         answer(
             client_ids,
             counts.map(|counts| counts.into_iter().collect()),
