@@ -14,30 +14,23 @@ use crate::{
     database::Database,
     error::Result,
     graphql::change::ChangeFilter,
-    paging::{
-        self, Filter, Listed, OrderField, Page, PageRequest, Selection, of_clients::OfClient,
-    },
+    paging::{Filter, Listed, OrderField, Selection, of_clients::OfClient},
     tally::{Tallies, Tally},
     validation::{self, Checks},
 };
 
 pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields, values};
 
-/// Reads a page of the rows of `selection`, up to the horizon: no row with a smaller
-/// number appears after one that was read.
+/// What there is of `selection` up to the horizon: no row with a smaller number appears
+/// after one that was read. The statement that reads the rows must begin after this.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn page(
-    database: &Database,
-    mut selection: Selection,
-    request: &PageRequest,
-) -> Result<Page<change::Model>> {
-    // By a statement of its own: the one that reads the rows must begin after it.
+pub async fn settled(database: &Database, mut selection: Selection) -> Result<Selection> {
     if let Some(horizon) = horizon(&database.reader).await? {
         selection.condition = selection.condition.add(change::COLUMN.id.lte(horizon));
     }
-    paging::page_of_models::<change::Entity>(database, &selection, request).await
+    Ok(selection)
 }
 
 /// The number up to which all changes are settled; none where that holds for all that

@@ -243,20 +243,30 @@ pub async fn observed<T>(
     result
 }
 
-/// The condition that `column` has one of `ids`, as one parameter: with a parameter for
-/// each, every number of ids would be a statement of its own to prepare and to plan.
+/// The condition that `column` has one of `ids`.
 pub fn any_of(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: &[i64]) -> Expr {
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let ids = ids.join(",");
+    let ids = list_of(db, ids);
     if db.get_database_backend() == DbBackend::Postgres {
-        let ids = Expr::val(format!("{{{ids}}}")).cast_as("bigint[]");
+        let ids = Expr::val(ids).cast_as("bigint[]");
         column.into_expr().eq(PgFunc::any(ids))
     } else {
-        let ids = Func::cust("json_each").arg(format!("[{ids}]"));
+        let ids = Func::cust("json_each").arg(ids);
         let ids = Query::select()
             .column("value")
             .from_function(ids, "ids")
             .take();
         column.into_expr().in_subquery(ids)
+    }
+}
+
+/// All `ids` as one parameter: with a parameter for each, every number of ids would be a
+/// statement of its own to prepare and to plan.
+pub fn list_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(",");
+    if db.get_database_backend() == DbBackend::Postgres {
+        format!("{{{ids}}}")
+    } else {
+        format!("[{ids}]")
     }
 }

@@ -151,7 +151,8 @@ fn sort_key(engine: DbBackend, mut column: ColumnDef) -> ColumnDef {
     column
 }
 
-async fn create_index(
+/// Creates an index for a filter or a sort; the id breaks ties.
+pub(crate) async fn create_index(
     manager: &SchemaManager<'_>,
     table: &'static str,
     column: &'static str,

@@ -31,6 +31,7 @@
 //! the same numbers. A crash cannot give a number again that somebody has seen: the
 //! log of the sequence is on disk before the commit that shows the number.
 
+use crate::m20261123_000001_create_clients::create_index;
 use sea_orm_migration::{
     prelude::*,
     schema::{big_integer, big_integer_null, big_pk_auto, text, timestamp_with_time_zone},
@@ -75,16 +76,9 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("change_client_id_idx")
-                    .table("change")
-                    .col("client_id")
-                    .col("id")
-                    .to_owned(),
-            )
-            .await?;
+        for column in ["client_id", "user_name"] {
+            create_index(manager, "change", column).await?;
+        }
         manager.get_connection().execute_unprepared(steps).await?;
         Ok(())
     }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Context, Enum, ID, InputObject, Object, SimpleObject,
-    connection::{EmptyFields, PageInfo},
-};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use entity::change;
 use serde_json::{Map, Value as Json};
 
@@ -13,15 +10,14 @@ use super::{
     RequestData,
     client::Client,
     columns::camel_case,
-    connection::{Item, Items, Paging, Selected, page_info},
-    cursor::Cursor,
+    connection::{Connection, List, Paging, Selected},
     location::ClientLocation,
     scalar::DateTime,
 };
 use crate::{
     changes,
     error::{Error, Result},
-    paging::{Direction, Filter, Order, OrderField, Page, PageRequest, Position},
+    paging::{self, Direction, Filter, Order, OrderField, Page, PageRequest},
     validation::Checks,
 };
 
@@ -160,53 +156,6 @@ pub struct ChangeFilter {
     pub to: Option<DateTime>,
 }
 
-/// One page of changes.
-pub struct ClientChangeConnection {
-    edges: Vec<Item<ClientChange>>,
-    has_previous: bool,
-    has_next: bool,
-}
-
-impl ClientChangeConnection {
-    fn new(page: Page<change::Model>, order: Order) -> Self {
-        let edge = |row: change::Model| {
-            let (key, id) = (None, row.id);
-            let cursor = Cursor::Row(order, Position { key, id });
-            Item::with_additional_fields(cursor, ClientChange(row), EmptyFields)
-        };
-        Self {
-            edges: page.rows.into_iter().map(edge).collect(),
-            has_previous: page.has_previous,
-            has_next: page.has_next,
-        }
-    }
-}
-
-/// One page of changes. To follow the log, keep `endCursor` and send it as `after` next
-/// time, with the same filter; when a page is empty, keep the cursor that you have.
-#[Object]
-impl ClientChangeConnection {
-    /// The items of this page, each with its cursor.
-    async fn edges(&self) -> Items<&Item<ClientChange>> {
-        Items(self.edges.iter().collect())
-    }
-
-    /// The items of this page.
-    async fn nodes(&self) -> Items<&ClientChange> {
-        Items(self.edges.iter().map(|edge| &edge.node).collect())
-    }
-
-    /// How to go on from this page.
-    async fn page_info(&self) -> PageInfo {
-        let cursor = |edge: &Item<ClientChange>| edge.cursor.clone();
-        page_info(
-            [self.has_previous, self.has_next],
-            self.edges.first().map(cursor),
-            self.edges.last().map(cursor),
-        )
-    }
-}
-
 /// The paging arguments of a list of changes.
 pub(super) struct ChangePaging {
     pub first: Option<i32>,
@@ -237,7 +186,7 @@ pub(super) async fn history(
     context: &Context<'_>,
     client_id: i64,
     paging: ChangePaging,
-) -> Result<ClientChangeConnection> {
+) -> Result<Connection<ClientChange>> {
     let selected = Selected::by(&context.field(), false);
     let mut checks = Checks::new("");
     let request = paging.request(&selected, &mut checks);
@@ -248,7 +197,12 @@ pub(super) async fn history(
     } else {
         Page::default()
     };
-    Ok(ClientChangeConnection::new(page, request.order))
+    Ok(Connection::new::<change::Entity>(
+        page,
+        request.order,
+        List::History(client_id),
+        ClientChange,
+    ))
 }
 
 /// The root fields that read changes.
@@ -259,7 +213,8 @@ pub struct ChangeQueries;
 impl ChangeQueries {
     /// The changes that the filter accepts, oldest first unless told otherwise. A change
     /// shows once no change with a smaller number can follow, mostly at once: see
-    /// `ClientChange.id`.
+    /// `ClientChange.id`. To follow the log, keep `endCursor` and send it as `after` next
+    /// time, with the same filter; when a page is empty, keep the cursor that you have.
     async fn changes(
         &self,
         context: &Context<'_>,
@@ -275,7 +230,7 @@ impl ChangeQueries {
             default_with = "Some(Direction::Asc)"
         )]
         direction: Option<Direction>,
-    ) -> Result<ClientChangeConnection> {
+    ) -> Result<Connection<ClientChange>> {
         let selected = Selected::by(&context.field(), false);
         let paging = ChangePaging {
             first,
@@ -287,12 +242,18 @@ impl ChangeQueries {
         let selection = checks.within("filter", |checks| filter.select(checks));
         let request = paging.request(&selected, &mut checks);
         checks.finish()?;
+        let database = &RequestData::of(context)?.database;
+        let selection = changes::settled(database, selection).await?;
         let page = if selected.rows {
-            let database = &RequestData::of(context)?.database;
-            changes::page(database, selection, &request).await?
+            paging::page_of_models::<change::Entity>(database, &selection, &request).await?
         } else {
             Page::default()
         };
-        Ok(ClientChangeConnection::new(page, request.order))
+        Ok(Connection::new::<change::Entity>(
+            page,
+            request.order,
+            List::Changes(selection),
+            ClientChange,
+        ))
     }
 }

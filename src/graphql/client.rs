@@ -5,7 +5,7 @@ use entity::{client, client_location};
 
 use super::{
     RequestData,
-    change::{self, ChangePaging, ClientChangeConnection},
+    change::{self, ChangePaging, ClientChange},
     columns::CLIENT,
     connection::{self, Connection, List, Paging, Selected},
     cursor::UNKNOWN_CURSOR,
@@ -165,7 +165,7 @@ impl Client {
             default_with = "Some(Direction::Asc)"
         )]
         direction: Option<Direction>,
-    ) -> Result<ClientChangeConnection> {
+    ) -> Result<Connection<ClientChange>> {
         let paging = ChangePaging {
             first,
             after,

@@ -10,12 +10,13 @@ use async_graphql::{
     parser::types::Field,
     registry::Registry,
 };
-use entity::{client, client_location};
+use entity::{change, client, client_location};
 use futures_util::future::try_join_all;
 use sea_orm::EntityTrait;
 
 use super::{
     RequestData,
+    change::ClientChange,
     client::Client,
     cursor::{Cursor, UNKNOWN_CURSOR},
     location::ClientLocation,
@@ -199,7 +200,7 @@ where
 }
 
 /// A row of a list with its cursor.
-pub(super) type Item<Node> = Edge<Cursor, Node, EmptyFields>;
+type Item<Node> = Edge<Cursor, Node, EmptyFields>;
 
 /// One page of a list (Relay cursor connections specification).
 pub struct Connection<Node: OutputType> {
@@ -224,7 +225,7 @@ enum Rows<Node: OutputType> {
 
 /// A list whose errors keep their paths: async-graphql cuts them off at the item of its
 /// own lists, so that nobody could tell which field below it failed.
-pub(super) struct Items<T>(pub Vec<T>);
+struct Items<T>(Vec<T>);
 
 impl<T: OutputType> OutputType for Items<T> {
     fn type_name() -> Cow<'static, str> {
@@ -261,6 +262,10 @@ pub enum List {
     Locations(Selection),
     /// The locations of one client.
     LocationsOf(i64),
+    /// The changes that a filter accepts.
+    Changes(Selection),
+    /// The changes of one client.
+    History(i64),
 }
 
 impl<Node: OutputType> Connection<Node> {
@@ -317,7 +322,8 @@ impl<Node: OutputType> Connection<Node> {
 /// One page of a list.
 #[Object(
     concrete(name = "ClientConnection", params(Client)),
-    concrete(name = "ClientLocationConnection", params(ClientLocation))
+    concrete(name = "ClientLocationConnection", params(ClientLocation)),
+    concrete(name = "ClientChangeConnection", params(ClientChange))
 )]
 impl<Node: OutputType> Connection<Node> {
     /// The items of this page, each with its cursor.
@@ -356,13 +362,17 @@ impl<Node: OutputType> Connection<Node> {
                 paging::count::<client_location::Entity>(&data.database, selection).await
             }
             List::LocationsOf(client_id) => data.loaders().count_locations(*client_id).await,
+            List::Changes(selection) => {
+                paging::count::<change::Entity>(&data.database, selection).await
+            }
+            List::History(client_id) => data.loaders().count_changes(*client_id).await,
         }
     }
 }
 
 /// How to go on from a page: whether there are rows before it and after it, and the
 /// cursors of its first and last row.
-pub(super) fn page_info(
+fn page_info(
     [has_previous_page, has_next_page]: [bool; 2],
     start: Option<Cursor>,
     end: Option<Cursor>,

@@ -29,8 +29,8 @@ use crate::{
     error::Result,
     locations,
     paging::{
-        Direction, Page, PageRequest,
-        of_clients::{OfClient, Slice, count_of_each, first_of_each},
+        Page, PageRequest,
+        of_clients::{OfClient, Slice, count_of_each, first_of_each, with_rows_up_to},
     },
 };
 
@@ -38,6 +38,7 @@ use crate::{
 const MAX_BATCH: usize = 1_000;
 
 type LoaderOfPages<E> = Loader<PageKey, Page<<E as EntityTrait>::Model>, Pages<E>>;
+type LoaderOfCounts<E> = Loader<i64, i64, Counts<E>>;
 
 /// The loaders of one request.
 pub struct Loaders {
@@ -45,8 +46,9 @@ pub struct Loaders {
     primary_locations: Loader<i64, client_location::Model, PrimaryLocations>,
     locations: Loader<i64, client_location::Model, Locations>,
     location_pages: LoaderOfPages<client_location::Entity>,
-    location_counts: Loader<i64, i64, LocationCounts>,
+    location_counts: LoaderOfCounts<client_location::Entity>,
     histories: LoaderOfPages<change::Entity>,
+    change_counts: LoaderOfCounts<change::Entity>,
 }
 
 impl Loaders {
@@ -58,8 +60,9 @@ impl Loaders {
             primary_locations: Loader::new(PrimaryLocations(database.clone())),
             locations: Loader::new(Locations(database.clone())),
             location_pages: Loader::new(Pages(database.clone(), PhantomData)),
-            location_counts: Loader::new(LocationCounts(database.clone())),
+            location_counts: Loader::new(Counts(database.clone(), PhantomData)),
             histories: Loader::new(Pages(database.clone(), PhantomData)),
+            change_counts: Loader::new(Counts(database.clone(), PhantomData)),
         }
     }
 
@@ -119,6 +122,14 @@ impl Loaders {
     /// If the database fails.
     pub async fn count_locations(&self, client_id: i64) -> Result<i64> {
         self.location_counts.load(client_id).await
+    }
+
+    /// How many changes of a client and of its locations there are.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_changes(&self, client_id: i64) -> Result<i64> {
+        self.change_counts.load(client_id).await
     }
 }
 
@@ -383,11 +394,13 @@ impl<E: OfClient> Pages<E> {
                 }
             }
         }
-        if slice.after.is_some() && look_behind {
-            let earlier = count_of_each::<E>(db, client_ids, slice.direction, slice.after).await?;
-            for (client_id, count) in earlier {
+        if let Some(after) = slice.after
+            && look_behind
+        {
+            let direction = slice.direction;
+            for client_id in with_rows_up_to::<E>(db, client_ids, direction, after).await? {
                 if let Some(page) = pages.get_mut(&client_id) {
-                    page.has_previous = count > 0;
+                    page.has_previous = true;
                 }
             }
         }
@@ -395,17 +408,21 @@ impl<E: OfClient> Pages<E> {
     }
 }
 
-#[derive(Clone)]
-struct LocationCounts(Database);
+struct Counts<E>(Database, PhantomData<E>);
 
-impl BatchFn<i64, Result<i64>> for LocationCounts {
+impl<E> Clone for Counts<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<E: OfClient> BatchFn<i64, Result<i64>> for Counts<E> {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<i64>> {
-        let db = &self.0.reader;
-        let (up, all) = (Direction::Asc, None);
-        let counts = count_of_each::<client_location::Entity>(db, client_ids, up, all).await;
-        answer(
-            client_ids,
-            counts.map(|counts| counts.into_iter().collect()),
-        )
+        let counts = count_of_each::<E>(&self.0.reader, client_ids).await;
+        let counts = counts.map(|counts| {
+            let none = client_ids.iter().map(|id| (*id, 0));
+            none.chain(counts).collect()
+        });
+        answer(client_ids, counts)
     }
 }

@@ -1,13 +1,18 @@
 //! The same page of what belongs to each of several clients, in one statement for all.
+//!
+//! It reads of each client what the page shows and no more, however much the client has:
+//! the index on the client and the id leads to the first row, and tells where to stop.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, Order as SqlOrder, QueryFilter, QueryResult,
-    QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait, Func, Query, WindowStatement},
+    ColumnTrait, ConnectionTrait, DbBackend, IdenStatic, QueryFilter, QueryResult, QuerySelect,
+    Statement, Value,
 };
 
-use super::{Direction, Listed, OrderField, Position, beyond, up_to};
-use crate::{error::Result, statements::any_of};
+use super::{Direction, Listed};
+use crate::{
+    error::Result,
+    statements::{any_of, list_of},
+};
 
 /// What belongs to clients.
 pub trait OfClient: Listed {
@@ -29,9 +34,13 @@ pub struct Slice {
     pub limit: u64,
 }
 
-impl Slice {
-    fn position(id: i64) -> Position {
-        Position { key: None, id }
+impl Direction {
+    /// How an id further on in this direction compares.
+    fn beyond(self) -> &'static str {
+        match self {
+            Self::Asc => ">",
+            Self::Desc => "<",
+        }
     }
 }
 
@@ -46,56 +55,102 @@ pub async fn first_of_each<E: OfClient>(
     slice: Slice,
     columns: impl IntoIterator<Item = &'static str>,
 ) -> Result<Vec<QueryResult>> {
-    const ROW: &str = "row_of_client";
-    const PAGE: &str = "page";
-    let direction = slice.direction;
-    let after = slice.after.map(Slice::position);
-    let of_clients = Condition::all()
-        .add(any_of(db, E::CLIENT_ID, client_ids))
-        .add_option(after.map(|after| beyond::<E>(OrderField::Id, direction, &after)));
-    let numbered = E::find()
-        .filter(of_clients)
-        .into_query()
-        .expr_window_as(
-            Func::cust("ROW_NUMBER"),
-            WindowStatement::partition_by(E::CLIENT_ID)
-                .order_by(E::ID, direction.sql())
-                .take(),
-            ROW,
-        )
-        .take();
-    // As the rows were numbered, so that they are not sorted again.
-    let pages = Query::select()
-        .columns(columns)
-        .from_subquery(numbered, PAGE)
-        .and_where(Expr::col(ROW).lte(slice.limit))
-        .order_by(E::CLIENT_ID, SqlOrder::Asc)
-        .order_by(E::ID, direction.sql())
-        .take();
-    Ok(db.query_all(&pages).await?)
+    let Slice {
+        direction,
+        after,
+        limit,
+    } = slice;
+    let (table, id, client_id) = names::<E>();
+    let columns = columns.into_iter();
+    let columns: Vec<_> = columns.map(|name| format!(r#""page"."{name}""#)).collect();
+    let columns = columns.join(", ");
+    let order = match direction {
+        Direction::Asc => "ASC",
+        Direction::Desc => "DESC",
+    };
+    let start = after.map_or_else(String::new, |_| {
+        format!(r#" AND "{id}" {} $2"#, direction.beyond())
+    });
+    // The limit as a number: see `paging.rs`.
+    let rows = format!(
+        r#"FROM "{table}" WHERE "{client_id}" = "of"."id"{start} ORDER BY "{id}" {order} LIMIT {limit}"#
+    );
+    // Each knows only one of the two ways to read so many rows of each.
+    let pages = match db.get_database_backend() {
+        DbBackend::Postgres => format!(r#"LATERAL (SELECT * {rows}) AS "page""#),
+        _ => format!(r#""{table}" AS "page" ON "page"."{id}" IN (SELECT "{id}" {rows})"#),
+    };
+    let sql = format!(
+        r#"SELECT {columns} FROM {} CROSS JOIN {pages} ORDER BY "page"."{client_id}", "page"."{id}" {order}"#,
+        clients(db)
+    );
+    Ok(db
+        .query_all_raw(statement(db, sql, client_ids, after))
+        .await?)
 }
 
-/// How many rows each of the clients has: only those up to the id `last`, seen in this
-/// direction, if one is given. A client with none is left out.
+/// Those of the clients that have rows at the id `last` or before it, seen in this
+/// direction.
+///
+/// # Errors
+/// If the database fails.
+pub async fn with_rows_up_to<E: OfClient>(
+    db: &impl ConnectionTrait,
+    client_ids: &[i64],
+    direction: Direction,
+    last: i64,
+) -> Result<Vec<i64>> {
+    let (table, id, client_id) = names::<E>();
+    let sql = format!(
+        r#"SELECT "of"."id" FROM {} WHERE EXISTS (SELECT 1 FROM "{table}" WHERE "{client_id}" = "of"."id" AND "{id}" {}= $2)"#,
+        clients(db),
+        direction.reversed().beyond(),
+    );
+    let statement = statement(db, sql, client_ids, Some(last));
+    let found = db.query_all_raw(statement).await?;
+    let ids = found.iter().map(|row| row.try_get("", "id"));
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// How many rows each of the clients has. A client with none is left out.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn count_of_each<E: OfClient>(
     db: &impl ConnectionTrait,
     client_ids: &[i64],
-    direction: Direction,
-    last: Option<i64>,
 ) -> Result<Vec<(i64, i64)>> {
-    let last = last.map(Slice::position);
     let counted = E::find()
         .select_only()
         .column(E::CLIENT_ID)
         .column_as(E::ID.count(), "count")
         .filter(any_of(db, E::CLIENT_ID, client_ids))
-        .filter(
-            Condition::all()
-                .add_option(last.map(|last| up_to::<E>(OrderField::Id, direction, &last))),
-        )
         .group_by(E::CLIENT_ID);
     Ok(counted.into_tuple().all(db).await?)
+}
+
+/// The names of the table, and of the columns of the id and of the client.
+fn names<E: OfClient>() -> (&'static str, &'static str, &'static str) {
+    (E::default().as_str(), E::ID.as_str(), E::CLIENT_ID.as_str())
+}
+
+/// The clients of a statement, as rows to join.
+fn clients(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => r#"unnest(CAST($1 AS bigint[])) AS "of"("id")"#,
+        _ => r#"(SELECT "value" AS "id" FROM json_each($1)) AS "of""#,
+    }
+}
+
+/// A statement about these clients, and about rows on one side of the id `place`. The
+/// parameters have numbers, which both engines know.
+fn statement(
+    db: &impl ConnectionTrait,
+    sql: String,
+    client_ids: &[i64],
+    place: Option<i64>,
+) -> Statement {
+    let mut values: Vec<Value> = vec![list_of(db, client_ids).into()];
+    values.extend(place.map(Value::from));
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }

@@ -127,6 +127,9 @@ async fn filters_combine(#[values(Engine::Sqlite, Engine::Postgres)] engine: Eng
     ] {
         let ids = app.change_ids(&format!("filter: {{ {filter} }}")).await;
         assert_eq!(ids, expected, "{filter}");
+        let count = format!("{{ changes(filter: {{ {filter} }}) {{ totalCount }} }}");
+        let data = app.data(&count, json!({})).await;
+        assert_eq!(data["changes"]["totalCount"], expected.len(), "{filter}");
     }
     let faulty = "{ changes(filter: { clientId: \"x\" }, first: -1, after: \"?\") {
         nodes { id } } }";
@@ -144,7 +147,7 @@ async fn lists_of_changes_are_walked_page_by_page(
     app.create_client(json!({})).await;
     let list = format!(
         "(first: $first, after: $after, direction: {direction}) {{ edges {{ cursor node {{ id }} }} \
-         pageInfo {{ hasPreviousPage hasNextPage startCursor endCursor }} }}"
+         totalCount pageInfo {{ hasPreviousPage hasNextPage startCursor endCursor }} }}"
     );
     let all = format!("query ($first: Int, $after: String) {{ changes{list} }}");
     let of_client = format!(
@@ -159,6 +162,7 @@ async fn lists_of_changes_are_walked_page_by_page(
             let data = app.data(&query, variables).await;
             let page = data.pointer(pointer).unwrap();
             let (edges, info) = (page["edges"].as_array().unwrap(), &page["pageInfo"]);
+            assert_eq!(page["totalCount"], count);
             assert_eq!(info["hasPreviousPage"], !ids.is_empty());
             assert_eq!(info["startCursor"], edges[0]["cursor"]);
             assert_eq!(info["endCursor"], edges.last().unwrap()["cursor"]);
@@ -209,7 +213,7 @@ async fn histories_of_many_clients_cost_what_one_costs(
 ) {
     const QUERY: &str = "{ clients { nodes { history(first: 3, direction: DESC) {
         nodes { id client { name primaryLocation { name } } location { name } fields { field } }
-        pageInfo { hasPreviousPage } } } } }";
+        totalCount pageInfo { hasPreviousPage } } } } }";
     let app = TestApp::start(engine).await;
     let statements = async || {
         app.take_statements();
@@ -231,8 +235,9 @@ async fn histories_of_many_clients_cost_what_one_costs(
         }
     }
     let (data, many) = statements().await;
-    // Clients; histories; clients, locations and primary locations of changes.
-    assert_eq!(many.len(), 5, "{many:#?}");
+    // Clients; histories and their lengths; clients, locations and primary locations of
+    // changes.
+    assert_eq!(many.len(), 6, "{many:#?}");
     assert_eq!(few.len(), many.len(), "{few:#?}");
     let last = &data["clients"]["nodes"][31]["history"]["nodes"];
     let ids: Vec<_> = last
