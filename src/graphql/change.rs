@@ -150,7 +150,8 @@ pub struct ChangeFilter {
     pub face: Option<Face>,
     /// Changes of this kind.
     pub kind: Option<ChangeKind>,
-    /// Made at this instant or later.
+    /// Made at this instant or later. No index leads to an instant: in a long log go on
+    /// from a cursor instead.
     pub from: Option<DateTime>,
     /// Made at this instant or earlier.
     pub to: Option<DateTime>,
@@ -215,6 +216,7 @@ impl ChangeQueries {
     /// shows once no change with a smaller number can follow, mostly at once: see
     /// `ClientChange.id`. To follow the log, keep `endCursor` and send it as `after` next
     /// time, with the same filter; when a page is empty, keep the cursor that you have.
+    /// Cursors of a client's history are not for here: a history shows changes sooner.
     async fn changes(
         &self,
         context: &Context<'_>,
