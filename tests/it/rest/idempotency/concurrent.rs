@@ -130,8 +130,14 @@ async fn who_hung_up_gets_the_first_answer(
     );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    // The connection, and the request.
-    until(|| app.gateway.lifecycle.tasks.len() >= 2).await;
+    // The token was looked up; then there are the connection and the request.
+    let mut seen = Vec::new();
+    until(|| {
+        seen.extend(app.take_statements());
+        let is_known = seen.iter().any(|sql| sql.contains("api_token"));
+        is_known && app.gateway.lifecycle.tasks.len() >= 2
+    })
+    .await;
     tokio::task::yield_now().await;
     let reset = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     reset.unwrap();
