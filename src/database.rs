@@ -41,7 +41,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a transaction may stand open with nothing to do.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to try again to open an SQLite file that another program is switching.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// SQLite connections for reading.
@@ -277,10 +277,8 @@ async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), 
     }
 }
 
-async fn connect_postgres(
-    url: &str,
-    max_connections: u32,
-) -> Result<(Connections, Connections, ConnectOptions)> {
+/// Connects once by hand, whose error says what is wrong; a pool's does not.
+pub(crate) async fn reach_postgres(url: &str) -> Result<PgConnectOptions> {
     let shown = without_password(url)?;
     let options = PgConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {shown} cannot be read"))?;
@@ -290,6 +288,14 @@ async fn connect_postgres(
         .with_context(|| format!("cannot reach the database at {shown}"))?
         .close()
         .await?;
+    Ok(options)
+}
+
+async fn connect_postgres(
+    url: &str,
+    max_connections: u32,
+) -> Result<(Connections, Connections, ConnectOptions)> {
+    let options = reach_postgres(url).await?;
 
     let settings = |options: PgConnectOptions| {
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
@@ -325,7 +331,7 @@ fn migration_options(url: &str) -> ConnectOptions {
 }
 
 /// `url` as it may be shown: sqlx takes a password in its query, too.
-pub(crate) fn without_password(url: &str) -> Result<String> {
+fn without_password(url: &str) -> Result<String> {
     let url = Url::parse(url).map_err(|error| {
         anyhow::anyhow!(
             "the database URL cannot be read ({error}); \

@@ -13,12 +13,11 @@ use sea_orm::{
     TransactionTrait,
     sqlx::{
         Connection,
-        postgres::{PgConnectOptions, PgConnection},
         sqlite::{SqliteConnectOptions, SqliteConnection},
     },
 };
 
-use crate::database::{CONNECT_TIMEOUT, is_sqlite_file, without_password};
+use crate::database::{is_sqlite_file, reach_postgres};
 
 /// How long one statement may run: some pass by every row.
 const STATEMENT_TIMEOUT: &str = "30min";
@@ -97,15 +96,7 @@ pub fn beside(file: &Path, suffix: &str) -> PathBuf {
 }
 
 async fn open_on_server(url: &str) -> Result<DatabaseTransaction> {
-    let shown = without_password(url)?;
-    let options = PgConnectOptions::from_str(url)
-        .with_context(|| format!("the database URL {shown} cannot be read"))?;
-    tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
-        .await
-        .with_context(|| format!("the database at {shown} did not answer in time"))?
-        .with_context(|| format!("cannot reach the database at {shown}"))?
-        .close()
-        .await?;
+    reach_postgres(url).await?;
     let mut pool = pool_options(url);
     pool.map_sqlx_postgres_opts(|options| {
         options.application_name("clientele").options([
