@@ -279,24 +279,27 @@ impl Outage {
         }
     }
 
+    /// None says that nothing was written: a mutation before this one, or the write whose
+    /// answer was being read, may have been.
     fn sentence(self) -> &'static str {
         match self {
             Self::Away => "The database does not answer at the moment. Try again shortly.",
             Self::Busy => "All connections to the database are busy. Try again shortly.",
             Self::Locked => {
-                "The record is locked by another writer, and the wait for it timed out. Nothing \
-                 was written. Try again shortly."
+                "The record is locked by another writer, and the wait for it timed out. Try again \
+                 shortly."
             }
             Self::Slow => {
-                "The database did not finish in time. Nothing was written. Try again shortly."
+                "The database did not finish in time. Try again shortly; with an Idempotency-Key no \
+                 write is done twice."
             }
             Self::Unconfirmed => {
                 "The database did not confirm the write: it may or may not have happened. With \
                  the same Idempotency-Key it is safe to send it again; otherwise look first."
             }
             Self::Full => {
-                "The disk of the database is full, so nothing was written. Reading goes on. Try \
-                 again when there is space."
+                "The disk of the database is full, so nothing more can be written. Reading goes on. \
+                 Try again when there is space."
             }
         }
     }
