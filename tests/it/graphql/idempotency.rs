@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
 use super::{CREATE_CLIENT, UPDATE_CLIENT};
-use crate::support::{Answer, Engine, TestApp};
+use crate::support::{Answer, Engine, TestApp, assert_replays, is_replayed};
 
 /// A mutation of two fields, each of which selects what must be read for it.
 const CREATE_AND_UPDATE: &str = "
@@ -33,19 +33,6 @@ async fn send(app: &TestApp, key: &str, query: &str, variables: &Value) -> Answe
         .json(&json!({ "query": query, "variables": variables }))
         .send()
         .await
-}
-
-fn is_replayed(answer: &Answer) -> bool {
-    answer.header("idempotency-replayed") == Some("true")
-}
-
-#[track_caller]
-fn assert_replays(first: &Answer, again: &Answer) {
-    assert!(!is_replayed(first), "{first:?}");
-    assert!(is_replayed(again), "{again:?}");
-    assert_eq!(again.status, first.status);
-    assert_eq!(again.body, first.body);
-    assert_eq!(again.header("content-type"), first.header("content-type"));
 }
 
 /// The code of the only error of an answer without data.

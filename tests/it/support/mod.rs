@@ -19,8 +19,10 @@ mod clock;
 mod database;
 mod fixtures;
 mod http;
+mod replay;
 
 pub use app::{TestApp, USER};
 pub use clock::TestClock;
 pub use database::Engine;
 pub use http::Answer;
+pub use replay::{assert_replays, is_replayed};

@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
 use super::{CLIENTS, Record};
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, assert_replays, is_replayed};
 
 const KEY: &str = "idempotency-key";
 
@@ -31,22 +31,6 @@ async fn send(app: &TestApp, method: Method, path: &str, key: &str, body: &Value
 
 async fn post(app: &TestApp, key: &str, body: &Value) -> Answer {
     send(app, Method::POST, CLIENTS, key, body).await
-}
-
-fn is_replayed(answer: &Answer) -> bool {
-    answer.header("idempotency-replayed") == Some("true")
-}
-
-/// Checks that `again` is the answer `first`, given again.
-#[track_caller]
-fn assert_replays(first: &Answer, again: &Answer) {
-    assert!(!is_replayed(first), "{first:?}");
-    assert!(is_replayed(again), "{again:?}");
-    assert_eq!(again.status, first.status);
-    assert_eq!(again.body, first.body);
-    for name in ["content-type", "cache-control", "etag", "location"] {
-        assert_eq!(again.header(name), first.header(name), "{name}");
-    }
 }
 
 #[track_caller]
