@@ -38,6 +38,9 @@ use crate::{
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a statement waits for a lock that another one holds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for a command, and for the start of a gateway: nobody else waits for those,
+/// and SQLite's lock goes to whoever asks at the right moment, not to the next in turn.
+const PATIENT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a transaction may stand open with nothing to do.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
@@ -139,7 +142,8 @@ impl Database {
         }))
     }
 
-    /// Begins a transaction that may change the schema, on a connection of its own.
+    /// Begins a transaction that may change the schema, on a connection of its own which
+    /// waits long for locks.
     ///
     /// # Errors
     /// If the database is away, or has no more connections.
@@ -225,12 +229,12 @@ impl Database {
 }
 
 async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectOptions)> {
-    let settings = |options: SqliteConnectOptions| {
+    let settings = |options: SqliteConnectOptions, lock_timeout| {
         options
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(LOCK_TIMEOUT)
+            .busy_timeout(lock_timeout)
     };
     let options = SqliteConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {url} cannot be read"))?;
@@ -238,7 +242,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
     // One connection by hand: its error says what is wrong, a pool's does not.
-    let options = settings(options);
+    let options = settings(options, LOCK_TIMEOUT);
     open_sqlite(&options)
         .await
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
@@ -252,7 +256,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         Connections::to_sqlite(options, file, connections, ACQUIRE_TIMEOUT, breaker)
     };
     let mut migration = migration_options(url);
-    migration.map_sqlx_sqlite_opts(settings);
+    migration.map_sqlx_sqlite_opts(move |options| settings(options, PATIENT_LOCK_TIMEOUT));
     Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
 }
 
@@ -297,10 +301,10 @@ async fn connect_postgres(
 ) -> Result<(Connections, Connections, ConnectOptions)> {
     let options = reach_postgres(url).await?;
 
-    let settings = |options: PgConnectOptions| {
+    let settings = |options: PgConnectOptions, lock_timeout| {
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
         options.application_name("clientele").options([
-            ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
+            ("lock_timeout", milliseconds(lock_timeout)),
             ("statement_timeout", milliseconds(STATEMENT_TIMEOUT)),
             (
                 "idle_in_transaction_session_timeout",
@@ -309,13 +313,13 @@ async fn connect_postgres(
         ])
     };
     let connections = Connections::to_postgres(
-        settings(options),
+        settings(options, LOCK_TIMEOUT),
         max_connections,
         ACQUIRE_TIMEOUT,
         Breaker::new(),
     )?;
     let mut migration = migration_options(url);
-    migration.map_sqlx_postgres_opts(settings);
+    migration.map_sqlx_postgres_opts(move |options| settings(options, PATIENT_LOCK_TIMEOUT));
     Ok((connections.clone(), connections, migration))
 }
 

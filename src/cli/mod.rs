@@ -89,8 +89,13 @@ async fn begin_migration(database: &Database) -> Result<DatabaseTransaction> {
 /// Opens the database and brings its schema up to date.
 async fn open_migrated(options: &DatabaseOptions) -> Result<Database> {
     let database = open(options).await?;
-    let transaction = begin_migration(&database).await?;
-    migrate::up(&transaction).await?;
-    transaction.commit().await?;
+    begin_migrated(&database).await?.commit().await?;
     Ok(database)
+}
+
+/// Begins a transaction and brings the schema up to date in it.
+async fn begin_migrated(database: &Database) -> Result<DatabaseTransaction> {
+    let transaction = begin_migration(database).await?;
+    migrate::up(&transaction).await?;
+    Ok(transaction)
 }
