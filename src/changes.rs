@@ -19,7 +19,7 @@ use crate::{
     validation::{self, Checks},
 };
 
-pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields, values};
+pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields};
 
 /// What there is of `selection` up to the horizon: no row with a smaller number appears
 /// after one that was read. The statement that reads the rows must begin after this.

@@ -8,10 +8,9 @@ use entity::{
     client, client_location as location,
 };
 use sea_orm::{
-    ActiveEnum, ActiveModelTrait,
+    ActiveModelTrait,
     ActiveValue::{self, NotSet, Set},
     ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, Value,
-    sea_query::Expr,
 };
 use serde_json::{Map, Value as Json};
 
@@ -193,25 +192,3 @@ pub const COLUMNS: [change::Column; 8] = [
     change::Column::Old,
     change::Column::New,
 ];
-
-/// The values of a row that a larger statement adds, in the order of [`COLUMNS`].
-#[must_use]
-pub fn values(
-    author: &Author,
-    at: DateTime<Utc>,
-    kind: Kind,
-    ids: [Expr; 2],
-    [old, new]: [Expr; 2],
-) -> [Expr; 8] {
-    let [client_id, location_id] = ids;
-    [
-        Expr::val(at),
-        Expr::val(&*author.user),
-        Expr::val(author.face.to_value()),
-        Expr::val(kind.to_value()),
-        client_id,
-        location_id,
-        old,
-        new,
-    ]
-}

@@ -1,27 +1,24 @@
 //! Writes of clients as single statements, changes included, which PostgreSQL can run
 //! and SQLite cannot. They save three round trips, during which a client is locked and
 //! the connection serves nobody else.
-
-use std::sync::Arc;
+//!
+//! They are text: putting such statements together from their parts took the gateway as
+//! long as all else that it does for a write.
 
 use chrono::{DateTime, Utc};
-use entity::{change, change::Kind, client, client_location};
+use entity::{change::Kind, client, client_location};
 use sea_orm::{
-    ActiveModelTrait,
+    ActiveEnum, ActiveModelTrait,
     ActiveValue::{self, Unchanged},
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic,
-    Iterable,
-    sea_query::{
-        CommonTableExpression, Expr, ExprTrait, InsertStatement, LockType, Query,
-        SubQueryStatement, extension::postgres::PgFunc,
-    },
+    ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable,
+    QueryResult, Statement, Value,
 };
 
 use super::write::{ClientUpdate, fill};
 use crate::{
     changes::{self, Author},
     database::Database,
-    error::{Error, Result},
+    error::Result,
     validation::Checks,
 };
 
@@ -38,59 +35,47 @@ pub async fn insert(
 ) -> Result<(client::Model, client_location::Model)> {
     const CLIENT: &str = "new_client";
     const LOCATION: &str = "new_location";
-    let id_of = |name| {
-        let id = Query::select().column("id").from(name).take();
-        Expr::SubQuery(None, Box::new(id.into()))
-    };
-    let nothing = || Expr::val(changes::NOTHING);
-    let of_client = changes::values(
-        author,
-        at,
-        Kind::ClientCreated,
-        [id_of(CLIENT), Expr::val(None::<i64>)],
-        [nothing(), logged_as_new(client)],
-    );
-    let of_location = changes::values(
-        author,
-        at,
-        Kind::LocationCreated,
-        [id_of(CLIENT), id_of(LOCATION)],
-        [nothing(), logged_as_new(location)],
-    );
-    let mut log = Query::insert();
-    log.into_table(change::Entity).columns(changes::COLUMNS);
-    for values in [of_client, of_location] {
-        log.values(values).map_err(internal)?;
-    }
+    const CLIENT_ID: &str = "(SELECT id FROM new_client)";
+    const LOCATION_ID: &str = "(SELECT id FROM new_location)";
 
-    let (columns, values) = set_columns(client);
-    let client = insert_into(client::Entity, columns, values)?;
-    let (mut columns, mut values) = set_columns(location);
-    columns.push(client_location::Column::ClientId);
-    values.push(id_of(CLIENT));
-    let location = insert_into(client_location::Entity, columns, values)?;
-
-    let mut rows = Query::select();
-    for column in client::Column::iter() {
-        let name = format!("{CLIENT}_{}", column.as_str());
-        rows.expr_as(Expr::col((CLIENT, column)), name);
-    }
-    for column in client_location::Column::iter() {
-        let name = format!("{LOCATION}_{}", column.as_str());
-        rows.expr_as(Expr::col((LOCATION, column)), name);
-    }
-    rows.from(CLIENT).from(LOCATION);
-    let statement = Query::with()
-        .cte(named(CLIENT, client))
-        .cte(named(LOCATION, location))
-        .cte(named("log", log))
-        .to_owned()
-        .query(rows);
-    let row = database.writer().query_one(&statement).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotInserted)?;
+    let mut parameters = Parameters::default();
+    let (client_columns, client_values) = columns_and_values(client, &mut parameters);
+    let (location_columns, location_values) = columns_and_values(location, &mut parameters);
+    let by = LoggedBy::new(author, at, &mut parameters);
+    let nothing = parameters.add(changes::NOTHING);
+    let new_client = parameters.add(logged(client));
+    let new_location = parameters.add(logged(location));
+    let of_client = by.row(
+        &parameters.add(Kind::ClientCreated.to_value()),
+        [CLIENT_ID, "NULL::bigint"],
+        [&nothing, &new_client],
+    );
+    let of_location = by.row(
+        &parameters.add(Kind::LocationCreated.to_value()),
+        [CLIENT_ID, LOCATION_ID],
+        [&nothing, &new_location],
+    );
+    let log_columns = log_columns();
+    let rows = [
+        columns_of::<client::Entity>(CLIENT),
+        columns_of::<client_location::Entity>(LOCATION),
+    ]
+    .join(", ");
+    let sql = format!(
+        "WITH {CLIENT} AS ( \
+             INSERT INTO client ({client_columns}) VALUES ({client_values}) RETURNING * \
+         ), {LOCATION} AS ( \
+             INSERT INTO client_location ({location_columns}, client_id) \
+             VALUES ({location_values}, {CLIENT_ID}) RETURNING * \
+         ), log AS ( \
+             INSERT INTO change ({log_columns}) VALUES ({of_client}), ({of_location}) \
+         ) SELECT {rows} FROM {CLIENT}, {LOCATION}"
+    );
+    let row = parameters.query(database, sql).await?;
+    let row = row.ok_or(DbErr::RecordNotInserted)?;
     Ok((
-        client::Model::from_query_result(&row, &format!("{CLIENT}_"))?,
-        client_location::Model::from_query_result(&row, &format!("{LOCATION}_"))?,
+        client::Model::from_query_result(&row, CLIENT)?,
+        client_location::Model::from_query_result(&row, LOCATION)?,
     ))
 }
 
@@ -108,7 +93,6 @@ pub async fn update(
     author: &Author,
     change: &ClientUpdate,
 ) -> Result<Option<client::Model>> {
-    const BEFORE: &str = "before";
     const AFTER: &str = "after";
     let ClientUpdate {
         id,
@@ -129,124 +113,138 @@ pub async fn update(
         return Ok(None);
     }
 
-    let columns = client::COLUMN;
-    let mut before = Query::select();
-    before
-        .column(client::Column::Id)
-        .from(client::Entity)
-        .and_where(columns.id.eq(*id))
-        .lock(LockType::NoKeyUpdate);
-    let mut update = Query::update();
-    let mut differs = Condition::any();
-    for column in client::Column::iter() {
-        let ActiveValue::Set(value) = client.get(column) else {
-            continue;
-        };
-        differs = if value == value.as_null() {
-            differs.add(column.is_not_null())
-        } else {
-            let other = column.ne(value.clone());
-            differs.add(other).add(column.is_null())
-        };
-        before.column(column);
-        update.value(column, Expr::val(value));
+    let mut parameters = Parameters::default();
+    let mut columns = Vec::new();
+    let mut changes = Vec::new();
+    let mut differs = Vec::new();
+    for (name, value) in set_columns(&client) {
+        let value = parameters.add(value);
+        changes.push(format!("\"{name}\" = {value}"));
+        differs.push(format!("client.\"{name}\" IS DISTINCT FROM {value}"));
+        columns.push(format!(", \"{name}\""));
     }
-    if differs.is_empty() {
+    if columns.is_empty() {
         return Ok(None);
     }
-    // Time never stands still: see `Clock::after`.
-    let now = database.clock.now();
-    update
-        .table(client::Entity)
-        .from(BEFORE)
-        .value(client::Column::UpdatedAt, Expr::val(now))
-        .value(
-            client::Column::Version,
-            client::Column::Version.into_expr().add(1),
-        )
-        .cond_where(
-            Condition::all()
-                .add(columns.id.eq(*id))
-                .add(client::Column::Id.into_expr().equals((BEFORE, "id")))
-                .add(columns.updated_at.lt(now))
-                .add_option(expected_version.map(|version| columns.version.eq(version)))
-                .add(differs),
-        )
-        .returning(Query::returning().exprs(client::Column::iter().map(ColumnTrait::into_expr)));
-
-    let old = changes::set_fields(&client).map(|(name, _)| {
-        // A name of ours, as a constant: PostgreSQL wants to know its type.
-        let key = Expr::cust(format!("'{name}'"));
-        (key, Expr::col((BEFORE, name)))
-    });
-    let old = PgFunc::json_build_object(old.collect::<Vec<_>>());
-    let values = changes::values(
-        author,
-        now,
-        Kind::ClientUpdated,
-        [Expr::col((AFTER, "id")), Expr::val(None::<i64>)],
-        [Expr::from(old).cast_as("text"), logged_as_new(&client)],
+    let (columns, changes) = (columns.concat(), changes.join(", "));
+    let differs = differs.join(" OR ");
+    let id = parameters.add(*id);
+    let mut is_as_expected = String::new();
+    if let Some(version) = expected_version {
+        is_as_expected = format!("AND client.version = {}", parameters.add(*version));
+    }
+    let by = LoggedBy::new(author, database.clock.now(), &mut parameters);
+    let now = &by.at;
+    let old = changes::set_fields(&client).map(|(name, _)| format!("'{name}', before.\"{name}\""));
+    let old = old.collect::<Vec<_>>().join(", ");
+    let change = by.row(
+        &parameters.add(Kind::ClientUpdated.to_value()),
+        ["after.id", "NULL::bigint"],
+        [
+            &format!("json_build_object({old})::text"),
+            &parameters.add(logged(&client)),
+        ],
     );
-    let mut row = Query::select();
-    row.exprs(values).from(BEFORE).from(AFTER);
-    let mut log = Query::insert();
-    log.into_table(change::Entity)
-        .columns(changes::COLUMNS)
-        .select_from(row)
-        .map_err(internal)?;
-
-    let statement = Query::with()
-        .cte(named(BEFORE, before))
-        .cte(named(AFTER, update))
-        .cte(named("log", log))
-        .to_owned()
-        .query(
-            Query::select()
-                .columns(client::Column::iter())
-                .from(AFTER)
-                .take(),
-        );
-    let row = database.writer().query_one(&statement).await?;
-    let row = row.map(|row| client::Model::from_query_result(&row, ""));
+    let log_columns = log_columns();
+    let row = columns_of::<client::Entity>(AFTER);
+    // Time never stands still: see `Clock::after`.
+    let sql = format!(
+        "WITH before AS ( \
+             SELECT id{columns} FROM client WHERE id = {id} FOR NO KEY UPDATE \
+         ), {AFTER} AS ( \
+             UPDATE client SET {changes}, updated_at = {now}, version = client.version + 1 \
+             FROM before WHERE client.id = {id} AND client.id = before.id \
+             AND client.updated_at < {now} {is_as_expected} AND ({differs}) RETURNING client.* \
+         ), log AS ( \
+             INSERT INTO change ({log_columns}) SELECT {change} FROM before, {AFTER} \
+         ) SELECT {row} FROM {AFTER}"
+    );
+    let row = parameters.query(database, sql).await?;
+    let row = row.map(|row| client::Model::from_query_result(&row, AFTER));
     Ok(row.transpose()?)
 }
 
+/// The values of a statement, which knows them by their numbers.
+#[derive(Default)]
+struct Parameters(Vec<Value>);
+
+impl Parameters {
+    /// Adds a value, and returns what stands for it.
+    fn add(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+
+    /// Runs the statement and returns its row, if there is one.
+    async fn query(self, database: &Database, sql: String) -> Result<Option<QueryResult>> {
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, self.0);
+        Ok(database.writer().query_one_raw(statement).await?)
+    }
+}
+
+/// What the rows that a statement adds to the log have in common.
+struct LoggedBy {
+    at: String,
+    user: String,
+    face: String,
+}
+
+impl LoggedBy {
+    fn new(author: &Author, at: DateTime<Utc>, parameters: &mut Parameters) -> Self {
+        Self {
+            at: parameters.add(at),
+            user: parameters.add(&*author.user),
+            face: parameters.add(author.face.to_value()),
+        }
+    }
+
+    /// The values of a row, in the order of [`changes::COLUMNS`].
+    fn row(
+        &self,
+        kind: &str,
+        [client_id, location_id]: [&str; 2],
+        [old, new]: [&str; 2],
+    ) -> String {
+        let Self { at, user, face } = self;
+        [at, user, face, kind, client_id, location_id, old, new].join(", ")
+    }
+}
+
+fn log_columns() -> String {
+    changes::COLUMNS
+        .map(|column| format!("\"{}\"", column.as_str()))
+        .join(", ")
+}
+
+/// All columns of `E` in the rows `of`, with that before their names.
+fn columns_of<E: EntityTrait>(of: &str) -> String {
+    let columns = E::Column::iter().map(|column| {
+        let name = column.as_str();
+        format!("{of}.\"{name}\" AS \"{of}{name}\"")
+    });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
 /// What a record is about to set, as the log keeps it.
-fn logged_as_new(record: &impl ActiveModelTrait) -> Expr {
-    Expr::val(changes::logged(changes::set_fields(record)))
+fn logged(record: &impl ActiveModelTrait) -> String {
+    changes::logged(changes::set_fields(record))
 }
 
 /// The columns of a record that have a value to write.
-fn set_columns<A: ActiveModelTrait>(
-    record: &A,
-) -> (Vec<<A::Entity as EntityTrait>::Column>, Vec<Expr>) {
-    <A::Entity as EntityTrait>::Column::iter()
-        .filter_map(|column| match record.get(column) {
-            ActiveValue::Set(value) => Some((column, Expr::val(value))),
-            _ => None,
-        })
-        .unzip()
+fn set_columns<A: ActiveModelTrait>(record: &A) -> impl Iterator<Item = (&'static str, Value)> {
+    <A::Entity as EntityTrait>::Column::iter().filter_map(|column| match record.get(column) {
+        ActiveValue::Set(value) => Some((column.as_str(), value)),
+        _ => None,
+    })
 }
 
-fn insert_into<E: EntityTrait>(
-    table: E,
-    columns: Vec<E::Column>,
-    values: Vec<Expr>,
-) -> Result<InsertStatement> {
-    let mut statement = Query::insert();
-    statement.into_table(table).columns(columns).returning_all();
-    statement.values(values).map_err(internal)?;
-    Ok(statement)
-}
-
-fn named(name: &'static str, statement: impl Into<SubQueryStatement>) -> CommonTableExpression {
-    CommonTableExpression::new()
-        .table_name(name)
-        .query(statement)
-        .to_owned()
-}
-
-/// A statement of ours that has more values than columns, or fewer.
-fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Internal(Arc::new(error))
+/// The same as two lists.
+fn columns_and_values(
+    record: &impl ActiveModelTrait,
+    parameters: &mut Parameters,
+) -> (String, String) {
+    let (columns, values): (Vec<_>, Vec<_>) = set_columns(record)
+        .map(|(name, value)| (format!("\"{name}\""), parameters.add(value)))
+        .unzip();
+    (columns.join(", "), values.join(", "))
 }
