@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_graphql::Enum;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, ModelTrait,
     Order as SqlOrder, QueryResult, QueryTrait, Statement, Value,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
@@ -48,10 +48,21 @@ pub enum Direction {
 }
 
 impl Direction {
-    fn reversed(self) -> Self {
+    /// The other one.
+    #[must_use]
+    pub fn reversed(self) -> Self {
         match self {
             Self::Asc => Self::Desc,
             Self::Desc => Self::Asc,
+        }
+    }
+
+    /// Its name in SQL.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Asc => "ASC",
+            Self::Desc => "DESC",
         }
     }
 
@@ -260,10 +271,10 @@ pub async fn page<E: Listed>(
     rows.order_by(E::ID.as_column_ref(), direction.sql());
     // What is searched for may be counted in a way of its own.
     let with_total = reading.total && selection.search.is_none();
-    let totals = with_total.then(|| totals_of::<E>(database, &condition));
+    let total = with_total.then(|| Total::of::<E>(database, request, &condition));
     let order_by = (order.field, direction);
     let limit = request.limit + 1;
-    let statement = statement::<E>(db, rows, order_by, limit, reading.around, totals);
+    let statement = statement::<E>(db, rows, order_by, limit, reading.around, total);
     let mut found = db.query_all_raw(statement).await?;
     let total = match found.first() {
         Some(row) if with_total => {
@@ -321,19 +332,23 @@ fn statement<E: Listed>(
     (field, direction): (OrderField, Direction),
     limit: u64,
     mut around: Option<SelectStatement>,
-    totals: Option<[Expr; 2]>,
+    total: Option<Total>,
 ) -> Statement {
     let engine = db.get_database_backend();
-    for (value, name) in totals.into_iter().flatten().zip([TOTAL, PARTS]) {
-        rows.expr_as(value, name);
-        if let Some(around) = &mut around {
-            around.column((PAGE, name));
-        }
+    if let (Some(_), Some(around)) = (&total, &mut around) {
+        around.columns([(PAGE, TOTAL), (PAGE, PARTS)]);
     }
-    let mut statement = engine.build(&rows);
-    // As a number, not as a parameter: not knowing it, PostgreSQL would plan for a tenth
-    // of the table, and so plan anew at every execution.
-    statement.sql = format!("{} LIMIT {limit}", statement.sql);
+    let mut statement = match total {
+        Some(Total::OnTheWay(count)) => counted::<E>(db, rows, &count, (field, direction), limit),
+        beside => {
+            if let Some(Total::Beside(values)) = beside {
+                for (value, name) in values.into_iter().zip([TOTAL, PARTS]) {
+                    rows.expr_as(value, name);
+                }
+            }
+            limited(engine.build(&rows), limit)
+        }
+    };
     if let Some(around) = &mut around {
         // Joined to the page: joined to the table, PostgreSQL would at times merge the
         // two from their first rows on.
@@ -348,17 +363,76 @@ fn statement<E: Listed>(
     statement
 }
 
-/// How many rows hold the condition, and how many rows of the tally that takes: values
-/// that a statement finds out once, whatever it reads beside them.
-fn totals_of<E: Listed>(database: &Database, condition: &Condition) -> [Expr; 2] {
-    let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
-    if condition.is_empty()
-        && let Some(tally) = E::tally(&database.tallies)
-    {
-        return tally.values().map(value);
+/// The first `limit` rows. As a number, not as a parameter: not knowing it, PostgreSQL
+/// would plan for a tenth of the table, and so plan anew at every execution.
+fn limited(mut rows: Statement, limit: u64) -> Statement {
+    rows.sql = format!("{} LIMIT {limit}", rows.sql);
+    rows
+}
+
+/// How a page's statement finds out how many rows hold the condition, as [`TOTAL`], and
+/// how many rows of the tally that takes, as [`PARTS`].
+enum Total {
+    /// By values of their own, evaluated once.
+    Beside([Expr; 2]),
+    /// By counting the rows themselves, or, if they are many, by this statement.
+    OnTheWay(Box<SelectStatement>),
+}
+
+impl Total {
+    fn of<E: Listed>(database: &Database, request: &PageRequest, condition: &Condition) -> Self {
+        let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
+        if condition.is_empty()
+            && let Some(tally) = E::tally(&database.tallies)
+        {
+            return Self::Beside(tally.values().map(value));
+        }
+        let count = count_of::<E>(condition.clone());
+        if request.after.is_none() && request.before.is_none() && request.offset == 0 {
+            Self::OnTheWay(Box::new(count))
+        } else {
+            Self::Beside([value(count), Expr::cust("CAST(0 AS bigint)")])
+        }
     }
-    let count = count_of::<E>(condition.clone());
-    [value(count), Expr::cust("CAST(0 AS bigint)")]
+}
+
+/// The first `limit` of `rows`, and the number of all of them. It is found on the way if
+/// there are few, which spares reading them twice; if there are many, `count` finds it,
+/// for whose condition alone `rows` have parameters.
+fn counted<E: Listed>(
+    db: &impl ConnectionTrait,
+    mut rows: SelectStatement,
+    count: &SelectStatement,
+    (field, direction): (OrderField, Direction),
+    limit: u64,
+) -> Statement {
+    /// So many are many.
+    const MANY: u64 = 101;
+    let engine = db.get_database_backend();
+    // Under names of their own, for the rows may have a column twice.
+    let keys = E::sort_column(field).into_iter().chain([E::ID]);
+    let mut order_by = Vec::new();
+    for (column, name) in keys.zip(["first_key", "second_key"]) {
+        rows.expr_as(column.into_expr(), name);
+        order_by.push(format!("{name} {}", direction.keyword()));
+    }
+    let order_by = order_by.join(", ");
+    let many = Ord::max(limit, MANY);
+    let mut rows = limited(engine.build(&rows), many);
+    let count = engine.build(count);
+    rows.sql = format!(
+        "SELECT *, \
+         CASE WHEN COUNT(*) OVER () < {many} THEN COUNT(*) OVER () ELSE ({}) END AS {TOTAL}, \
+         CAST(0 AS bigint) AS {PARTS} FROM ({}) AS matches ORDER BY {order_by}",
+        count.sql, rows.sql
+    );
+    // On PostgreSQL parameters have numbers, and both statements give them the same.
+    if engine == DbBackend::Sqlite
+        && let (Some(rows), Some(count)) = (&mut rows.values, count.values)
+    {
+        rows.0.splice(..0, count.0);
+    }
+    limited(rows, limit)
 }
 
 /// Counts the rows of `selection`.

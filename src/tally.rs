@@ -144,10 +144,7 @@ pub async fn start(
     direction: Direction,
     offset: u64,
 ) -> Result<Option<Start>> {
-    let (order, last_first) = match direction {
-        Direction::Asc => ("ASC", "DESC"),
-        Direction::Desc => ("DESC", "ASC"),
-    };
+    let (order, last_first) = (direction.keyword(), direction.reversed().keyword());
     let table = tally.table;
     let sql = format!(
         r#"SELECT block, passed FROM (

@@ -10,7 +10,7 @@ use super::{
     lists::{FIELDS, LISTS, app_with_rows, page, reference},
     with,
 };
-use crate::support::Engine;
+use crate::support::{Engine, TestApp};
 
 #[rstest]
 #[tokio::test]
@@ -233,4 +233,68 @@ async fn only_rows_of_the_same_list_lie_around_a_page(
         .await;
     let info = json!({ "hasPreviousPage": true, "hasNextPage": false });
     assert_eq!(data["clients"], json!({ "edges": [], "pageInfo": info }));
+}
+
+/// The number of all rows is found on the way to the page if it is small, and counted by
+/// itself if not.
+#[rstest]
+#[tokio::test]
+async fn a_page_tells_how_many_there_are_whether_few_or_many(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const QUERY: &str = "query($filter: ClientFilter, $orderBy: ClientOrder, $first: Int,
+            $last: Int, $after: String) {
+        clients(filter: $filter, orderBy: $orderBy, first: $first, last: $last, after: $after) {
+            totalCount nodes { id } withPrimary: nodes { primaryLocation { name } }
+            pageInfo { hasNextPage hasPreviousPage endCursor } } }";
+    let app = TestApp::start(engine).await;
+    app.create_client(json!({ "name": "Other" })).await;
+    let mut ids = Vec::new();
+    for total in 0..=103 {
+        if total > 0 {
+            let client = app.create_client(json!({ "name": "Same" })).await;
+            ids.push(client["id"].clone());
+        }
+        if !matches!(total, 0 | 1 | 20 | 99..) {
+            continue;
+        }
+        for size in [0, 1, 20, 99, 100, 101, 102, 200] {
+            for (field, first) in [("ID", true), ("ID", false), ("NAME", true)] {
+                let size_name = if first { "first" } else { "last" };
+                let variables = json!({
+                    "filter": { "name": "same" },
+                    "orderBy": { "field": field },
+                    size_name: size,
+                });
+                let mut data = app.data(QUERY, variables).await;
+                let page = data["clients"].take();
+                assert_eq!(page["totalCount"], total, "{size_name} {size}");
+                let shown = size.min(total);
+                let expected = if first {
+                    &ids[..shown]
+                } else {
+                    &ids[total - shown..]
+                };
+                let nodes = page["nodes"].as_array().unwrap().iter();
+                assert!(nodes.map(|node| &node["id"]).eq(expected), "{page}");
+                let more = if first {
+                    "hasNextPage"
+                } else {
+                    "hasPreviousPage"
+                };
+                assert_eq!(page["pageInfo"][more], total > size);
+                // What follows counts by itself.
+                if first && size > 0 && total > 0 {
+                    let variables = json!({
+                        "filter": { "name": "same" },
+                        "orderBy": { "field": field },
+                        "first": 1,
+                        "after": page["pageInfo"]["endCursor"],
+                    });
+                    let data = app.data(QUERY, variables).await;
+                    assert_eq!(data["clients"]["totalCount"], total);
+                }
+            }
+        }
+    }
 }
