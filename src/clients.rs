@@ -6,7 +6,7 @@ mod write;
 use std::sync::Arc;
 
 use entity::{client, client_location};
-use sea_orm::{Condition, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::{
     error::Result,
@@ -69,7 +69,7 @@ pub async fn find_with_primary(
 /// # Errors
 /// If the database fails.
 pub async fn find_many(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<client::Model>> {
-    let rows = client::Entity::find().filter(any_of(db, client::Column::Id, ids));
+    let rows = client::Entity::find().filter(any_of(db, client::Column::Id.into_expr(), ids));
     Ok(rows.all(db).await?)
 }
 

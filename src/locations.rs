@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use entity::{client, client_location as location};
 use sea_orm::{
-    Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::SelectStatement,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    QueryTrait, sea_query::SelectStatement,
 };
 
 use crate::{
@@ -57,7 +57,7 @@ pub async fn find(db: &impl ConnectionTrait, id: i64) -> Result<Option<location:
 /// # Errors
 /// If the database fails.
 pub async fn find_many(db: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<location::Model>> {
-    let rows = location::Entity::find().filter(any_of(db, location::Column::Id, ids));
+    let rows = location::Entity::find().filter(any_of(db, location::Column::Id.into_expr(), ids));
     Ok(rows.all(db).await?)
 }
 
@@ -82,7 +82,11 @@ pub async fn find_primaries(
     client_ids: &[i64],
 ) -> Result<Vec<location::Model>> {
     let rows = location::Entity::find()
-        .filter(any_of(db, location::Column::ClientId, client_ids))
+        .filter(any_of(
+            db,
+            location::Column::ClientId.into_expr(),
+            client_ids,
+        ))
         .filter(location::COLUMN.is_primary.eq(true));
     Ok(rows.all(db).await?)
 }

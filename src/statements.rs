@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
     metric::Info,
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
@@ -243,19 +243,36 @@ pub async fn observed<T>(
     result
 }
 
+/// PostgreSQL plans for so many ids when it does not know them.
+const EXPECTED_IDS: usize = 10;
+
 /// The condition that `column` has one of `ids`.
-pub fn any_of(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: &[i64]) -> Expr {
-    let ids = list_of(db, ids);
+pub fn any_of(db: &impl ConnectionTrait, column: Expr, ids: &[i64]) -> Expr {
+    let ids = set_of(db, ids);
     if db.get_database_backend() == DbBackend::Postgres {
         let ids = Expr::val(ids).cast_as("bigint[]");
-        column.into_expr().eq(PgFunc::any(ids))
+        column.eq(PgFunc::any(ids))
     } else {
         let ids = Func::cust("json_each").arg(ids);
         let ids = Query::select()
             .column("value")
             .from_function(ids, "ids")
             .take();
-        column.into_expr().in_subquery(ids)
+        column.in_subquery(ids)
+    }
+}
+
+/// The parameter of [`any_of`] for these ids. For PostgreSQL it has as many as that
+/// expects, or more: a plan for fewer would look cheaper, so it would make one each time.
+pub fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
+    match ids {
+        [.., last] if db.get_database_backend() == DbBackend::Postgres => {
+            let mut ids = ids.to_vec();
+            let last = *last;
+            ids.resize(ids.len().max(EXPECTED_IDS), last);
+            list_of(db, &ids)
+        }
+        _ => list_of(db, ids),
     }
 }
 

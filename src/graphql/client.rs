@@ -304,7 +304,7 @@ impl ClientQueries {
         let found = async {
             let id = validation::argument_id(&id)?;
             let db = &RequestData::of(context)?.database.reader;
-            if let Some(plan) = RecordPlan::compile(context, &CLIENT)
+            if let Some(plan) = RecordPlan::of(context, &CLIENT)
                 && let Some(written) = unless_failed(plan.run(db, id).await)?
             {
                 return Ok(written.map(Planned::Written));

@@ -2,15 +2,15 @@
 //! variables cannot change the outcome.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use async_graphql::{
-    Variables,
+    Pos, Variables,
     parser::{
         parse_query,
         types::{
@@ -18,9 +18,10 @@ use async_graphql::{
         },
     },
 };
+use async_graphql_value::Value;
 use quick_cache::{Weighter, sync::Cache};
 
-use super::types::TYPES;
+use super::{plan::RecordPlan, types::TYPES};
 
 /// The most bytes of text that are remembered; parsed, a document takes some twenty
 /// times as much.
@@ -37,6 +38,8 @@ pub struct ParsedDocument {
     /// Whether a field may be repeated: one response key stands in several places of
     /// the document.
     pub may_repeat: bool,
+    /// The plans of its root fields.
+    pub plans: Plans,
     is_valid: AtomicBool,
 }
 
@@ -54,6 +57,7 @@ impl ParsedDocument {
     pub fn new(document: ExecutableDocument) -> Self {
         Self {
             may_repeat: may_repeat(&document),
+            plans: Plans::of(&document),
             document,
             is_valid: AtomicBool::new(false),
         }
@@ -78,6 +82,73 @@ impl ParsedDocument {
     /// Notes that it was valid with variables that [fit](fits) their types.
     pub fn set_valid(&self) {
         self.is_valid.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The plans of the root fields of a document, by where these stand in it. They are
+/// kept, unless what is selected depends on variables.
+pub struct Plans(Option<Mutex<HashMap<Pos, Arc<RecordPlan>>>>);
+
+impl Plans {
+    fn of(document: &ExecutableDocument) -> Self {
+        let operations = document.operations.iter().map(|(_, operation)| operation);
+        let is_fixed = operations
+            .flat_map(|operation| &operation.node.selection_set.node.items)
+            .all(|item| match &item.node {
+                Selection::Field(field) => {
+                    field.node.directives.is_empty() && is_fixed(&field.node.selection_set.node)
+                }
+                _ => false,
+            });
+        let fragments = document.fragments.values();
+        let is_fixed = is_fixed
+            && fragments
+                .map(|fragment| &fragment.node.selection_set.node)
+                .all(self::is_fixed);
+        Self(is_fixed.then(Mutex::default))
+    }
+
+    /// The plan of the field at `place`, made by `compile` if it is not known yet.
+    pub fn record(
+        &self,
+        place: Pos,
+        compile: impl FnOnce() -> Option<RecordPlan>,
+    ) -> Option<Arc<RecordPlan>> {
+        let Self(Some(plans)) = self else {
+            return compile().map(Arc::new);
+        };
+        let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(&place) {
+            return Some(Arc::clone(plan));
+        }
+        let plan = Arc::new(compile()?);
+        plans.insert(place, Arc::clone(&plan));
+        Some(plan)
+    }
+}
+
+/// Whether the same is selected whatever the variables are.
+fn is_fixed(selections: &SelectionSet) -> bool {
+    selections.items.iter().all(|item| match &item.node {
+        Selection::Field(field) => {
+            let mut values = field.node.arguments.iter().map(|(_, value)| &value.node);
+            field.node.directives.is_empty()
+                && !values.any(names_variable)
+                && is_fixed(&field.node.selection_set.node)
+        }
+        Selection::InlineFragment(fragment) => {
+            fragment.node.directives.is_empty() && is_fixed(&fragment.node.selection_set.node)
+        }
+        Selection::FragmentSpread(spread) => spread.node.directives.is_empty(),
+    })
+}
+
+fn names_variable(value: &Value) -> bool {
+    match value {
+        Value::Variable(_) => true,
+        Value::List(values) => values.iter().any(names_variable),
+        Value::Object(members) => members.values().any(names_variable),
+        _ => false,
     }
 }
 

@@ -317,6 +317,7 @@ impl Prepared {
                 .data(RequestData::new(
                     self.database.clone(),
                     Arc::clone(&self.user),
+                    Arc::clone(&self.parsed),
                     self.check_only,
                     self.is_stored,
                 ));

@@ -332,7 +332,7 @@ impl LocationQueries {
         let found = async {
             let id = validation::argument_id(&id)?;
             let db = &RequestData::of(context)?.database.reader;
-            if let Some(plan) = RecordPlan::compile(context, &LOCATION)
+            if let Some(plan) = RecordPlan::of(context, &LOCATION)
                 && let Some(written) = unless_failed(plan.run(db, id).await)?
             {
                 return Ok(written.map(Planned::Written));

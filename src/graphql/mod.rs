@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod documents;
 pub mod endpoint;
 pub mod executor;
+pub mod gather;
 pub mod guard;
 pub mod loader;
 pub mod location;
@@ -31,6 +32,7 @@ use crate::{
     error::{Error, Result},
     validation::Checks,
 };
+use documents::ParsedDocument;
 use loader::Loaders;
 
 /// Reads clients, their locations, and what was changed of them.
@@ -82,18 +84,27 @@ pub struct RequestData {
     pub is_stored: bool,
     /// Who asks.
     user: Arc<str>,
+    /// The document that is executed.
+    parsed: Arc<ParsedDocument>,
 }
 
 impl RequestData {
     /// The data of a new request.
     #[must_use]
-    pub fn new(database: Database, user: Arc<str>, check_only: bool, is_stored: bool) -> Self {
+    pub fn new(
+        database: Database,
+        user: Arc<str>,
+        parsed: Arc<ParsedDocument>,
+        check_only: bool,
+        is_stored: bool,
+    ) -> Self {
         Self {
             database,
             loaders: OnceLock::new(),
             check_only,
             is_stored,
             user,
+            parsed,
         }
     }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 /// A value that is JSON text already.
 #[must_use]
-pub fn raw(text: Vec<u8>) -> Value {
-    Value::Binary(Bytes::from(text))
+pub fn raw(text: impl Into<Bytes>) -> Value {
+    Value::Binary(text.into())
 }
 
 /// Writes `value` as JSON. Text that is there already is copied.

@@ -124,7 +124,7 @@ pub async fn count_of_each<E: OfClient>(
         .select_only()
         .column(E::CLIENT_ID)
         .column_as(E::ID.count(), "count")
-        .filter(any_of(db, E::CLIENT_ID, client_ids))
+        .filter(any_of(db, E::CLIENT_ID.into_expr(), client_ids))
         .group_by(E::CLIENT_ID);
     Ok(counted.into_tuple().all(db).await?)
 }

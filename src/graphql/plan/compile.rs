@@ -1,5 +1,7 @@
 //! Learns what a [plan](super) must read and write from the selection of its field.
 
+use std::sync::{Arc, OnceLock};
+
 use async_graphql::{Context, SelectionField, Value as ConstValue};
 use sea_orm::IdenStatic;
 
@@ -12,6 +14,7 @@ use crate::{
         RequestData,
         columns::{CLIENT, Ids, LOCATION, Record},
         connection::{Paging, Selected},
+        gather::Gathering,
     },
     paging::{Listed, Order},
     validation::Checks,
@@ -51,16 +54,27 @@ impl ListPlan {
 }
 
 impl RecordPlan {
-    /// A plan for the field that is being resolved, which is a record; none if the
+    /// The plan for the field that is being resolved, which is a record; none if the
     /// resolvers must answer. The REST layer looks into its single records.
     #[must_use]
-    pub fn compile(context: &Context<'_>, record: &'static Record) -> Option<Self> {
-        if RequestData::of(context).ok()?.is_stored {
+    pub fn of(context: &Context<'_>, record: &'static Record) -> Option<Arc<Self>> {
+        let request = RequestData::of(context).ok()?;
+        if request.is_stored {
             return None;
         }
+        let compile = || Self::compile(&context.field(), record);
+        request.parsed.plans.record(context.item.pos, compile)
+    }
+
+    fn compile(field: &SelectionField<'_>, record: &'static Record) -> Option<Self> {
         let mut rows = Rows::of(record)?;
-        let object = rows.row(&context.field())?;
-        Some(Self { rows, object })
+        let object = rows.row(field)?;
+        Some(Self {
+            rows,
+            object,
+            statement: OnceLock::new(),
+            gathering: Gathering::default(),
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod bounds;
 mod changes;
 mod create;
 mod filters;
+mod gather;
 mod guard;
 mod hostile;
 mod http;
