@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use entity::{change::Kind, client, client_location};
 use sea_orm::{
     ActiveEnum, ActiveModelTrait,
-    ActiveValue::{self, Unchanged},
+    ActiveValue::{self, Set, Unchanged},
     ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable,
-    QueryResult, Statement, Value,
+    QueryResult, Statement, TryIntoModel, Value,
 };
 
 use super::write::{ClientUpdate, fill};
@@ -22,7 +22,8 @@ use crate::{
     validation::Checks,
 };
 
-/// Inserts a client and its location, which are created at the instant `at`.
+/// Inserts a client and its location, which are created at the instant `at`. All of
+/// their columns but the ids are known before, so only those are read back.
 ///
 /// # Errors
 /// What the database reports.
@@ -30,8 +31,8 @@ pub async fn insert(
     database: &Database,
     author: &Author,
     at: DateTime<Utc>,
-    client: &client::ActiveModel,
-    location: &client_location::ActiveModel,
+    mut client: client::ActiveModel,
+    mut location: client_location::ActiveModel,
 ) -> Result<(client::Model, client_location::Model)> {
     const CLIENT: &str = "new_client";
     const LOCATION: &str = "new_location";
@@ -39,12 +40,12 @@ pub async fn insert(
     const LOCATION_ID: &str = "(SELECT id FROM new_location)";
 
     let mut parameters = Parameters::default();
-    let (client_columns, client_values) = columns_and_values(client, &mut parameters);
-    let (location_columns, location_values) = columns_and_values(location, &mut parameters);
+    let (client_columns, client_values) = columns_and_values(&client, &mut parameters);
+    let (location_columns, location_values) = columns_and_values(&location, &mut parameters);
     let by = LoggedBy::new(author, at, &mut parameters);
     let nothing = parameters.add(changes::NOTHING);
-    let new_client = parameters.add(logged(client));
-    let new_location = parameters.add(logged(location));
+    let new_client = parameters.add(logged(&client));
+    let new_location = parameters.add(logged(&location));
     let of_client = by.row(
         &parameters.add(Kind::ClientCreated.to_value()),
         [CLIENT_ID, "NULL::bigint"],
@@ -56,27 +57,22 @@ pub async fn insert(
         [&nothing, &new_location],
     );
     let log_columns = log_columns();
-    let rows = [
-        columns_of::<client::Entity>(CLIENT),
-        columns_of::<client_location::Entity>(LOCATION),
-    ]
-    .join(", ");
     let sql = format!(
         "WITH {CLIENT} AS ( \
-             INSERT INTO client ({client_columns}) VALUES ({client_values}) RETURNING * \
+             INSERT INTO client ({client_columns}) VALUES ({client_values}) RETURNING id \
          ), {LOCATION} AS ( \
              INSERT INTO client_location ({location_columns}, client_id) \
-             VALUES ({location_values}, {CLIENT_ID}) RETURNING * \
+             VALUES ({location_values}, {CLIENT_ID}) RETURNING id \
          ), log AS ( \
              INSERT INTO change ({log_columns}) VALUES ({of_client}), ({of_location}) \
-         ) SELECT {rows} FROM {CLIENT}, {LOCATION}"
+         ) SELECT {CLIENT_ID} AS client_id, {LOCATION_ID} AS location_id"
     );
     let row = parameters.query(database, sql).await?;
     let row = row.ok_or(DbErr::RecordNotInserted)?;
-    Ok((
-        client::Model::from_query_result(&row, CLIENT)?,
-        client_location::Model::from_query_result(&row, LOCATION)?,
-    ))
+    client.id = Set(row.try_get("", "client_id")?);
+    location.client_id = client.id.clone();
+    location.id = Set(row.try_get("", "location_id")?);
+    Ok((client.try_into_model()?, location.try_into_model()?))
 }
 
 /// Changes the columns of a client; none if that cannot be done, for whatever reason,
@@ -93,7 +89,6 @@ pub async fn update(
     author: &Author,
     change: &ClientUpdate,
 ) -> Result<Option<client::Model>> {
-    const AFTER: &str = "after";
     let ClientUpdate {
         id,
         input,
@@ -146,21 +141,20 @@ pub async fn update(
         ],
     );
     let log_columns = log_columns();
-    let row = columns_of::<client::Entity>(AFTER);
     // Time never stands still: see `Clock::after`.
     let sql = format!(
         "WITH before AS ( \
              SELECT id{columns} FROM client WHERE id = {id} FOR NO KEY UPDATE \
-         ), {AFTER} AS ( \
+         ), after AS ( \
              UPDATE client SET {changes}, updated_at = {now}, version = client.version + 1 \
              FROM before WHERE client.id = {id} AND client.id = before.id \
              AND client.updated_at < {now} {is_as_expected} AND ({differs}) RETURNING client.* \
          ), log AS ( \
-             INSERT INTO change ({log_columns}) SELECT {change} FROM before, {AFTER} \
-         ) SELECT {row} FROM {AFTER}"
+             INSERT INTO change ({log_columns}) SELECT {change} FROM before, after \
+         ) SELECT * FROM after"
     );
     let row = parameters.query(database, sql).await?;
-    let row = row.map(|row| client::Model::from_query_result(&row, AFTER));
+    let row = row.map(|row| client::Model::from_query_result(&row, ""));
     Ok(row.transpose()?)
 }
 
@@ -214,15 +208,6 @@ fn log_columns() -> String {
     changes::COLUMNS
         .map(|column| format!("\"{}\"", column.as_str()))
         .join(", ")
-}
-
-/// All columns of `E` in the rows `of`, with that before their names.
-fn columns_of<E: EntityTrait>(of: &str) -> String {
-    let columns = E::Column::iter().map(|column| {
-        let name = column.as_str();
-        format!("{of}.\"{name}\" AS \"{of}{name}\"")
-    });
-    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// What a record is about to set, as the log keeps it.

@@ -70,7 +70,7 @@ pub async fn create(
     checks.finish()?;
 
     if database.writer().get_database_backend() == DbBackend::Postgres {
-        return at_once::insert(database, author, now, &client, &location).await;
+        return at_once::insert(database, author, now, client, location).await;
     }
     let transaction = database.begin().await?;
     let client = client.insert(&transaction).await?;
