@@ -420,17 +420,19 @@ fn counted<E: Listed>(
     let many = Ord::max(limit, MANY);
     let mut rows = limited(engine.build(&rows), many);
     let count = engine.build(count);
+    // Materialized, so that PostgreSQL reckons with all of its cost: else a plan for known
+    // values can look cheaper, and it would plan each time.
     rows.sql = format!(
-        "SELECT *, \
+        "WITH matches AS MATERIALIZED ({}) SELECT *, \
          CASE WHEN COUNT(*) OVER () < {many} THEN COUNT(*) OVER () ELSE ({}) END AS {TOTAL}, \
-         CAST(0 AS bigint) AS {PARTS} FROM ({}) AS matches ORDER BY {order_by}",
-        count.sql, rows.sql
+         CAST(0 AS bigint) AS {PARTS} FROM matches ORDER BY {order_by}",
+        rows.sql, count.sql
     );
     // On PostgreSQL parameters have numbers, and both statements give them the same.
     if engine == DbBackend::Sqlite
         && let (Some(rows), Some(count)) = (&mut rows.values, count.values)
     {
-        rows.0.splice(..0, count.0);
+        rows.0.extend(count.0);
     }
     limited(rows, limit)
 }
