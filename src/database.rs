@@ -35,12 +35,12 @@ use crate::{
 };
 
 /// How long a request waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a statement waits for a lock that another one holds.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same for a command, and for the start of a gateway: nobody else waits for those,
 /// and SQLite's lock goes to whoever asks at the right moment, not to the next in turn.
-const PATIENT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+const PATIENT_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a transaction may stand open with nothing to do.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
@@ -176,8 +176,9 @@ impl Database {
         if transaction.get_database_backend() == DbBackend::Postgres {
             transaction
                 .execute_unprepared(&format!(
-                    "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0; \
-                     SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+                    "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
+                     SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
+                    PATIENT_LOCK_TIMEOUT.as_millis()
                 ))
                 .await?;
         }
@@ -301,10 +302,10 @@ async fn connect_postgres(
 ) -> Result<(Connections, Connections, ConnectOptions)> {
     let options = reach_postgres(url).await?;
 
-    let settings = |options: PgConnectOptions, lock_timeout| {
+    let settings = |options: PgConnectOptions| {
         let milliseconds = |limit: Duration| limit.as_millis().to_string();
         options.application_name("clientele").options([
-            ("lock_timeout", milliseconds(lock_timeout)),
+            ("lock_timeout", milliseconds(LOCK_TIMEOUT)),
             ("statement_timeout", milliseconds(STATEMENT_TIMEOUT)),
             (
                 "idle_in_transaction_session_timeout",
@@ -313,13 +314,13 @@ async fn connect_postgres(
         ])
     };
     let connections = Connections::to_postgres(
-        settings(options, LOCK_TIMEOUT),
+        settings(options),
         max_connections,
         ACQUIRE_TIMEOUT,
         Breaker::new(),
     )?;
     let mut migration = migration_options(url);
-    migration.map_sqlx_postgres_opts(move |options| settings(options, PATIENT_LOCK_TIMEOUT));
+    migration.map_sqlx_postgres_opts(settings);
     Ok((connections.clone(), connections, migration))
 }
 

@@ -86,17 +86,21 @@ impl ParsedDocument {
 }
 
 /// The plans of the root fields of a document, by where these stand in it. They are
-/// kept, unless what is selected depends on variables.
+/// kept, unless what is selected depends on variables, or two fields seem to stand in one
+/// place: the parser does not count lines that end with a carriage return.
 pub struct Plans(Option<Mutex<HashMap<Pos, Arc<RecordPlan>>>>);
 
 impl Plans {
     fn of(document: &ExecutableDocument) -> Self {
+        let mut places = HashSet::new();
         let operations = document.operations.iter().map(|(_, operation)| operation);
         let is_fixed = operations
             .flat_map(|operation| &operation.node.selection_set.node.items)
             .all(|item| match &item.node {
                 Selection::Field(field) => {
-                    field.node.directives.is_empty() && is_fixed(&field.node.selection_set.node)
+                    places.insert(field.pos)
+                        && field.node.directives.is_empty()
+                        && is_fixed(&field.node.selection_set.node)
                 }
                 _ => false,
             });

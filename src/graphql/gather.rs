@@ -10,17 +10,25 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::oneshot;
+use sea_orm::{ConnAcquireErr, DbErr};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
-use crate::error::Result;
+use crate::{database::ACQUIRE_TIMEOUT, error::Result};
 
 /// Statements under way at a time. More than one, so that a connection that hangs does
 /// not stop the others.
 const MOST_UNDER_WAY: usize = 2;
 /// The most records that one statement reads.
 const MOST_TOGETHER: usize = 64;
+
+/// How long a request waits for its turn: as long as for a connection.
+const PATIENCE: Duration = ACQUIRE_TIMEOUT;
 
 /// Requests for records of one kind, by their ids.
 pub struct Gathering<T>(Arc<Mutex<State<T>>>);
@@ -65,13 +73,16 @@ impl<T: Clone> Gathering<T> {
     /// the `read` of another request.
     ///
     /// # Errors
-    /// Those of `read`.
+    /// Those of `read`, or as if no connection were free when the turn does not come.
     pub async fn get<F>(&self, id: i64, read: impl Fn(Vec<i64>) -> F) -> Result<Option<T>>
     where
         F: Future<Output = Result<HashMap<i64, T>>>,
     {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.turn(id).await {
+            let turn = timeout_at(deadline, self.turn(id)).await;
+            let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+            match turn {
                 Some(Turn::Read(found)) => return found,
                 Some(Turn::Lead(mut lead)) => {
                     let companions = std::mem::take(&mut lead.companions);
@@ -116,7 +127,7 @@ impl<T: Clone> Gathering<T> {
 impl<T> Drop for Lead<T> {
     fn drop(&mut self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who hung up is passed by.
+        // Who has given up is passed by.
         state.waiting.retain(|waiting| !waiting.turn.is_closed());
         let together = state.waiting.len().min(MOST_TOGETHER);
         let mut companions = state.waiting.drain(..together);

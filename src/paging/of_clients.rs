@@ -64,10 +64,7 @@ pub async fn first_of_each<E: OfClient>(
     let columns = columns.into_iter();
     let columns: Vec<_> = columns.map(|name| format!(r#""page"."{name}""#)).collect();
     let columns = columns.join(", ");
-    let order = match direction {
-        Direction::Asc => "ASC",
-        Direction::Desc => "DESC",
-    };
+    let order = direction.keyword();
     let start = after.map_or_else(String::new, |_| {
         format!(r#" AND "{id}" {} $2"#, direction.beyond())
     });

@@ -158,4 +158,21 @@ async fn the_same_document_selects_what_its_variables_say(
             json!({ "a": { "name": "Client 1" }, "b": { "id": "2" }, "c": { "id": "1" } });
         assert_eq!(data, expected);
     }
+
+    // Lines that end with a carriage return alone are not counted by the parser.
+    let crowded = "{\ra: client(id: 1) { name }\rb: clientLocation(id: 3) { id name }\r}";
+    let other = "query one {\rclient(id: 1) { name }\r} query two {\rclient(id: 1) { id }\r}";
+    for _ in 0..2 {
+        let data = app.data(crowded, json!({})).await;
+        let second = json!({ "id": "3", "name": "Second" });
+        assert_eq!(data, json!({ "a": { "name": "Client 1" }, "b": second }));
+        for (name, expected) in [
+            ("one", json!({ "name": "Client 1" })),
+            ("two", json!({ "id": "1" })),
+        ] {
+            let request = json!({ "query": other, "operationName": name });
+            let answer = app.post("/graphql", request).await;
+            assert_eq!(answer.json()["data"]["client"], expected);
+        }
+    }
 }
