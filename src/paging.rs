@@ -3,12 +3,13 @@
 //! meanwhile make no page skip or repeat one.
 
 pub mod of_clients;
+mod total;
 
 use std::sync::Arc;
 
 use async_graphql::Enum;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, ModelTrait,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
     Order as SqlOrder, QueryResult, QueryTrait, Statement, Value,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
@@ -21,6 +22,8 @@ use crate::{
     tally::{self, PARTS, Start, TOTAL, Tallies, Tally},
     validation::Checks,
 };
+pub use total::count;
+use total::{Total, limited};
 
 /// What a list is sorted by. Ties are broken by the id.
 #[derive(Enum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -272,6 +275,7 @@ pub async fn page<E: Listed>(
     // What is searched for may be counted in a way of its own.
     let with_total = reading.total && selection.search.is_none();
     let total = with_total.then(|| Total::of::<E>(database, request, &condition));
+    let total_of_none = total.as_ref().and_then(Total::of_none);
     let order_by = (order.field, direction);
     let limit = request.limit + 1;
     let statement = statement::<E>(db, rows, order_by, limit, reading.around, total);
@@ -283,7 +287,7 @@ pub async fn page<E: Listed>(
             }
             row.try_get("", TOTAL)?
         }
-        _ => None,
+        _ => total_of_none,
     };
 
     let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
@@ -328,26 +332,21 @@ fn from<E: Listed>() -> SelectStatement {
 /// The statement for the first `limit` of `rows`, which are sorted already.
 fn statement<E: Listed>(
     db: &impl ConnectionTrait,
-    mut rows: SelectStatement,
+    rows: SelectStatement,
     (field, direction): (OrderField, Direction),
     limit: u64,
     mut around: Option<SelectStatement>,
     total: Option<Total>,
 ) -> Statement {
     let engine = db.get_database_backend();
-    if let (Some(_), Some(around)) = (&total, &mut around) {
-        around.columns([(PAGE, TOTAL), (PAGE, PARTS)]);
-    }
     let mut statement = match total {
-        Some(Total::OnTheWay(count)) => counted::<E>(db, rows, &count, (field, direction), limit),
-        beside => {
-            if let Some(Total::Beside(values)) = beside {
-                for (value, name) in values.into_iter().zip([TOTAL, PARTS]) {
-                    rows.expr_as(value, name);
-                }
+        Some(total) => {
+            if let Some(around) = &mut around {
+                around.columns([(PAGE, TOTAL), (PAGE, PARTS)]);
             }
-            limited(engine.build(&rows), limit)
+            total.with::<E>(engine, rows, (field, direction), limit)
         }
+        None => limited(engine.build(&rows), limit),
     };
     if let Some(around) = &mut around {
         // Joined to the page: joined to the table, PostgreSQL would at times merge the
@@ -361,101 +360,6 @@ fn statement<E: Listed>(
         statement.sql = format!("WITH \"{PAGE}\" AS ({}) {around}", statement.sql);
     }
     statement
-}
-
-/// The first `limit` rows. As a number, not as a parameter: not knowing it, PostgreSQL
-/// would plan for a tenth of the table, and so plan anew at every execution.
-fn limited(mut rows: Statement, limit: u64) -> Statement {
-    rows.sql = format!("{} LIMIT {limit}", rows.sql);
-    rows
-}
-
-/// How a page's statement finds out how many rows hold the condition, as [`TOTAL`], and
-/// how many rows of the tally that takes, as [`PARTS`].
-enum Total {
-    /// By values of their own, evaluated once.
-    Beside([Expr; 2]),
-    /// By counting the rows themselves, or, if they are many, by this statement.
-    OnTheWay(Box<SelectStatement>),
-}
-
-impl Total {
-    fn of<E: Listed>(database: &Database, request: &PageRequest, condition: &Condition) -> Self {
-        let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
-        if condition.is_empty()
-            && let Some(tally) = E::tally(&database.tallies)
-        {
-            return Self::Beside(tally.values().map(value));
-        }
-        let count = count_of::<E>(condition.clone());
-        if request.after.is_none() && request.before.is_none() && request.offset == 0 {
-            Self::OnTheWay(Box::new(count))
-        } else {
-            Self::Beside([value(count), Expr::cust("CAST(0 AS bigint)")])
-        }
-    }
-}
-
-/// The first `limit` of `rows`, and the number of all of them. It is found on the way if
-/// there are few, which spares reading them twice; if there are many, `count` finds it,
-/// for whose condition alone `rows` have parameters.
-fn counted<E: Listed>(
-    db: &impl ConnectionTrait,
-    mut rows: SelectStatement,
-    count: &SelectStatement,
-    (field, direction): (OrderField, Direction),
-    limit: u64,
-) -> Statement {
-    /// So many are many.
-    const MANY: u64 = 101;
-    let engine = db.get_database_backend();
-    // Under names of their own, for the rows may have a column twice.
-    let keys = E::sort_column(field).into_iter().chain([E::ID]);
-    let mut order_by = Vec::new();
-    for (column, name) in keys.zip(["first_key", "second_key"]) {
-        rows.expr_as(column.into_expr(), name);
-        order_by.push(format!("{name} {}", direction.keyword()));
-    }
-    let order_by = order_by.join(", ");
-    let many = Ord::max(limit, MANY);
-    let mut rows = limited(engine.build(&rows), many);
-    let count = engine.build(count);
-    // Materialized, so that PostgreSQL reckons with all of its cost: else a plan for known
-    // values can look cheaper, and it would plan each time.
-    rows.sql = format!(
-        "WITH matches AS MATERIALIZED ({}) SELECT *, \
-         CASE WHEN COUNT(*) OVER () < {many} THEN COUNT(*) OVER () ELSE ({}) END AS {TOTAL}, \
-         CAST(0 AS bigint) AS {PARTS} FROM matches ORDER BY {order_by}",
-        rows.sql, count.sql
-    );
-    // On PostgreSQL parameters have numbers, and both statements give them the same.
-    if engine == DbBackend::Sqlite
-        && let (Some(rows), Some(count)) = (&mut rows.values, count.values)
-    {
-        rows.0.extend(count.0);
-    }
-    limited(rows, limit)
-}
-
-/// Counts the rows of `selection`.
-///
-/// # Errors
-/// If the database fails.
-pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Result<i64> {
-    if selection.condition.is_empty()
-        && let Some(tally) = E::tally(&database.tallies)
-    {
-        return tally::total(database, tally).await;
-    }
-    let db = &search::reader(database, selection);
-    let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;
-    let row = db.query_one(&count_of::<E>(condition)).await?;
-    let count = row.map(|row| row.try_get_by_index(0)).transpose()?;
-    Ok(count.unwrap_or_default())
-}
-
-fn count_of<E: Listed>(condition: Condition) -> SelectStatement {
-    from::<E>().expr(E::ID.count()).cond_where(condition).take()
 }
 
 /// Leaves out the first `offset` of `rows`, in the order of their ids, or those that

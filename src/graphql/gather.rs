@@ -10,7 +10,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use sea_orm::{ConnAcquireErr, DbErr};
@@ -26,9 +25,6 @@ use crate::{database::ACQUIRE_TIMEOUT, error::Result};
 const MOST_UNDER_WAY: usize = 2;
 /// The most records that one statement reads.
 const MOST_TOGETHER: usize = 64;
-
-/// How long a request waits for its turn: as long as for a connection.
-const PATIENCE: Duration = ACQUIRE_TIMEOUT;
 
 /// Requests for records of one kind, by their ids.
 pub struct Gathering<T>(Arc<Mutex<State<T>>>);
@@ -78,7 +74,8 @@ impl<T: Clone> Gathering<T> {
     where
         F: Future<Output = Result<HashMap<i64, T>>>,
     {
-        let deadline = Instant::now() + PATIENCE;
+        // As long as for a connection.
+        let deadline = Instant::now() + ACQUIRE_TIMEOUT;
         loop {
             let turn = timeout_at(deadline, self.turn(id)).await;
             let turn = turn.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;

@@ -174,3 +174,19 @@ async fn the_locations_of_a_client_are_walked_page_by_page(
         assert_eq!(super::faults(&answer), ["after"], "{after}");
     }
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_page_and_its_total_are_one_statement(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    create_clients(&app, 3).await;
+    for name in ["Client 1", "nobody"] {
+        let query = format!(
+            "{{ clients(first: 2, filter: {{ name: \"{name}\" }}) {{ totalCount nodes {{ id }} }} }}"
+        );
+        let statements = statements(&app, &query).await;
+        assert_eq!(statements.len(), 1, "{name}: {statements:#?}");
+    }
+}
