@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use async_graphql::Enum;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, ModelTrait,
-    Order as SqlOrder, QueryResult, QueryTrait, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IdenStatic,
+    ModelTrait, Order as SqlOrder, QueryResult, QueryTrait, Statement, Value,
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
@@ -19,7 +19,7 @@ use crate::{
     error::Result,
     fold::fold,
     search,
-    tally::{self, PARTS, Start, TOTAL, Tallies, Tally},
+    tally::{FIRST_ID, PARTS, SKIP, TOTAL, Tallies, Tally},
     validation::Checks,
 };
 pub use total::count;
@@ -69,7 +69,17 @@ impl Direction {
         }
     }
 
-    fn sql(self) -> SqlOrder {
+    /// How an id further on in this direction compares.
+    fn beyond(self) -> &'static str {
+        match self {
+            Self::Asc => ">",
+            Self::Desc => "<",
+        }
+    }
+
+    /// For a statement that is built.
+    #[must_use]
+    pub fn sql(self) -> SqlOrder {
         match self {
             Self::Asc => SqlOrder::Asc,
             Self::Desc => SqlOrder::Desc,
@@ -262,13 +272,8 @@ pub async fn page<E: Listed>(
     } else if request.offset > 0 {
         let is_whole_list =
             condition.is_empty() && request.after.is_none() && request.before.is_none();
-        let start = match E::tally(&database.tallies) {
-            Some(tally) if is_whole_list => {
-                tally::start(database, tally, direction, request.offset).await?
-            }
-            _ => None,
-        };
-        begin_after::<E>(&mut rows, direction, request.offset, start);
+        let tally = E::tally(&database.tallies).filter(|_| is_whole_list);
+        begin_after::<E>(db, &mut rows, direction, request.offset, tally);
     }
     // One row more than asked for tells whether there are more.
     rows.order_by(E::ID.as_column_ref(), direction.sql());
@@ -362,28 +367,50 @@ fn statement<E: Listed>(
     statement
 }
 
-/// Leaves out the first `offset` of `rows`, in the order of their ids, or those that
-/// are left of them at `start`. To pass by rows takes an index alone; the rows
-/// themselves are read from the first that is wanted.
+/// Leaves out the first `offset` of `rows`, in the order of their ids; of all rows of a
+/// list with a tally it passes only those in the block where the page begins. To pass by
+/// rows takes an index alone; the rows themselves are read from the first that is wanted.
 fn begin_after<E: Listed>(
+    db: &impl ConnectionTrait,
     rows: &mut SelectStatement,
     direction: Direction,
     offset: u64,
-    start: Option<Start>,
+    tally: Option<&Arc<Tally>>,
 ) {
-    let reached = |id: Expr| match direction {
-        Direction::Asc => E::ID.into_expr().gte(id),
-        Direction::Desc => E::ID.into_expr().lte(id),
+    let id = E::ID.into_expr();
+    let first = if let Some(tally) = tally {
+        let parameter = match db.get_database_backend() {
+            DbBackend::Postgres => "$1",
+            _ => "?",
+        };
+        let place = tally.place(direction, offset);
+        // What to skip as a value that PostgreSQL does not know before: for an offset
+        // that it knows it would plan anew at every execution.
+        let sql = format!(
+            r#"(WITH "place" AS {parameter} SELECT "{id}" FROM "{table}"
+                WHERE "{id}" {beyond}= (SELECT {FIRST_ID} FROM "place") ORDER BY "{id}" {order}
+                LIMIT 1 OFFSET (SELECT {SKIP} FROM "place"))"#,
+            id = E::ID.as_str(),
+            table = E::default().as_str(),
+            beyond = direction.beyond(),
+            order = direction.keyword(),
+        );
+        Expr::cust_with_expr(sql, Expr::SubQuery(None, Box::new(place.into())))
+    } else {
+        let first = rows
+            .clone()
+            .clear_selects()
+            .expr(id.clone())
+            .order_by(E::ID.as_column_ref(), direction.sql())
+            .offset(offset)
+            .limit(1)
+            .take();
+        Expr::SubQuery(None, Box::new(first.into()))
     };
-    let mut first = rows.clone();
-    first
-        .clear_selects()
-        .expr(E::ID.into_expr())
-        .and_where_option(start.map(|start| reached(Expr::val(start.id))))
-        .order_by(E::ID.as_column_ref(), direction.sql())
-        .offset(start.map_or(offset, |start| start.skip))
-        .limit(1);
-    rows.and_where(reached(Expr::SubQuery(None, Box::new(first.into()))));
+    rows.and_where(match direction {
+        Direction::Asc => id.gte(first),
+        Direction::Desc => id.lte(first),
+    });
 }
 
 async fn exists<E: Listed>(db: &impl ConnectionTrait, condition: Condition) -> Result<bool> {

@@ -12,7 +12,7 @@ use std::sync::{
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, Statement,
-    sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement},
+    sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, WindowStatement},
 };
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,11 @@ use crate::{database::Database, error::Result, paging::Direction};
 pub const TOTAL: &str = "total_rows";
 /// How many rows of the tally were read for it.
 pub const PARTS: &str = "tally_rows";
+/// The first id of the block that has the row after so many others: the last one, when the
+/// order is descending.
+pub const FIRST_ID: &str = "first_id";
+/// How many rows to pass from there.
+pub const SKIP: &str = "skip";
 /// A block holds the ids that are the same without their last so many bits.
 pub(crate) const BLOCK_BITS: u32 = 12;
 /// A tally is merged when it has so many rows more than merging left last time.
@@ -44,15 +49,6 @@ pub struct Tally {
     table: &'static str,
     /// Merge when it has more rows than this: never while a merge is under way.
     merge_beyond: AtomicI64,
-}
-
-/// Where to begin to look for the n-th row of a list.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// The first id that it may have: the last one, when the order is descending.
-    pub id: i64,
-    /// How many rows to pass from there.
-    pub skip: u64,
 }
 
 impl Tallies {
@@ -109,6 +105,43 @@ impl Tally {
             .map(|value| Query::select().expr(value).from(self.table).take())
     }
 
+    /// The statement that finds the block of the row that comes after `offset` others: its
+    /// [`FIRST_ID`], and how many rows to [`SKIP`] in it. If there is no such row, the id
+    /// is null.
+    #[must_use]
+    pub fn place(&self, direction: Direction, offset: u64) -> SelectStatement {
+        let offset = Expr::val(i64::try_from(offset).unwrap_or(i64::MAX));
+        let (reached, first_id) = (|| Expr::col("reached"), Expr::col(FIRST_ID));
+        let in_order_of_blocks = WindowStatement::new()
+            .order_by("block", direction.sql())
+            .take();
+        let last = match direction {
+            Direction::Asc => 0,
+            Direction::Desc => (1_i64 << BLOCK_BITS) - 1,
+        };
+        let sums = Query::select()
+            .expr_as(
+                Expr::cust(format!(r#""block" << {BLOCK_BITS} | {last}"#)),
+                FIRST_ID,
+            )
+            .expr_window_as(Expr::col("rows").sum(), in_order_of_blocks, "reached")
+            .from(self.table)
+            .take();
+        let when = |holds: Expr, value: Expr| -> Expr { Expr::case(holds, value).into() };
+        let further_on = when(reached().gt(offset.clone()), first_id);
+        let first_id = match direction {
+            Direction::Asc => further_on.min(),
+            Direction::Desc => further_on.max(),
+        };
+        let passed = when(reached().lte(offset.clone()), reached());
+        let passed = Func::coalesce([passed.max(), Expr::val(0_i64)]);
+        Query::select()
+            .expr_as(first_id, FIRST_ID)
+            .expr_as(offset.sub(passed), SKIP)
+            .from_subquery(sums, "sums")
+            .take()
+    }
+
     /// Whoever has read a sum says how many rows of the tally that took: of too many it
     /// starts a merge, one at a time, in a task that nobody waits for.
     pub fn saw(self: &Arc<Self>, database: &Database, rows: i64) {
@@ -131,44 +164,6 @@ impl Tally {
             });
         }
     }
-}
-
-/// Where to begin to look for the row that comes after `offset` others. None if the
-/// list has no rows.
-///
-/// # Errors
-/// If the database fails.
-pub async fn start(
-    database: &Database,
-    tally: &Tally,
-    direction: Direction,
-    offset: u64,
-) -> Result<Option<Start>> {
-    let (order, last_first) = (direction.keyword(), direction.reversed().keyword());
-    let table = tally.table;
-    let sql = format!(
-        r#"SELECT block, passed FROM (
-               SELECT block, SUM(size) OVER (ORDER BY block {order}) - size AS passed FROM (
-                   SELECT block, CAST(SUM("rows") AS integer) AS size
-                   FROM "{table}" GROUP BY block
-               ) AS blocks
-           ) AS places WHERE passed <= $1 ORDER BY block {last_first} LIMIT 1"#
-    );
-    let engine = database.reader.get_database_backend();
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    let statement = Statement::from_sql_and_values(engine, sql, [offset.into()]);
-    let Some(row) = database.reader.query_one_raw(statement).await? else {
-        return Ok(None);
-    };
-    let (block, passed): (i64, i64) = (row.try_get("", "block")?, row.try_get("", "passed")?);
-    let first = block << BLOCK_BITS;
-    Ok(Some(Start {
-        id: match direction {
-            Direction::Asc => first,
-            Direction::Desc => first | ((1 << BLOCK_BITS) - 1),
-        },
-        skip: (offset - passed).unsigned_abs(),
-    }))
 }
 
 /// Makes one row for each block of the tally, where it appends, and returns how many

@@ -34,16 +34,6 @@ pub struct Slice {
     pub limit: u64,
 }
 
-impl Direction {
-    /// How an id further on in this direction compares.
-    fn beyond(self) -> &'static str {
-        match self {
-            Self::Asc => ">",
-            Self::Desc => "<",
-        }
-    }
-}
-
 /// The rows of `slice` for each of the clients, with these `columns`. Those of one client
 /// come together.
 ///

@@ -364,36 +364,27 @@ async fn a_deep_page_begins_in_its_block(
             .unwrap()
             .unsigned_abs();
         for offset in [0, 1, all / 2, all - 1, all, all + 7] {
-            let start = tally::start(
-                &app.database,
-                &app.database.tallies.clients,
-                direction,
-                offset,
-            );
-            let start = start.await.unwrap().unwrap();
-            let block = integers(
-                &app,
-                &format!(
-                    "SELECT COUNT(*) AS n FROM client WHERE id >> 12 = {}",
-                    start.id >> 12
-                ),
-            )
-            .await[0];
-            let is_inside = start.skip < block.unsigned_abs();
-            assert!(
-                is_inside || offset >= all,
-                "{direction:?} {offset}: {start:?}"
-            );
-            assert!(start.skip <= offset);
+            let (first_id, skip) = place(&app, direction, offset).await;
+            assert!(skip <= offset.cast_signed());
+            let Some(first_id) = first_id else {
+                assert!(offset >= all, "{direction:?} {offset}");
+                continue;
+            };
+            let sql = "SELECT COUNT(*) AS n FROM client WHERE id >> 12 =";
+            let block = integers(&app, &format!("{sql} {}", first_id >> 12)).await[0];
+            assert!(offset < all && skip < block, "{direction:?} {offset}");
         }
     }
     let empty = TestApp::start(engine).await;
-    let start = tally::start(
-        &empty.database,
-        &empty.database.tallies.locations,
-        Direction::Asc,
-        5,
-    )
-    .await;
-    assert!(start.unwrap().is_none());
+    assert!(place(&empty, Direction::Asc, 5).await.0.is_none());
+}
+
+/// Where the row after `offset` others is looked for: from which id on, and how many rows
+/// are passed.
+async fn place(app: &TestApp, direction: Direction, offset: u64) -> (Option<i64>, i64) {
+    let place = app.database.tallies.clients.place(direction, offset);
+    let place = app.database.reader.query_one(&place).await;
+    let place = place.unwrap().unwrap();
+    let first_id = place.try_get("", tally::FIRST_ID).unwrap();
+    (first_id, place.try_get("", tally::SKIP).unwrap())
 }
