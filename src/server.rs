@@ -14,7 +14,6 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use futures_util::FutureExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -96,11 +95,20 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
             },
         }
     }
-    // Connections that are established already, but were not accepted yet.
-    while let Some(Ok((stream, _peer))) = listener.accept().now_or_never() {
-        serve_connection(stream);
+    // Connections that are established already, but were not accepted yet. The system is
+    // asked, for the runtime may not have heard of them.
+    match listener.into_std() {
+        Ok(listener) => {
+            while let Ok((stream, _peer)) = listener.accept() {
+                let stream = stream.set_nonblocking(true).map(|()| stream);
+                match stream.and_then(TcpStream::from_std) {
+                    Ok(stream) => serve_connection(stream),
+                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot take what has connected"),
     }
-    drop(listener);
     tasks.close();
     tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait())
         .await
