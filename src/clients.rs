@@ -80,6 +80,10 @@ impl Filter for ClientFilter {
         self.search.as_deref()
     }
 
+    fn names_few(&self) -> bool {
+        self.id.is_some() || self.name.is_some() || self.account_code.is_some()
+    }
+
     fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {
             id,

@@ -311,6 +311,9 @@ async fn connect_postgres(
                 "idle_in_transaction_session_timeout",
                 milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
             ),
+            // To compile a plan pays for long reports, of which there are none here. A
+            // statement for several requests is expected to cost more than it does.
+            ("jit", "off".to_owned()),
         ])
     };
     let connections = Connections::to_postgres(

@@ -69,6 +69,8 @@ pub mod connections;
 pub mod database;
 pub mod statements;
 pub mod transaction;
+// What several requests ask for at the same time, by one statement.
+mod gather;
 // One look at a database that changes nothing, and all that must hold in it: for
 // the commands `check` and `backup`.
 pub mod invariants;

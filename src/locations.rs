@@ -106,6 +106,11 @@ impl Filter for ClientLocationFilter {
         self.search.as_deref()
     }
 
+    /// Names may well be those of very many: "Head office".
+    fn names_few(&self) -> bool {
+        self.id.is_some() || self.client_id.is_some()
+    }
+
     fn condition(&self, checks: &mut Checks) -> Condition {
         let Self {
             id,

@@ -186,10 +186,17 @@ pub trait Filter {
 
     /// What this filter selects. Faults of its values go to `checks`.
     fn select(&self, checks: &mut Checks) -> Selection {
+        let condition = self.condition(checks);
         Selection {
-            condition: self.condition(checks),
+            has_one_plan: condition.is_empty() || self.names_few(),
+            condition,
             search: self.search().map(fold),
         }
+    }
+
+    /// Whether it names the few rows that it accepts by a value of an index of their own.
+    fn names_few(&self) -> bool {
+        false
     }
 }
 
@@ -200,6 +207,9 @@ pub struct Selection {
     pub condition: Condition,
     /// The folded text that they must contain, for those who know an index for it.
     pub search: Option<String>,
+    /// Whether they are best found in the same way whatever the values of the condition
+    /// are.
+    pub has_one_plan: bool,
 }
 
 /// What is read of each row: all of it, unless told otherwise.
@@ -284,7 +294,11 @@ pub async fn page<E: Listed>(
     let order_by = (order.field, direction);
     let limit = request.limit + 1;
     let statement = statement::<E>(db, rows, order_by, limit, reading.around, total);
-    let mut found = db.query_all_raw(statement).await?;
+    let mut found = if selection.has_one_plan {
+        db.query_together(statement, limit).await?
+    } else {
+        db.query_all_raw(statement).await?
+    };
     let total = match found.first() {
         Some(row) if with_total => {
             if let Some(tally) = E::tally(&database.tallies) {

@@ -1,6 +1,8 @@
 //! Single statements, each in a transaction of its own, or all in the one that they take
 //! part in.
 
+mod together;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -8,13 +10,14 @@ use std::{
 
 use async_trait::async_trait;
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value,
     metric::Info,
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 
 use crate::{
     connections::{Connections, Lease},
+    gather::{Companion, Gathering, Turn},
     transaction::{Session, Transaction},
 };
 
@@ -92,6 +95,8 @@ pub struct Statements {
     only_reads: bool,
     /// How long one may take.
     within: Option<Duration>,
+    /// The requests that share statements, where that can be.
+    gathering: Option<Gathering<Vec<Value>, Vec<QueryResult>>>,
 }
 
 impl Statements {
@@ -104,14 +109,18 @@ impl Statements {
             planned_each_time: false,
             only_reads: false,
             within: Some(DEADLINE),
+            gathering: None,
         }
     }
 
     /// The same, for statements that only read.
     #[must_use]
     pub fn that_read(self) -> Self {
+        // SQLite cannot run a statement for each of several sets of values.
+        let can_gather = self.ground.engine() == DbBackend::Postgres;
         Self {
             only_reads: true,
+            gathering: can_gather.then(Gathering::default),
             ..self
         }
     }
@@ -143,7 +152,63 @@ impl Statements {
     pub fn planned_each_time(&self) -> Self {
         Self {
             planned_each_time: true,
+            gathering: None,
             ..self.clone()
+        }
+    }
+
+    /// Reads all rows of a statement: if others have sent the same one with other values
+    /// meanwhile, by one statement for all of them. So its plan must be good for all
+    /// values. It should read no more than about so many rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn query_together(
+        &self,
+        statement: Statement,
+        rows: u64,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let Some(gathering) = &self.gathering else {
+            return self.query_all_raw(statement).await;
+        };
+        let Some(for_each) = together::for_each(&statement) else {
+            return self.query_all_raw(statement).await;
+        };
+        let values = || {
+            statement
+                .values
+                .clone()
+                .map_or_else(Vec::new, |values| values.0)
+        };
+        let mut lead = match gathering.turn(&for_each, rows, values).await {
+            Turn::Done(rows) => return Ok(rows),
+            Turn::Alone | Turn::Lost => return self.query_all_raw(statement).await,
+            Turn::Lead(lead) => lead,
+        };
+        let companions = lead.take_companions();
+        if companions.is_empty() {
+            return self.query_all_raw(statement).await;
+        }
+        let own = values();
+        let sets = companions.iter().map(|companion| &companion.job);
+        let together = together::of_sets(for_each, sets.chain([&own]));
+        match self.query_all_raw(together).await {
+            Ok(rows) => {
+                // The next ones begin while these are told.
+                drop(lead);
+                let mut rows = together::by_set(rows, companions.len() + 1)?.into_iter();
+                for (companion, rows) in companions.into_iter().zip(&mut rows) {
+                    companion.tell(rows);
+                }
+                Ok(rows.next().unwrap_or_default())
+            }
+            // Nobody knows for whose values.
+            Err(error) => {
+                tracing::debug!(%error, "a statement for several requests failed");
+                drop(lead);
+                companions.into_iter().for_each(Companion::leave);
+                self.query_all_raw(statement).await
+            }
         }
     }
 
@@ -264,7 +329,7 @@ pub fn any_of(db: &impl ConnectionTrait, column: Expr, ids: &[i64]) -> Expr {
 
 /// The parameter of [`any_of`] for these ids. For PostgreSQL it has as many as that
 /// expects, or more: a plan for fewer would look cheaper, so it would make one each time.
-pub fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
+fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
     match ids {
         [.., last] if db.get_database_backend() == DbBackend::Postgres => {
             let mut ids = ids.to_vec();

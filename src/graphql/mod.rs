@@ -8,7 +8,6 @@ pub mod cursor;
 pub mod documents;
 pub mod endpoint;
 pub mod executor;
-pub mod gather;
 pub mod guard;
 pub mod loader;
 pub mod location;

@@ -19,7 +19,6 @@ use async_graphql::{
     ContextSelectionSet, OutputType, Positioned, SelectionField, ServerResult, Value as ConstValue,
     parser::types::Field, registry::Registry,
 };
-use axum::body::Bytes;
 use entity::client_location;
 use indexmap::IndexSet;
 use sea_orm::{
@@ -30,7 +29,6 @@ use sea_orm::{
 use super::{
     columns::{CLIENT, Column, Ids, LOCATION, Record},
     cursor::Cursor,
-    gather::Gathering,
     raw::raw,
 };
 use crate::{
@@ -40,7 +38,7 @@ use crate::{
         self, Listed, Order, PAGE, PageRequest, Reading, Selection,
         of_clients::{Slice, first_of_each},
     },
-    statements::{any_of, set_of},
+    statements::Statements,
 };
 use writer::{LocationPages, Writer, cursor, id_of};
 
@@ -127,8 +125,6 @@ pub struct RecordPlan {
     object: Object,
     /// The text of its statement, once it was needed.
     statement: OnceLock<String>,
-    /// The requests that share it.
-    gathering: Gathering<Bytes>,
 }
 
 /// A value that a plan has written, or that its resolvers must make.
@@ -220,42 +216,29 @@ impl ListPlan {
 }
 
 impl RecordPlan {
-    /// Reads and writes the record with this id, if there is one: together with those
-    /// that other requests with the same document ask for, unless there is a list in it.
+    /// Reads and writes the record with this id, if there is one.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn run(&self, db: &impl ConnectionTrait, id: i64) -> Result<Option<ConstValue>> {
-        let read = |ids: Vec<i64>| async move { self.read(db, &ids).await };
-        let written = if self.rows.locations.is_empty() {
-            self.gathering.get(id, read).await?
-        } else {
-            read(vec![id]).await?.remove(&id)
-        };
-        Ok(written.map(raw))
-    }
-
-    /// Reads and writes the records with these ids.
-    async fn read(&self, db: &impl ConnectionTrait, ids: &[i64]) -> Result<HashMap<i64, Bytes>> {
+    pub async fn run(&self, db: &Statements, id: i64) -> Result<Option<ConstValue>> {
         let engine = db.get_database_backend();
         let sql = self.statement.get_or_init(|| {
             let table = self.rows.record.table;
             let mut statement = Query::select();
             statement.from(table);
-            statement.and_where(any_of(db, Expr::col((table, "id")), ids));
+            statement.and_where(Expr::col((table, "id")).eq(id));
             self.rows.join(&mut statement, table);
             engine.build(&statement).sql
         });
-        let statement = Statement::from_sql_and_values(engine, sql, [set_of(db, ids).into()]);
-        let rows = db.query_all_raw(statement).await?;
+        let statement = Statement::from_sql_and_values(engine, sql, [id.into()]);
+        let rows = db.query_together(statement, 1).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
         let locations = self.rows.read_locations(db, &rows).await?;
-        let mut written = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let mut writer = Writer::new(Ids::Text, &locations, 1);
-            writer.object(&self.object, row)?;
-            written.insert(id_of(row)?, Bytes::from(writer.out));
-        }
-        Ok(written)
+        let mut writer = Writer::new(Ids::Text, &locations, 1);
+        writer.object(&self.object, row)?;
+        Ok(Some(raw(writer.out)))
     }
 }
 

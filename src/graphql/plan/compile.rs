@@ -14,7 +14,6 @@ use crate::{
         RequestData,
         columns::{CLIENT, Ids, LOCATION, Record},
         connection::{Paging, Selected},
-        gather::Gathering,
     },
     paging::{Listed, Order},
     validation::Checks,
@@ -73,7 +72,6 @@ impl RecordPlan {
             rows,
             object,
             statement: OnceLock::new(),
-            gathering: Gathering::default(),
         })
     }
 }

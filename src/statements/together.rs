@@ -1,0 +1,116 @@
+//! One statement in place of several that differ only in their values, for PostgreSQL.
+
+use std::fmt::Write;
+
+use chrono::SecondsFormat;
+use sea_orm::{DbBackend, DbErr, QueryResult, Statement, Value};
+use serde_json::json;
+
+/// The name of the sets of values in the statement, and of their numbers.
+const SETS: &str = "asked";
+const NUMBER: &str = "asked_number";
+
+/// The text of a statement that runs `statement` for each of several sets of values;
+/// none if it has values of a type that is not known here.
+///
+/// The sets are read from one parameter, as JSON. So the text does not depend on their
+/// number, and nor does the plan: PostgreSQL reckons with a hundred whatever they are.
+#[must_use]
+pub fn for_each(statement: &Statement) -> Option<String> {
+    let values = statement.values.iter().flat_map(|values| &values.0);
+    let mut columns = format!("\"{NUMBER}\" int");
+    for (index, value) in values.enumerate() {
+        let sql_type = match value {
+            Value::Bool(_) => "boolean",
+            Value::Int(_) => "int",
+            Value::BigInt(_) => "bigint",
+            Value::String(_) => "text",
+            Value::ChronoDateTimeUtc(_) => "timestamptz",
+            _ => return None,
+        };
+        write!(columns, ", \"{}\" {sql_type}", index + 1).ok()?;
+    }
+    let rows = with_columns(&statement.sql);
+    // A join of its own for each set: there is no other way to do it than one after the
+    // other, so the rows of each come in their order.
+    Some(format!(
+        "SELECT \"rows\".*, \"{SETS}\".\"{NUMBER}\" \
+         FROM json_to_recordset($1::json) AS \"{SETS}\"({columns}) \
+         CROSS JOIN LATERAL ({rows}) AS \"rows\""
+    ))
+}
+
+/// The statement with a column of the set in place of each parameter.
+fn with_columns(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len() + 64);
+    let mut quote = None;
+    let mut rest = sql;
+    while let Some(at) = rest.find(['$', '\'', '"']) {
+        let (before, found) = rest.split_at(at);
+        out.push_str(before);
+        let (sign, after) = found.split_at(1);
+        rest = after;
+        if sign == "$" && quote.is_none() {
+            let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (number, after) = after.split_at(digits);
+            out.extend(["\"", SETS, "\".\"", number, "\""]);
+            rest = after;
+            continue;
+        }
+        if sign != "$" {
+            match quote {
+                None => quote = Some(sign),
+                Some(open) if open == sign => quote = None,
+                Some(_) => {}
+            }
+        }
+        out.push_str(sign);
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The statement with the text that [`for_each`] has made, for these sets of values.
+#[must_use]
+pub fn of_sets<'a>(sql: String, sets: impl Iterator<Item = &'a Vec<Value>>) -> Statement {
+    let sets = sets.enumerate().map(|(number, values)| {
+        let columns = values.iter().enumerate();
+        let columns = columns.map(|(index, value)| ((index + 1).to_string(), as_json(value)));
+        let number = (NUMBER.to_owned(), json!(number));
+        columns.chain([number]).collect::<serde_json::Map<_, _>>()
+    });
+    let sets = sets.collect::<serde_json::Value>().to_string();
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, [sets.into()])
+}
+
+fn as_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(flag) => json!(flag),
+        Value::Int(number) => json!(number),
+        Value::BigInt(number) => json!(number),
+        Value::String(text) => json!(text),
+        Value::ChronoDateTimeUtc(at) => {
+            json!(at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)))
+        }
+        // `for_each` knows no others.
+        _ => serde_json::Value::Null,
+    }
+}
+
+/// The rows of each of so many sets.
+///
+/// # Errors
+/// If the rows are not those of such a statement.
+pub fn by_set(rows: Vec<QueryResult>, sets: usize) -> Result<Vec<Vec<QueryResult>>, DbErr> {
+    let mut found: Vec<_> = (0..sets).map(|_| Vec::new()).collect();
+    for row in rows {
+        let number: i32 = row.try_get("", NUMBER)?;
+        let of_set = usize::try_from(number)
+            .ok()
+            .and_then(|set| found.get_mut(set));
+        of_set
+            .ok_or_else(|| DbErr::Type(format!("there is no set {number}")))?
+            .push(row);
+    }
+    Ok(found)
+}
