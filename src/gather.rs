@@ -16,7 +16,8 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-/// The most rows that are read together: far larger answers come in fits and starts.
+/// The most rows that are read or written together: far larger answers come in fits and
+/// starts.
 const MOST_TOGETHER: u64 = 256;
 /// Work that takes longer than this gains nothing: nobody waits for it, and no more is
 /// done together than is expected to take so long.
@@ -122,8 +123,8 @@ impl<J, R> Clone for Gathering<J, R> {
 }
 
 impl<J, R> Gathering<J, R> {
-    /// Waits until it is clear who does `job`, which is of this kind and reads about so
-    /// many rows.
+    /// Waits until it is clear who does `job`, which is of this kind and reads or writes
+    /// about so many rows.
     pub async fn turn(&self, kind: &str, rows: u64, job: impl FnOnce() -> J) -> Turn<J, R> {
         let (number, mut turn) = {
             let mut state = self.lock();

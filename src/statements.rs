@@ -1,22 +1,23 @@
 //! Single statements, each in a transaction of its own, or all in the one that they take
 //! part in.
 
-mod together;
+pub mod together;
 
 use std::{
+    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value,
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value,
     metric::Info,
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 
 use crate::{
-    connections::{Connections, Lease},
+    connections::{Connections, Lease, fault::Fault},
     gather::{Companion, Gathering, Turn},
     transaction::{Session, Transaction},
 };
@@ -103,24 +104,24 @@ impl Statements {
     /// On this ground.
     #[must_use]
     pub fn on(ground: Ground) -> Self {
+        // SQLite cannot run a statement for several sets of values, and a transaction
+        // is one request's.
+        let can_gather = matches!(ground, Ground::Connections(Connections::Postgres(_)));
         Self {
             ground,
             observer: None,
             planned_each_time: false,
             only_reads: false,
             within: Some(DEADLINE),
-            gathering: None,
+            gathering: can_gather.then(Gathering::default),
         }
     }
 
     /// The same, for statements that only read.
     #[must_use]
     pub fn that_read(self) -> Self {
-        // SQLite cannot run a statement for each of several sets of values.
-        let can_gather = self.ground.engine() == DbBackend::Postgres;
         Self {
             only_reads: true,
-            gathering: can_gather.then(Gathering::default),
             ..self
         }
     }
@@ -168,28 +169,62 @@ impl Statements {
         statement: Statement,
         rows: u64,
     ) -> Result<Vec<QueryResult>, DbErr> {
+        let for_each = match self.gathering {
+            Some(_) => together::for_each(&statement),
+            None => None,
+        };
+        let Some(for_each) = for_each else {
+            return self.query_all_raw(statement).await;
+        };
+        let set = || {
+            let values = statement.values.clone();
+            values.map_or_else(Vec::new, |values| values.0)
+        };
+        let alone = || statement.clone();
+        self.query_gathered(for_each, rows, set, alone).await
+    }
+
+    /// Runs a statement, which reads from a [table of sets](together::table), for this
+    /// set of values: if others have sent the same one meanwhile, once for all of them.
+    /// So what it does for one must not depend on the others.
+    ///
+    /// # Errors
+    /// If the database fails; [`Fault::Unconfirmed`] for all if it gave no answer.
+    pub async fn write_together(
+        &self,
+        sql: String,
+        set: Vec<Value>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let alone = || together::of_sets(sql.clone(), iter::once(&set));
+        self.query_gathered(sql.clone(), 1, || set.clone(), alone)
+            .await
+    }
+
+    /// The rows that the statement `for_each` gives for this set, or the one that is for
+    /// it `alone`.
+    async fn query_gathered(
+        &self,
+        for_each: String,
+        rows: u64,
+        set: impl Fn() -> Vec<Value>,
+        alone: impl Fn() -> Statement,
+    ) -> Result<Vec<QueryResult>, DbErr> {
         let Some(gathering) = &self.gathering else {
-            return self.query_all_raw(statement).await;
+            return self.query_all_raw(alone()).await;
         };
-        let Some(for_each) = together::for_each(&statement) else {
-            return self.query_all_raw(statement).await;
-        };
-        let values = || {
-            statement
-                .values
-                .clone()
-                .map_or_else(Vec::new, |values| values.0)
-        };
-        let mut lead = match gathering.turn(&for_each, rows, values).await {
+        let mut lead = match gathering.turn(&for_each, rows, &set).await {
             Turn::Done(rows) => return Ok(rows),
-            Turn::Alone | Turn::Lost => return self.query_all_raw(statement).await,
+            Turn::Lost if !self.only_reads => {
+                return Err(Fault::Unconfirmed(Fault::Late.into()).into());
+            }
+            Turn::Alone | Turn::Lost => return self.query_all_raw(alone()).await,
             Turn::Lead(lead) => lead,
         };
         let companions = lead.take_companions();
         if companions.is_empty() {
-            return self.query_all_raw(statement).await;
+            return self.query_all_raw(alone()).await;
         }
-        let own = values();
+        let own = set();
         let sets = companions.iter().map(|companion| &companion.job);
         let together = together::of_sets(for_each, sets.chain([&own]));
         match self.query_all_raw(together).await {
@@ -203,11 +238,18 @@ impl Statements {
                 Ok(rows.next().unwrap_or_default())
             }
             // Nobody knows for whose values.
-            Err(error) => {
+            Err(error @ DbErr::Query(_)) => {
                 tracing::debug!(%error, "a statement for several requests failed");
                 drop(lead);
                 companions.into_iter().for_each(Companion::leave);
-                self.query_all_raw(statement).await
+                self.query_all_raw(alone()).await
+            }
+            Err(error) => {
+                // What may have been done must not be done again: the others are lost.
+                if !is_unconfirmed(&error) {
+                    companions.into_iter().for_each(Companion::leave);
+                }
+                Err(error)
             }
         }
     }
@@ -284,6 +326,14 @@ impl ConnectionTrait for Statements {
         })
         .await
     }
+}
+
+/// Whether a write was sent, and nobody knows what came of it.
+fn is_unconfirmed(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else {
+        return false;
+    };
+    matches!(Fault::behind(cause), Some(Fault::Unconfirmed(_)))
 }
 
 /// Runs a statement and tells the observer.

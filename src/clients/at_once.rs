@@ -19,6 +19,7 @@ use crate::{
     changes::{self, Author},
     database::Database,
     error::Result,
+    statements::together::{self, NUMBER, SETS},
     validation::Checks,
 };
 
@@ -80,7 +81,9 @@ pub async fn insert(
 ///
 /// The client is locked before anything else happens. So the old values are those that
 /// this very change replaces, and the changes of a client are numbered in the order in
-/// which they are committed.
+/// which they are committed. One statement may do this for several requests; none of
+/// them waits for the lock of another one's client: who does not get it is left out. So
+/// is the second one who changes the same client.
 ///
 /// # Errors
 /// What the database reports.
@@ -108,54 +111,77 @@ pub async fn update(
         return Ok(None);
     }
 
-    let mut parameters = Parameters::default();
+    let mut asked = AskedValues::default();
+    let id = asked.add(*id);
     let mut columns = Vec::new();
     let mut changes = Vec::new();
     let mut differs = Vec::new();
     for (name, value) in set_columns(&client) {
-        let value = parameters.add(value);
-        changes.push(format!("\"{name}\" = {value}"));
-        differs.push(format!("client.\"{name}\" IS DISTINCT FROM {value}"));
-        columns.push(format!(", \"{name}\""));
+        let value = asked.add(value);
+        columns.push(format!("client.\"{name}\", "));
+        changes.push(format!("\"{name}\" = before.{value}"));
+        differs.push(format!("client.\"{name}\" IS DISTINCT FROM before.{value}"));
     }
     if columns.is_empty() {
         return Ok(None);
     }
     let (columns, changes) = (columns.concat(), changes.join(", "));
     let differs = differs.join(" OR ");
-    let id = parameters.add(*id);
     let mut is_as_expected = String::new();
     if let Some(version) = expected_version {
-        is_as_expected = format!("AND client.version = {}", parameters.add(*version));
+        is_as_expected = format!("AND client.version = before.{}", asked.add(*version));
     }
-    let by = LoggedBy::new(author, database.clock.now(), &mut parameters);
-    let now = &by.at;
-    let old = changes::set_fields(&client).map(|(name, _)| format!("'{name}', before.\"{name}\""));
-    let old = old.collect::<Vec<_>>().join(", ");
-    let change = by.row(
-        &parameters.add(Kind::ClientUpdated.to_value()),
-        ["after.id", "NULL::bigint"],
-        [
-            &format!("json_build_object({old})::text"),
-            &parameters.add(logged(&client)),
-        ],
-    );
+    let now = asked.add(database.clock.now());
+    let user = asked.add(&*author.user);
+    let face = asked.add(author.face.to_value());
+    let kind = Kind::ClientUpdated.to_value();
+    let logged_of = |row: &str| {
+        let fields = changes::set_fields(&client);
+        let fields = fields.map(|(name, _)| format!("'{name}', {row}.\"{name}\""));
+        format!(
+            "json_build_object({})::text",
+            fields.collect::<Vec<_>>().join(", ")
+        )
+    };
+    let (old, new) = (logged_of("before"), logged_of("after"));
     let log_columns = log_columns();
+    let Some(sets) = together::table(asked.0.iter()) else {
+        return Ok(None);
+    };
     // Time never stands still: see `Clock::after`.
     let sql = format!(
         "WITH before AS ( \
-             SELECT id{columns} FROM client WHERE id = {id} FOR NO KEY UPDATE \
+             SELECT client.id, {columns} {SETS}.* FROM {sets} JOIN client ON client.id = {SETS}.{id} \
+             FOR NO KEY UPDATE OF client SKIP LOCKED \
          ), after AS ( \
-             UPDATE client SET {changes}, updated_at = {now}, version = client.version + 1 \
-             FROM before WHERE client.id = {id} AND client.id = before.id \
-             AND client.updated_at < {now} {is_as_expected} AND ({differs}) RETURNING client.* \
+             UPDATE client SET {changes}, updated_at = before.{now}, version = client.version + 1 \
+             FROM before WHERE client.id = before.id \
+             AND client.updated_at < before.{now} {is_as_expected} AND ({differs}) \
+             RETURNING client.*, before.{NUMBER} \
          ), log AS ( \
-             INSERT INTO change ({log_columns}) SELECT {change} FROM before, after \
+             INSERT INTO change ({log_columns}) \
+             SELECT before.{now}, before.{user}, before.{face}, '{kind}', after.id, \
+             NULL::bigint, {old}, {new} FROM before JOIN after USING ({NUMBER}) \
          ) SELECT * FROM after"
     );
-    let row = parameters.query(database, sql).await?;
-    let row = row.map(|row| client::Model::from_query_result(&row, ""));
-    Ok(row.transpose()?)
+    let rows = database.writer().write_together(sql, asked.0).await?;
+    let client = rows
+        .first()
+        .map(|row| client::Model::from_query_result(row, ""));
+    Ok(client.transpose()?)
+}
+
+/// The values that a request asks for, of several by one statement, which knows them by
+/// their columns.
+#[derive(Default)]
+struct AskedValues(Vec<Value>);
+
+impl AskedValues {
+    /// Adds a value, and returns its column.
+    fn add(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("\"{}\"", self.0.len())
+    }
 }
 
 /// The values of a statement, which knows them by their numbers.

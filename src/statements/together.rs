@@ -6,20 +6,20 @@ use chrono::SecondsFormat;
 use sea_orm::{DbBackend, DbErr, QueryResult, Statement, Value};
 use serde_json::json;
 
-/// The name of the sets of values in the statement, and of their numbers.
-const SETS: &str = "asked";
-const NUMBER: &str = "asked_number";
+/// The name of the sets of values in a statement.
+pub const SETS: &str = "asked";
+/// The column with the number of each of them.
+pub const NUMBER: &str = "asked_number";
 
-/// The text of a statement that runs `statement` for each of several sets of values;
-/// none if it has values of a type that is not known here.
+/// What a statement reads its sets of values from: a table in which the first value is in
+/// the column `"1"`, and so on. None if there are values of a type that is not known here.
 ///
 /// The sets are read from one parameter, as JSON. So the text does not depend on their
 /// number, and nor does the plan: PostgreSQL reckons with a hundred whatever they are.
 #[must_use]
-pub fn for_each(statement: &Statement) -> Option<String> {
-    let values = statement.values.iter().flat_map(|values| &values.0);
-    let mut columns = format!("\"{NUMBER}\" int");
-    for (index, value) in values.enumerate() {
+pub fn table<'a>(set: impl Iterator<Item = &'a Value>) -> Option<String> {
+    let mut table = format!("json_to_recordset($1::json) AS \"{SETS}\"(\"{NUMBER}\" int");
+    for (index, value) in set.enumerate() {
         let sql_type = match value {
             Value::Bool(_) => "boolean",
             Value::Int(_) => "int",
@@ -28,14 +28,22 @@ pub fn for_each(statement: &Statement) -> Option<String> {
             Value::ChronoDateTimeUtc(_) => "timestamptz",
             _ => return None,
         };
-        write!(columns, ", \"{}\" {sql_type}", index + 1).ok()?;
+        write!(table, ", \"{}\" {sql_type}", index + 1).ok()?;
     }
+    table.push(')');
+    Some(table)
+}
+
+/// The text of a statement that runs `statement` for each of several sets of values;
+/// none if it has values of a type that is not known here.
+#[must_use]
+pub fn for_each(statement: &Statement) -> Option<String> {
+    let sets = table(statement.values.iter().flat_map(|values| &values.0))?;
     let rows = with_columns(&statement.sql);
     // A join of its own for each set: there is no other way to do it than one after the
     // other, so the rows of each come in their order.
     Some(format!(
-        "SELECT \"rows\".*, \"{SETS}\".\"{NUMBER}\" \
-         FROM json_to_recordset($1::json) AS \"{SETS}\"({columns}) \
+        "SELECT \"rows\".*, \"{SETS}\".\"{NUMBER}\" FROM {sets} \
          CROSS JOIN LATERAL ({rows}) AS \"rows\""
     ))
 }
@@ -70,7 +78,7 @@ fn with_columns(sql: &str) -> String {
     out
 }
 
-/// The statement with the text that [`for_each`] has made, for these sets of values.
+/// The statement with this text, which reads from a [`table`], for these sets of values.
 #[must_use]
 pub fn of_sets<'a>(sql: String, sets: impl Iterator<Item = &'a Vec<Value>>) -> Statement {
     let sets = sets.enumerate().map(|(number, values)| {
@@ -92,7 +100,7 @@ fn as_json(value: &Value) -> serde_json::Value {
         Value::ChronoDateTimeUtc(at) => {
             json!(at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)))
         }
-        // `for_each` knows no others.
+        // `table` knows no others.
         _ => serde_json::Value::Null,
     }
 }

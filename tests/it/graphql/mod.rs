@@ -7,6 +7,7 @@ mod changes;
 mod create;
 mod filters;
 mod gather;
+mod gather_updates;
 mod guard;
 mod hostile;
 mod http;

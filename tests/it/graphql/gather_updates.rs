@@ -1,0 +1,245 @@
+//! Updates of several requests at the same time are written together.
+
+use std::collections::HashMap;
+
+use axum::http::Method;
+use futures_util::future::join_all;
+use rstest::rstest;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use super::codes;
+use crate::support::{Engine, TestApp};
+
+const UPDATE: &str = "mutation($id: ID!, $input: UpdateClientInput!, $version: Int) {
+    updateClient(id: $id, input: $input, expectedVersion: $version) {
+        client { id version updatedAt notes accountCode hasInvoiceReminders caseManager } } }";
+const HISTORY: &str = "query($id: ID!) { client(id: $id) { version history(first: 500) {
+    nodes { kind by at fields { field old new } } } } }";
+
+async fn create_clients(app: &TestApp, count: usize) -> Vec<Value> {
+    let mut clients = Vec::new();
+    for number in 1..=count {
+        let input = json!({ "name": format!("Client {number}") });
+        clients.push(app.create_client(input).await["id"].take());
+    }
+    clients
+}
+
+async fn update(app: &TestApp, token: &str, variables: Value) -> Value {
+    let call = app.call(Method::POST, "/graphql").bearer(token);
+    let request = json!({ "query": UPDATE, "variables": variables });
+    call.json(&request).send().await.json()
+}
+
+/// Notes for each client, with a word for some.
+fn notes_for(clients: &[Value], word: &str) -> Vec<Value> {
+    let input = |id: &Value| {
+        let notes = format!("{word} for {id}");
+        json!({ "id": id, "input": { "notes": notes } })
+    };
+    clients.iter().map(input).collect()
+}
+
+async fn version(app: &TestApp, id: &Value) -> i64 {
+    app.client(id).await["version"].as_i64().unwrap()
+}
+
+async fn run(app: &TestApp, sql: &str) {
+    let transaction = app.database.begin().await.unwrap();
+    transaction.execute_unprepared(sql).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+/// Each answer is the one to its own request, and so is what the log says.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_at_the_same_time_are_those_of_each_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const NOTES: [&str; 4] = ["$1 \"$2\"", "it's\n\\u0041\t\u{1F600}", "[{\"1\": 2}]", "x"];
+    let app = TestApp::start(engine).await;
+    let clients = create_clients(&app, 20).await;
+    let users = ["ann", "ben"];
+    let tokens = join_all(users.map(|user| app.token_of(user))).await;
+    let mut expected = HashMap::<&str, Vec<Value>>::new();
+    for round in 0..8 {
+        let asked: Vec<_> = (0..64)
+            .map(|number| {
+                // Some clients twice, and some that are not there.
+                let id = clients.get((number * 7) % 22);
+                let id = id.map_or("999999", |id| id.as_str().unwrap());
+                let mut input = match number % 4 {
+                    0 => json!({ "hasInvoiceReminders": round % 2 == 0, "caseManager": round }),
+                    _ => json!({ "notes": format!("{round} {number} {}", NOTES[number % 4]) }),
+                };
+                if number % 8 == 5 {
+                    input = json!({ "accountCode": null, "notes": input["notes"] });
+                }
+                let version = if number % 16 == 3 {
+                    json!(99)
+                } else {
+                    Value::Null
+                };
+                (
+                    users[number % 2],
+                    json!({ "id": id, "input": input, "version": version }),
+                )
+            })
+            .collect();
+        let answers = asked.iter().map(|(user, variables)| {
+            let token = &tokens[usize::from(*user == users[1])];
+            update(&app, token, variables.clone())
+        });
+        let answers = join_all(answers).await;
+        for ((user, variables), answer) in asked.iter().zip(&answers) {
+            if variables["id"] == "999999" {
+                assert_eq!(codes(answer), ["NOT_FOUND"]);
+                continue;
+            }
+            if variables["version"] == 99 {
+                assert_eq!(codes(answer), ["CONFLICT"]);
+                continue;
+            }
+            let client = &answer["data"]["updateClient"]["client"];
+            assert_eq!(client["id"], variables["id"], "{answer}");
+            for (field, value) in variables["input"].as_object().unwrap() {
+                let value = match field.as_str() {
+                    "caseManager" => json!(value.to_string()),
+                    _ => value.clone(),
+                };
+                assert_eq!(client[field], value, "{answer}");
+            }
+            let id = clients.iter().find(|id| **id == variables["id"]);
+            let updates = expected.entry(id.unwrap().as_str().unwrap()).or_default();
+            if let Some(notes) = variables["input"].get("notes") {
+                updates.push(json!({ "by": user, "at": client["updatedAt"], "notes": notes }));
+            }
+        }
+    }
+    for id in &clients {
+        let data = app.data(HISTORY, json!({ "id": id })).await;
+        let history = data["client"]["history"]["nodes"].as_array().unwrap();
+        let changes = history
+            .iter()
+            .filter(|change| change["kind"] == "CLIENT_UPDATED");
+        assert_eq!(data["client"]["version"], 1 + changes.clone().count());
+        let mut last = Value::Null;
+        let mut found = Vec::new();
+        for change in changes {
+            let fields = change["fields"].as_array().unwrap();
+            assert!(!fields.is_empty());
+            for field in fields.iter().filter(|field| field["field"] == "notes") {
+                assert_eq!(field["old"], last);
+                last = field["new"].clone();
+                found.push(json!({ "by": change["by"], "at": change["at"], "notes": last }));
+            }
+        }
+        let mut expected = expected.remove(id.as_str().unwrap()).unwrap_or_default();
+        for updates in [&mut found, &mut expected] {
+            updates.sort_by_key(|update| update["at"].to_string());
+        }
+        assert_eq!(found, expected);
+    }
+}
+
+/// When that happens depends on the machine; sooner or later it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_while_others_are_written_is_written_together() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let clients = create_clients(&app, 30).await;
+    for round in 1.. {
+        app.take_statements();
+        let asked = notes_for(&clients, &format!("Round {round}"));
+        let answers = asked.iter().map(|asked| app.data(UPDATE, asked.clone()));
+        for (answer, asked) in join_all(answers).await.iter().zip(&asked) {
+            let client = &answer["updateClient"]["client"];
+            assert_eq!(client["notes"], asked["input"]["notes"]);
+            assert_eq!(client["version"], 1 + round);
+        }
+        let statements = app.take_statements();
+        let writes = statements.iter().filter(|sql| sql.contains("UPDATE"));
+        if writes.count() < clients.len() {
+            break;
+        }
+    }
+}
+
+/// What the database refuses of one is refused to that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_refused_takes_nobody_along() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let clients = create_clients(&app, 30).await;
+    run(
+        &app,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN IF NEW.new LIKE '%poison%' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    .await;
+    for round in 0..5 {
+        let mut asked = notes_for(&clients, &format!("Round {round}"));
+        asked[round]["input"]["notes"] = json!("poison");
+        let answers = asked.iter().map(|asked| app.graphql(UPDATE, asked.clone()));
+        for (number, answer) in join_all(answers).await.iter().enumerate() {
+            let expected = if number == round {
+                vec!["INTERNAL"]
+            } else {
+                vec![]
+            };
+            assert_eq!(codes(answer), expected, "{answer}");
+        }
+    }
+    for (number, id) in clients.iter().enumerate() {
+        let updates = if number < 5 { 4 } else { 5 };
+        assert_eq!(version(&app, id).await, 1 + updates);
+    }
+}
+
+/// Nobody knows what came of a statement whose connection broke, so it is sent again for
+/// none of those that it was for, and each is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_confirmed_is_told_and_not_written_again() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let clients = create_clients(&app, 30).await;
+    run(
+        &app,
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+            IF NEW.new LIKE '%poison%' THEN
+                PERFORM pg_terminate_backend(pg_backend_pid());
+                PERFORM pg_sleep(60);
+            END IF;
+            RETURN NEW;
+         END $$;
+         CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()",
+    )
+    .await;
+    let mut versions = vec![1; clients.len()];
+    loop {
+        let mut asked = notes_for(&clients, &format!("{versions:?}"));
+        asked[29]["input"]["notes"] = json!("poison");
+        let answers = asked.iter().map(|asked| app.graphql(UPDATE, asked.clone()));
+        let mut unconfirmed = 0;
+        for ((answer, version), number) in
+            join_all(answers).await.iter().zip(&mut versions).zip(0..)
+        {
+            if codes(answer).is_empty() {
+                assert!(number != 29);
+                *version += 1;
+                continue;
+            }
+            assert_eq!(codes(answer), ["UNAVAILABLE"], "{answer}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains("did not confirm"), "{message}");
+            unconfirmed += 1;
+        }
+        for (id, expected) in clients.iter().zip(&versions) {
+            assert_eq!(version(&app, id).await, *expected);
+        }
+        // Two may be the one that leads, and the one that breaks the connection.
+        if unconfirmed > 2 {
+            break;
+        }
+    }
+}
