@@ -226,9 +226,16 @@ impl Ledger {
     /// twice, and what was not promised is there as a whole or not at all. The log of
     /// changes tells of each write once.
     pub async fn verify(&self, client: &Client) -> Count {
-        let clients = all(client, "/api/v1/clients").await;
-        let locations = all(client, "/api/v1/client/locations").await;
-        let changes = changes(client).await;
+        // What nobody waits for any more may yet arrive at the database, and be written.
+        let (clients, locations, changes) = loop {
+            let before = changes(client).await;
+            let clients = all(client, "/api/v1/clients").await;
+            let locations = all(client, "/api/v1/client/locations").await;
+            let after = changes(client).await;
+            if before == after {
+                break (clients, locations, after);
+            }
+        };
         let entries = self.0.lock().unwrap();
         let mut found = HashMap::new();
         for record in &clients {
