@@ -15,10 +15,13 @@ pub const NUMBER: &str = "asked_number";
 /// the column `"1"`, and so on. None if there are values of a type that is not known here.
 ///
 /// The sets are read from one parameter, as JSON. So the text does not depend on their
-/// number, and nor does the plan: PostgreSQL reckons with a hundred whatever they are.
+/// number, and nor does the plan. PostgreSQL would reckon with a hundred, and rather read
+/// all of a small table than look for so many; behind a limit that it does not know, which
+/// is none, it reckons with ten.
 #[must_use]
 pub fn table<'a>(set: impl Iterator<Item = &'a Value>) -> Option<String> {
-    let mut table = format!("json_to_recordset($1::json) AS \"{SETS}\"(\"{NUMBER}\" int");
+    let mut table =
+        format!("(SELECT * FROM json_to_recordset($1::json) AS \"{SETS}\"(\"{NUMBER}\" int");
     for (index, value) in set.enumerate() {
         let sql_type = match value {
             Value::Bool(_) => "boolean",
@@ -30,7 +33,7 @@ pub fn table<'a>(set: impl Iterator<Item = &'a Value>) -> Option<String> {
         };
         write!(table, ", \"{}\" {sql_type}", index + 1).ok()?;
     }
-    table.push(')');
+    write!(table, ") LIMIT (SELECT NULL::bigint)) AS \"{SETS}\"").ok()?;
     Some(table)
 }
 
