@@ -10,9 +10,10 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter}
 
 use crate::{
     error::Result,
-    fold::{fold, key_contains},
+    fold::fold,
     graphql::client::ClientFilter,
     paging::{Filter, Listed, OrderField},
+    search::sample::{Kept, Samples},
     statements::any_of,
     tally::{Tallies, Tally},
     validation::{self, Checks},
@@ -22,6 +23,8 @@ pub use write::{ClientUpdate, create, differing, expect_version, lock, touch, up
 
 impl Listed for client::Entity {
     const ID: client::Column = client::Column::Id;
+    const SEARCHED: &'static [client::Column] =
+        &[client::Column::NameKey, client::Column::AccountCodeKey];
 
     fn sort_column(field: OrderField) -> Option<client::Column> {
         match field {
@@ -38,6 +41,10 @@ impl Listed for client::Entity {
 
     fn tally(tallies: &Tallies) -> Option<&Arc<Tally>> {
         Some(&tallies.clients)
+    }
+
+    fn sample(samples: &Samples) -> Option<&Arc<Kept>> {
+        Some(&samples.clients)
     }
 }
 
@@ -95,7 +102,8 @@ impl Filter for ClientFilter {
             created_to,
             updated_from,
             updated_to,
-            search,
+            // See `select`.
+            search: _,
         } = self;
         let columns = client::COLUMN;
         let mut id_of = |field, id: &Option<_>| id.as_ref().and_then(|id| checks.id(field, id));
@@ -108,7 +116,6 @@ impl Filter for ClientFilter {
         };
         let name = text_of("name", name);
         let account_code = text_of("accountCode", account_code);
-        let search = text_of("search", search);
         Condition::all()
             .add_option(id.map(|id| columns.id.eq(id)))
             // Names are stored without surrounding white space.
@@ -120,10 +127,5 @@ impl Filter for ClientFilter {
             .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
             .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
             .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
-            .add_option(search.map(|text| {
-                Condition::any()
-                    .add(key_contains(client::Column::NameKey, &text))
-                    .add(key_contains(client::Column::AccountCodeKey, &text))
-            }))
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     clock::Clock,
     connections::{Connections, STATEMENT_TIMEOUT, manager::DatabaseFile},
     error::Outage,
+    search::sample::Samples,
     statements::{Ground, Observer, Statements},
     tally::Tallies,
     transaction::{self, Transaction},
@@ -73,6 +74,8 @@ pub struct Pools {
     pub clock: Clock,
     /// How long the lists are.
     pub tallies: Tallies,
+    /// What is in them.
+    pub samples: Samples,
 }
 
 impl Deref for Database {
@@ -102,6 +105,7 @@ impl Database {
         let (readers, writers) = (Ground::Connections(readers), Ground::Connections(writers));
         Ok(Self(Arc::new(Pools {
             tallies: Tallies::new(readers.engine()),
+            samples: Samples::default(),
             reader: Statements::on(readers).that_read(),
             writer: Statements::on(writers.clone()),
             transactions: writers,

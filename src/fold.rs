@@ -6,10 +6,6 @@
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
-use sea_orm::{
-    ColumnTrait,
-    sea_query::{Expr, ExprTrait, LikeExpr},
-};
 
 /// The canonical caseless form of `text` (Unicode Standard, definition D145:
 /// normalise, apply the full case folding, normalise), so that `Straße` meets
@@ -21,24 +17,6 @@ pub fn fold(text: &str) -> String {
     ComposingNormalizer::new_nfc()
         .normalize(&folded)
         .into_owned()
-}
-
-/// The condition that the keys in `column` contain `text`, ignoring case. The
-/// wildcards of LIKE stand for themselves.
-#[must_use]
-pub fn key_contains(column: impl ColumnTrait, text: &str) -> Expr {
-    const ESCAPE: char = '!';
-    let mut pattern = String::from("%");
-    for character in fold(text).chars() {
-        if matches!(character, '%' | '_' | ESCAPE) {
-            pattern.push(ESCAPE);
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    column
-        .into_expr()
-        .like(LikeExpr::new(pattern).escape(ESCAPE))
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use sea_orm::{
 
 use crate::{
     error::Result,
-    fold::{fold, key_contains},
+    fold::fold,
     graphql::location::ClientLocationFilter,
     paging::{Filter, Listed, OrderField, of_clients::OfClient},
+    search::sample::{Kept, Samples},
     statements::any_of,
     tally::{Tallies, Tally},
     validation::{self, Checks},
@@ -25,6 +26,7 @@ pub use write::{changed, create, first_of_client, update};
 
 impl Listed for location::Entity {
     const ID: location::Column = location::Column::Id;
+    const SEARCHED: &'static [location::Column] = &[location::Column::NameKey];
 
     fn sort_column(field: OrderField) -> Option<location::Column> {
         match field {
@@ -41,6 +43,10 @@ impl Listed for location::Entity {
 
     fn tally(tallies: &Tallies) -> Option<&Arc<Tally>> {
         Some(&tallies.locations)
+    }
+
+    fn sample(samples: &Samples) -> Option<&Arc<Kept>> {
+        Some(&samples.locations)
     }
 }
 
@@ -123,7 +129,8 @@ impl Filter for ClientLocationFilter {
             created_to,
             updated_from,
             updated_to,
-            search,
+            // See `select`.
+            search: _,
         } = self;
         let columns = location::COLUMN;
         let mut id_of = |field, id: &Option<_>| id.as_ref().and_then(|id| checks.id(field, id));
@@ -137,7 +144,6 @@ impl Filter for ClientLocationFilter {
         let name = text_of("name", name);
         let country = text_of("country", country);
         let state = text_of("state", state);
-        let search = text_of("search", search);
         Condition::all()
             .add_option(id.map(|id| columns.id.eq(id)))
             .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
@@ -149,7 +155,6 @@ impl Filter for ClientLocationFilter {
             .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
             .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
             .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
-            .add_option(search.map(|text| key_contains(location::Column::NameKey, &text)))
     }
 }
 

@@ -18,9 +18,12 @@ use crate::{
     database::Database,
     error::Result,
     fold::fold,
-    search,
+    search::{
+        self, Purpose,
+        sample::{Kept, Samples},
+    },
     tally::{FIRST_ID, PARTS, SKIP, TOTAL, Tallies, Tally},
-    validation::Checks,
+    validation::{self, Checks},
 };
 pub use total::count;
 use total::{Total, limited};
@@ -143,6 +146,9 @@ pub trait Listed: EntityTrait {
     /// The column of the id, which breaks ties.
     const ID: Self::Column;
 
+    /// The columns of the keys in which texts are searched for.
+    const SEARCHED: &'static [Self::Column] = &[];
+
     /// The column to sort by, none for the id.
     fn sort_column(field: OrderField) -> Option<Self::Column>;
 
@@ -151,6 +157,12 @@ pub trait Listed: EntityTrait {
 
     /// How many rows there are; none if nobody keeps count.
     fn tally(tallies: &Tallies) -> Option<&Arc<Tally>>;
+
+    /// What its searched keys look like; none if there are none.
+    #[must_use]
+    fn sample(_samples: &Samples) -> Option<&Arc<Kept>> {
+        None
+    }
 
     /// Where `row` stands when sorted by `field`.
     fn position(row: &Self::Model, field: OrderField) -> Position {
@@ -178,19 +190,22 @@ pub trait Filter {
     /// The entity.
     type Entity: Listed;
 
-    /// The rows that this filter accepts. Faults of its values go to `checks`.
+    /// The rows that this filter accepts, whatever is searched for. Faults of its values
+    /// go to `checks`.
     fn condition(&self, checks: &mut Checks) -> Condition;
 
-    /// The text that is searched for, also part of the condition.
+    /// The text that is searched for.
     fn search(&self) -> Option<&str>;
 
     /// What this filter selects. Faults of its values go to `checks`.
     fn select(&self, checks: &mut Checks) -> Selection {
         let condition = self.condition(checks);
+        let search = self.search();
+        let search = search.and_then(|text| checks.value("search", text, validation::filter_text));
         Selection {
             has_one_plan: condition.is_empty() || self.names_few(),
             condition,
-            search: self.search().map(fold),
+            search: search.map(|text| fold(&text)),
         }
     }
 
@@ -205,7 +220,7 @@ pub trait Filter {
 pub struct Selection {
     /// What must hold for them.
     pub condition: Condition,
-    /// The folded text that they must contain, for those who know an index for it.
+    /// The folded text that they must contain, too.
     pub search: Option<String>,
     /// Whether they are best found in the same way whatever the values of the condition
     /// are.
@@ -257,9 +272,15 @@ pub async fn page<E: Listed>(
     request: &PageRequest,
     reading: Reading,
 ) -> Result<Page<QueryResult>> {
-    let db = &search::reader(database, selection);
-    let condition = search::condition::<E>(db, selection, search::FEW_FOR_A_PAGE).await?;
+    let db = &database.reader;
     let order = request.order;
+    let direction = if request.from_end {
+        order.direction.reversed()
+    } else {
+        order.direction
+    };
+    let purpose = Purpose::Page(order.field, direction);
+    let (condition, has_one_plan) = search::condition::<E>(database, selection, purpose).await?;
     let mut rows = match reading.columns {
         Some(columns) => from::<E>().exprs(columns).take(),
         None => E::find().into_query(),
@@ -272,11 +293,6 @@ pub async fn page<E: Listed>(
         let direction = order.direction.reversed();
         rows.and_where(beyond::<E>(order.field, direction, position));
     }
-    let direction = if request.from_end {
-        order.direction.reversed()
-    } else {
-        order.direction
-    };
     if let Some(column) = E::sort_column(order.field) {
         rows.order_by(column.as_column_ref(), direction.sql());
     } else if request.offset > 0 {
@@ -294,7 +310,7 @@ pub async fn page<E: Listed>(
     let order_by = (order.field, direction);
     let limit = request.limit + 1;
     let statement = statement::<E>(db, rows, order_by, limit, reading.around, total);
-    let mut found = if selection.has_one_plan {
+    let mut found = if has_one_plan {
         db.query_together(statement, limit).await?
     } else {
         db.query_all_raw(statement).await?

@@ -90,8 +90,6 @@ impl Ground {
 pub struct Statements {
     ground: Ground,
     observer: Option<Observer>,
-    /// Whether a statement is planned for its values each time.
-    planned_each_time: bool,
     /// Whether they only read, so that one may be sent twice.
     only_reads: bool,
     /// How long one may take.
@@ -110,7 +108,6 @@ impl Statements {
         Self {
             ground,
             observer: None,
-            planned_each_time: false,
             only_reads: false,
             within: Some(DEADLINE),
             gathering: can_gather.then(Gathering::default),
@@ -144,17 +141,6 @@ impl Statements {
     pub fn close(&self) {
         if let Ground::Connections(connections) = &self.ground {
             connections.close();
-        }
-    }
-
-    /// The same, but PostgreSQL plans each statement for its values, even if it was
-    /// sent before.
-    #[must_use]
-    pub fn planned_each_time(&self) -> Self {
-        Self {
-            planned_each_time: true,
-            gathering: None,
-            ..self.clone()
         }
     }
 
@@ -274,13 +260,13 @@ impl ConnectionTrait for Statements {
         let connections = match &self.ground {
             Ground::Connections(connections) => connections,
             Ground::Transaction(session) => {
-                return session.execute(&statement, self.planned_each_time).await;
+                return session.execute(&statement).await;
             }
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
                 let mut lease = connections.lease(self.within).await?;
-                let done = lease.execute(&statement, self.planned_each_time).await;
+                let done = lease.execute(&statement).await;
                 if let Some(done) = self.settle(&lease, done) {
                     return done;
                 }
@@ -312,13 +298,13 @@ impl ConnectionTrait for Statements {
         let connections = match &self.ground {
             Ground::Connections(connections) => connections,
             Ground::Transaction(session) => {
-                return session.query(&statement, self.planned_each_time).await;
+                return session.query(&statement).await;
             }
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
                 let mut lease = connections.lease(self.within).await?;
-                let done = lease.query(&statement, self.planned_each_time).await;
+                let done = lease.query(&statement).await;
                 if let Some(done) = self.settle(&lease, done) {
                     return done;
                 }

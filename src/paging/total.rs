@@ -9,7 +9,7 @@ use super::{Direction, Listed, OrderField, PageRequest, Selection, from};
 use crate::{
     database::Database,
     error::Result,
-    search,
+    search::{self, Purpose},
     tally::{self, PARTS, TOTAL},
 };
 
@@ -19,13 +19,13 @@ use crate::{
 /// If the database fails.
 pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Result<i64> {
     if selection.condition.is_empty()
+        && selection.search.is_none()
         && let Some(tally) = E::tally(&database.tallies)
     {
         return tally::total(database, tally).await;
     }
-    let db = &search::reader(database, selection);
-    let condition = search::condition::<E>(db, selection, search::FEW_TO_COUNT).await?;
-    let row = db.query_one(&count_of::<E>(condition)).await?;
+    let (condition, _) = search::condition::<E>(database, selection, Purpose::Total).await?;
+    let row = database.reader.query_one(&count_of::<E>(condition)).await?;
     let count = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(count.unwrap_or_default())
 }

@@ -6,7 +6,6 @@ use clientele::{
     config::Settings,
     database::Database,
     http::{Gateway, router},
-    search::FEW_FOR_A_PAGE,
 };
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
@@ -48,8 +47,8 @@ async fn rare_common_and_absent_texts_find_what_they_are_in(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let app = TestApp::start(engine).await;
-    // As many with 'common' as an index is not asked for, and one more.
-    let rows: Vec<_> = (1..=FEW_FOR_A_PAGE + 40)
+    // Most with 'common', which no index is asked for.
+    let rows: Vec<_> = (1..=1_040_u32)
         .map(|id| {
             let key = match id % 1000 {
                 7 => format!("rare äß {id}"),
@@ -183,30 +182,144 @@ async fn a_search_sees_every_write(#[values(Engine::Sqlite, Engine::Postgres)] e
     check("maple", &["1"]).await;
 }
 
-/// A plan that fits all texts fits none: PostgreSQL must not fall back on it.
+/// What the indexes are asked for is not quite the text: what they find is compared.
+#[rstest]
 #[tokio::test]
-async fn every_search_is_planned_for_its_text() {
+async fn a_search_finds_the_text_itself_and_nothing_like_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const NAMES: [&str; 16] = [
+        "ac-12345",
+        "ac 0 12345",
+        "ac12345",
+        "ac--12345 ac-12345",
+        "12345-ac",
+        "harbour & sons trading",
+        "harbour sons & trading",
+        "harbour and sons trading",
+        "50% of everything",
+        "50 or 60% of everything",
+        "under_scores everywhere",
+        "under scores_everywhere",
+        "back\\slashes everywhere",
+        "back\\\\slashes",
+        "say \"quoted\" words",
+        "größte übersicht ١٢٣٤٥ 東京都庁舎",
+    ];
+    let app = TestApp::start(engine).await;
+    for name in NAMES {
+        app.create_client(json!({ "name": name, "accountCode": null }))
+            .await;
+    }
+    let mut found_by_index = 0;
+    for name in NAMES {
+        let letters: Vec<_> = name.chars().collect();
+        for length in [1, 2, 3, 5, 7, 10, letters.len()] {
+            for text in letters.windows(length).step_by(2) {
+                let text: String = text.iter().collect();
+                let query = "query ($search: String!) {
+                    clients(filter: { search: $search }) { totalCount nodes { id } } }";
+                app.take_statements();
+                let data = app.data(query, json!({ "search": text })).await;
+                let expected = (1..).zip(NAMES).filter(|(_, name)| name.contains(&text));
+                let expected: Vec<_> = expected.map(|(id, _)| id.to_string()).collect();
+                assert_eq!(
+                    found(&data, "clients"),
+                    (expected.len(), expected),
+                    "{text:?}"
+                );
+                let statements = app.take_statements().join("\n");
+                found_by_index += i32::from(looks_for(&statements));
+            }
+        }
+    }
+    assert!(found_by_index > 100, "{found_by_index}");
+}
+
+/// Reading rows in order until there are enough is no good where all before are others.
+#[rstest]
+#[tokio::test]
+async fn rows_far_behind_the_first_are_looked_for(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let rows: Vec<_> = (1..=2_000)
+        .map(|id| {
+            let key = if id > 1_955 { "late" } else { "early" };
+            format!("({id}, '{key}', '{key}', false, false, '{AT}', '{AT}', 1)")
+        })
+        .collect();
+    let clients = format!(
+        "INSERT INTO client (id, name, name_key, has_invoice_reminders, \
+         show_location_on_invoice, created_at, updated_at, version) VALUES {}",
+        rows.join(", ")
+    );
+    let locations = format!(
+        "INSERT INTO client_location (client_id, is_primary, name, name_key, state, country, \
+         created_at, updated_at, version) SELECT id, true, name, name_key, 'CO', 'US', '{AT}', \
+         '{AT}', 1 FROM client"
+    );
+    raw(&app, &[&clients, &locations]).await;
+    let query = "query ($search: String!, $order: ClientOrder) {
+        clients(filter: { search: $search }, orderBy: $order, first: 2) { nodes { id } } }";
+    for (text, direction, expected, is_looked_for) in [
+        ("late", "ASC", ["1956", "1957"], true),
+        ("late", "DESC", ["2000", "1999"], false),
+        ("early", "ASC", ["1", "2"], false),
+    ] {
+        let order = json!({ "field": "ID", "direction": direction });
+        let variables = json!({ "search": text, "order": order });
+        app.data(query, variables.clone()).await;
+        app.take_statements();
+        let data = app.data(query, variables).await;
+        let nodes = expected.map(|id| json!({ "id": id }));
+        assert_eq!(data["clients"]["nodes"], json!(nodes));
+        let statements = app.take_statements().join("\n");
+        assert_eq!(looks_for(&statements), is_looked_for, "{statements}");
+    }
+}
+
+/// Whether rows with a text are looked for first.
+fn looks_for(statements: &str) -> bool {
+    statements.contains("ARRAY") || statements.contains("MATCH")
+}
+
+/// PostgreSQL plans each of the two ways to search once for all texts, and neither can be
+/// taken for the other's.
+#[tokio::test]
+async fn searches_keep_their_plans() {
     let mut app = TestApp::start(Engine::Postgres).await;
-    app.create_client(json!({})).await;
+    for _ in 0..4 {
+        app.create_client(json!({})).await;
+    }
     // With one connection, whose prepared statements can be asked for.
     let database = Database::connect(&app.database_url, 1, Clock::system())
         .await
         .unwrap();
     app.router = router(Gateway::new(database.clone(), Settings::default()));
     for _ in 0..12 {
-        let data = app
-            .data(
-                "{ clients(filter: { search: \"acm\" }) { totalCount nodes { id } } }",
-                json!({}),
-            )
-            .await;
-        assert_eq!(found(&data, "clients"), (1, vec!["1".to_owned()]));
+        for (text, expected) in [("acm", &["1", "2", "3", "4"][..]), ("absent", &[])] {
+            let query = "query ($search: String!) {
+                clients(filter: { search: $search }) { totalCount nodes { id } } }";
+            let data = app.data(query, json!({ "search": text })).await;
+            let (total, ids) = found(&data, "clients");
+            assert_eq!(total, expected.len());
+            assert_eq!(ids, expected);
+        }
     }
-    let sql = "SELECT count(*) AS statements FROM pg_prepared_statements \
-               WHERE statement LIKE '%LIKE%' AND statement NOT LIKE '%pg_prepared%'";
+    let sql = "SELECT generic_plans, custom_plans, statement FROM pg_prepared_statements \
+               WHERE statement LIKE '%CASE WHEN%' AND statement NOT LIKE '%pg_prepared%'";
     let statement = Statement::from_string(database.reader.get_database_backend(), sql);
-    let row = database.reader.query_one_raw(statement).await.unwrap();
-    let kept: i64 = row.unwrap().try_get("", "statements").unwrap();
-    // What is not kept is planned each time.
-    assert_eq!(kept, 0);
+    let rows = database.reader.query_all_raw(statement).await.unwrap();
+    // A page and a total, of a common text and of a rare one.
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let plans = |column| row.try_get::<i64>("", column).unwrap();
+        let statement: String = row.try_get("", "statement").unwrap();
+        assert_eq!(
+            (plans("custom_plans"), plans("generic_plans")),
+            (5, 7),
+            "{statement}"
+        );
+    }
 }
