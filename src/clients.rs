@@ -13,7 +13,7 @@ use crate::{
     fold::fold,
     graphql::client::ClientFilter,
     paging::{Filter, Listed, OrderField},
-    search::sample::{Kept, Samples},
+    search::sample::{Latest, Samples},
     statements::any_of,
     tally::{Tallies, Tally},
     validation::{self, Checks},
@@ -43,7 +43,7 @@ impl Listed for client::Entity {
         Some(&tallies.clients)
     }
 
-    fn sample(samples: &Samples) -> Option<&Arc<Kept>> {
+    fn sample(samples: &Samples) -> Option<&Arc<Latest>> {
         Some(&samples.clients)
     }
 }
@@ -102,7 +102,7 @@ impl Filter for ClientFilter {
             created_to,
             updated_from,
             updated_to,
-            // See `select`.
+            // `Filter::select` adds it.
             search: _,
         } = self;
         let columns = client::COLUMN;

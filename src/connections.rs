@@ -141,25 +141,34 @@ pub enum Lease {
 }
 
 impl Lease {
-    /// Reads all rows of a prepared statement.
+    /// Reads all rows of a prepared statement, which is planned anew `each_time` or
+    /// kept.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn query(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
+    pub async fn query(
+        &mut self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<Vec<QueryResult>, DbErr> {
         match self {
-            Self::Postgres(leased) => leased.query(statement).await,
-            Self::Sqlite(leased) => leased.query(statement).await,
+            Self::Postgres(leased) => leased.query(statement, each_time).await,
+            Self::Sqlite(leased) => leased.query(statement, each_time).await,
         }
     }
 
-    /// Executes a prepared statement.
+    /// Executes a prepared statement, which is planned anew `each_time` or kept.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
+    pub async fn execute(
+        &mut self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<ExecResult, DbErr> {
         match self {
-            Self::Postgres(leased) => leased.execute(statement).await,
-            Self::Sqlite(leased) => leased.execute(statement).await,
+            Self::Postgres(leased) => leased.execute(statement, each_time).await,
+            Self::Sqlite(leased) => leased.execute(statement, each_time).await,
         }
     }
 
@@ -330,15 +339,23 @@ where
     QueryResult: From<DB::Row>,
     ExecResult: From<DB::QueryResult>,
 {
-    async fn query(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = prepared(statement);
+    async fn query(
+        &mut self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let statement = prepared(statement, each_time);
         let rows = self.run(|connection| statement.fetch_all(connection)).await;
         let rows = self.settle(rows)?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
     }
 
-    async fn execute(&mut self, statement: &Statement) -> Result<ExecResult, DbErr> {
-        let statement = prepared(statement);
+    async fn execute(
+        &mut self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<ExecResult, DbErr> {
+        let statement = prepared(statement, each_time);
         let done = self.run(|connection| statement.execute(connection)).await;
         self.settle(done).map(ExecResult::from)
     }
@@ -350,12 +367,12 @@ where
     }
 }
 
-fn prepared<DB>(statement: &Statement) -> sqlx::query::Query<'_, DB, SqlxValues>
+fn prepared<DB>(statement: &Statement, each_time: bool) -> sqlx::query::Query<'_, DB, SqlxValues>
 where
     DB: sqlx::Database + HasStatementCache,
     SqlxValues: IntoArguments<DB>,
 {
     let values = statement.values.clone();
     let values = SqlxValues(values.unwrap_or_else(|| sea_orm::Values(Vec::new())));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values)
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values).persistent(!each_time)
 }

@@ -16,7 +16,7 @@ use crate::{
     fold::fold,
     graphql::location::ClientLocationFilter,
     paging::{Filter, Listed, OrderField, of_clients::OfClient},
-    search::sample::{Kept, Samples},
+    search::sample::{Latest, Samples},
     statements::any_of,
     tally::{Tallies, Tally},
     validation::{self, Checks},
@@ -45,7 +45,7 @@ impl Listed for location::Entity {
         Some(&tallies.locations)
     }
 
-    fn sample(samples: &Samples) -> Option<&Arc<Kept>> {
+    fn sample(samples: &Samples) -> Option<&Arc<Latest>> {
         Some(&samples.locations)
     }
 }
@@ -129,7 +129,7 @@ impl Filter for ClientLocationFilter {
             created_to,
             updated_from,
             updated_to,
-            // See `select`.
+            // `Filter::select` adds it.
             search: _,
         } = self;
         let columns = location::COLUMN;

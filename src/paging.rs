@@ -20,8 +20,9 @@ use crate::{
     fold::fold,
     search::{
         self, Purpose,
-        sample::{Kept, Samples},
+        sample::{Latest, Samples},
     },
+    statements::Statements,
     tally::{FIRST_ID, PARTS, SKIP, TOTAL, Tallies, Tally},
     validation::{self, Checks},
 };
@@ -160,7 +161,7 @@ pub trait Listed: EntityTrait {
 
     /// What its searched keys look like; none if there are none.
     #[must_use]
-    fn sample(_samples: &Samples) -> Option<&Arc<Kept>> {
+    fn sample(_samples: &Samples) -> Option<&Arc<Latest>> {
         None
     }
 
@@ -272,15 +273,19 @@ pub async fn page<E: Listed>(
     request: &PageRequest,
     reading: Reading,
 ) -> Result<Page<QueryResult>> {
-    let db = &database.reader;
     let order = request.order;
     let direction = if request.from_end {
         order.direction.reversed()
     } else {
         order.direction
     };
-    let purpose = Purpose::Page(order.field, direction);
-    let (condition, has_one_plan) = search::condition::<E>(database, selection, purpose).await?;
+    let purpose = Purpose::Page {
+        field: order.field,
+        direction,
+        limit: request.limit,
+    };
+    let (condition, has_one_plan) = search::condition::<E>(database, selection, purpose).await;
+    let db = &reader(database, has_one_plan);
     let mut rows = match reading.columns {
         Some(columns) => from::<E>().exprs(columns).take(),
         None => E::find().into_query(),
@@ -310,11 +315,7 @@ pub async fn page<E: Listed>(
     let order_by = (order.field, direction);
     let limit = request.limit + 1;
     let statement = statement::<E>(db, rows, order_by, limit, reading.around, total);
-    let mut found = if has_one_plan {
-        db.query_together(statement, limit).await?
-    } else {
-        db.query_all_raw(statement).await?
-    };
+    let mut found = db.query_together(statement, limit).await?;
     let total = match found.first() {
         Some(row) if with_total => {
             if let Some(tally) = E::tally(&database.tallies) {
@@ -357,6 +358,19 @@ pub async fn page<E: Listed>(
         has_next,
         total,
     })
+}
+
+/// Where to read rows.
+///
+/// Few rows are found by an index of the filter, many in the order of the list. For values
+/// that it knows PostgreSQL tells which; but from its sixth time on, a prepared statement
+/// may have one plan for all, in which few rows are looked for among all others.
+fn reader(database: &Database, has_one_plan: bool) -> Statements {
+    if has_one_plan {
+        database.reader.clone()
+    } else {
+        database.reader.planned_each_time()
+    }
 }
 
 /// A statement over the rows of `E` that reads no column yet.

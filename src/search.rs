@@ -10,112 +10,164 @@ pub mod sample;
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, Statement,
-    sea_query::{
-        BinOper, Expr, ExprTrait, Func, Query, SelectStatement, extension::postgres::PgFunc,
-    },
+    sea_query::{BinOper, Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 
 use crate::{
     database::Database,
-    error::Result,
     paging::{Direction, Listed, OrderField, Selection},
 };
-use sample::Seen;
+use sample::{Outlook, Sample};
 
 /// What the indexes are made of, in characters.
 pub(crate) const RUN: usize = 3;
-/// The runs inside a word of so many characters tell it from others.
+/// The runs inside a word of so many characters tell it from most others.
 const LONG_WORD: usize = 5;
+/// So many long words of a text are looked at.
+const MOST_WORDS: usize = 8;
 /// A row somewhere in the table costs what reading so many in turn does.
 const ROWS_IN_TURN: usize = 20;
-/// Rows of a page, about.
-const PAGE: usize = 20;
 
 /// What a text is searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show rows, read in this order.
-    Page(OrderField, Direction),
+    /// To show rows.
+    Page {
+        /// What they are sorted by.
+        field: OrderField,
+        /// In which direction they are read.
+        direction: Direction,
+        /// The most of them.
+        limit: u64,
+    },
     /// To count all.
     Total,
 }
 
 impl Purpose {
-    /// Whether it is better to look for the rows with a text first, wherever they are, than
+    /// Whether it is better to look for all rows with a text first, wherever they are, than
     /// to read rows in order until there are enough with it.
-    fn is_rare(self, text: &Seen) -> bool {
-        let Self::Page(field, direction) = self else {
-            // All are read either way, but those that are found one page after the other.
-            return text.rows <= text.all / 8;
+    fn looks_first(self, text: &Outlook, is_indexed: bool) -> bool {
+        let Self::Page {
+            field,
+            direction,
+            limit,
+        } = self
+        else {
+            // An index leads to each page of the table once. Without one, all is read.
+            return is_indexed && text.rows <= text.all / 8;
         };
-        let between = text.all / text.rows.max(1);
-        let before_first = match (field, direction) {
-            (OrderField::Id, Direction::Asc) => text.before_first,
-            (OrderField::Id, Direction::Desc) => text.behind_last,
-            _ => 0,
+        let cost_to_look = if is_indexed {
+            text.rows.saturating_mul(ROWS_IN_TURN)
+        } else {
+            text.all
         };
-        let in_order = between.saturating_mul(PAGE).max(before_first);
-        let cost_in_order = match field {
-            // Rows are stored in the order in which they were created.
-            OrderField::Id | OrderField::CreatedAt => in_order,
-            OrderField::Name | OrderField::UpdatedAt => in_order.saturating_mul(ROWS_IN_TURN),
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let spread = (text.all / text.rows.max(1)).saturating_mul(limit);
+        let in_order = spread.min(text.all);
+        // Rows are stored in the order in which they were created.
+        let cost_in_order = match (field, direction) {
+            (OrderField::Id | OrderField::CreatedAt, Direction::Asc) => {
+                in_order.max(text.before_first)
+            }
+            (OrderField::Id | OrderField::CreatedAt, Direction::Desc) => {
+                in_order.max(text.behind_last)
+            }
+            _ => in_order.saturating_mul(ROWS_IN_TURN),
         };
-        text.rows.saturating_mul(ROWS_IN_TURN) <= cost_in_order
+        cost_to_look <= cost_in_order
+    }
+
+    /// Whether rows are read in an order of which the sample knows.
+    fn is_foreseen(self) -> bool {
+        matches!(
+            self,
+            Self::Page {
+                field: OrderField::Id,
+                ..
+            }
+        )
     }
 }
 
 /// What must hold for the rows of `selection`, and whether all values of it are best found
 /// in one way.
-///
-/// # Errors
-/// If the database fails.
 pub async fn condition<E: Listed>(
     database: &Database,
     selection: &Selection,
     purpose: Purpose,
-) -> Result<(Condition, bool)> {
+) -> (Condition, bool) {
     let Selection {
         condition,
         search,
         has_one_plan,
     } = selection.clone();
-    let (Some(text), Some(kept)) = (search, E::sample(&database.samples)) else {
-        return Ok((condition, has_one_plan));
+    let Some(text) = search else {
+        return (condition, has_one_plan);
     };
     let engine = database.reader.get_database_backend();
-    let contains = contains::<E>(engine, &text);
     let is_alone = condition.is_empty();
+    let contains = contains::<E>(engine, &text);
     let condition = condition.add(contains.clone());
-    let is_indexed = text.chars().count() >= RUN;
-    // Other filters may leave few rows to look into: here for sure, or perhaps fewer than
-    // all of the table.
-    if !is_alone && (has_one_plan || !is_indexed) {
-        return Ok((condition, has_one_plan));
+    if has_one_plan && !is_alone {
+        // The other filters leave few rows to look into.
+        return (condition, has_one_plan);
     }
-    let sample = kept.sample::<E>(database).await?;
-    if !purpose.is_rare(&sample.look_for(&text)) {
-        return Ok((condition, has_one_plan));
+    let has_runs = has_runs(engine, &text);
+    let sample = match E::sample(&database.samples) {
+        Some(latest) => latest.sample::<E>(database).await,
+        None => None,
+    };
+    let Some(sample) = sample else {
+        let condition = match engine {
+            // PostgreSQL judges as well as it can.
+            DbBackend::Postgres => condition.add(is_like::<E>(&Expr::val(pattern(&text)))),
+            _ if has_runs => condition.add(is_in_index::<E>(&text)),
+            _ => condition,
+        };
+        return (condition, false);
+    };
+    let is_indexed = sample.has_index && has_runs;
+    // Other filters may leave fewer rows than the whole table has.
+    let may_look_first = is_indexed || is_alone;
+    if !may_look_first || !purpose.looks_first(&sample.look_for(&text), is_indexed) {
+        return (condition, has_one_plan && purpose.is_foreseen());
     }
-    let found = match (engine, purpose) {
-        (_, Purpose::Total) if !is_indexed => return Ok((condition, has_one_plan)),
-        (DbBackend::Postgres, Purpose::Total) => {
-            return Ok((condition.add(is_like_words::<E>(&text)), has_one_plan));
-        }
+    let condition = match engine {
         // In the order of the table, which is faster than that of the list.
-        _ if !is_indexed => ids_of::<E>(contains),
-        (DbBackend::Postgres, _) => ids_of::<E>(is_like_words::<E>(&text)),
-        _ => ids_in_index::<E>(&text),
+        _ if !is_indexed => condition.add(is_among::<E>(engine, contains)),
+        DbBackend::Postgres => {
+            let found = is_like_some::<E>(&text, &sample);
+            match purpose {
+                Purpose::Total => condition.add(found),
+                Purpose::Page { .. } => condition.add(is_among::<E>(engine, contains.add(found))),
+            }
+        }
+        _ => condition.add(is_in_index::<E>(&text)),
     };
-    // By a statement inside the statement, before any row is read.
-    let id = E::ID.into_expr();
-    let is_found = if engine == DbBackend::Postgres {
-        let found = Expr::SubQuery(None, Box::new(found.into()));
-        id.eq(PgFunc::any(Func::cust("ARRAY").arg(found)))
-    } else {
-        id.in_subquery(found)
-    };
-    // To read the whole table takes so long that nobody else should wait for it.
-    Ok((condition.add(is_found), has_one_plan && is_indexed))
+    // Nobody should wait while the whole table is read for somebody else.
+    (condition, has_one_plan && is_indexed)
+}
+
+/// Whether the engine's index has runs of the text. PostgreSQL's has only letters and
+/// digits, two spaces before each word, and one after it.
+fn has_runs(engine: DbBackend, text: &str) -> bool {
+    if engine != DbBackend::Postgres {
+        return text.chars().count() >= RUN;
+    }
+    let mut words = text.split(is_no_letter).enumerate().peekable();
+    while let Some((number, word)) = words.next() {
+        let before = if number > 0 { 2 } else { 0 };
+        let after = usize::from(words.peek().is_some());
+        if !word.is_empty() && before + word.chars().count() + after >= RUN {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_no_letter(character: char) -> bool {
+    !character.is_alphanumeric()
 }
 
 /// The condition that a key contains the text, in a form for which no index is used. With
@@ -128,11 +180,12 @@ fn contains<E: Listed>(engine: DbBackend, text: &str) -> Condition {
         return Condition::all().add(contains.ne(no));
     }
     let place = |key: &E::Column| Func::cust("instr").arg(key.into_expr()).arg(text);
-    any(E::SEARCHED.iter().map(|key| place(key).ne(no.clone())))
+    let contains = any(E::SEARCHED.iter().map(|key| place(key).ne(no.clone())));
+    Condition::all().add(contains)
 }
 
-/// The condition for PostgreSQL's index: that a key has the long words of the text, in
-/// their order, or the text itself if there are none.
+/// The condition for PostgreSQL's index: that a key has the rarest long word of the text,
+/// or, if none is rare, the text itself.
 ///
 /// The index also knows the first and the last letters of words, together with the space
 /// around them. Very many keys have these, and each takes time to pass by, but a word that
@@ -140,16 +193,14 @@ fn contains<E: Listed>(engine: DbBackend, text: &str) -> Condition {
 ///
 /// The pattern is a value that PostgreSQL does not know when it plans, so it has one plan
 /// for all.
-fn is_like_words<E: Listed>(text: &str) -> Condition {
+fn is_like_some<E: Listed>(text: &str, sample: &Sample) -> Condition {
     let is_long = |word: &&str| word.chars().count() >= LONG_WORD;
-    let words = text.split(|character: char| !character.is_alphanumeric());
-    let words: Vec<_> = words.filter(is_long).collect();
-    let pattern = if words.is_empty() {
-        pattern(text)
-    } else {
-        format!("%{}%", words.join("%"))
-    };
-    let pattern = Expr::val(pattern).cast_as("text");
+    let words = text.split(is_no_letter).filter(is_long).take(MOST_WORDS);
+    let seen = words.map(|word| (sample.look_for(word), word));
+    let rarest = seen.min_by_key(|(seen, _)| seen.rows);
+    let rare = rarest.filter(|(seen, _)| seen.rows <= seen.all.isqrt());
+    let part = rare.map_or(text, |(_, word)| word);
+    let pattern = Expr::val(pattern(part)).cast_as("text");
     let pattern = Query::select().expr(pattern).take();
     is_like::<E>(&Expr::SubQuery(None, Box::new(pattern.into())))
 }
@@ -176,26 +227,35 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-/// The ids of the rows for which this holds.
-fn ids_of<E: Listed>(condition: Condition) -> SelectStatement {
-    Query::select()
-        .expr(E::ID.into_expr())
+/// The condition that a row is among those for which this holds: they are found by a
+/// statement inside the statement, before any other row is read.
+fn is_among<E: Listed>(engine: DbBackend, condition: Condition) -> Expr {
+    let id = E::ID.into_expr();
+    let found = Query::select()
+        .expr(id.clone())
         .from(E::default().table_ref())
         .cond_where(condition)
-        .take()
+        .take();
+    if engine == DbBackend::Postgres {
+        let found = Expr::SubQuery(None, Box::new(found.into()));
+        id.eq(PgFunc::any(Func::cust("ARRAY").arg(found)))
+    } else {
+        id.in_subquery(found)
+    }
 }
 
-/// The ids of the rows that have the text, from SQLite's index.
-fn ids_in_index<E: Listed>(text: &str) -> SelectStatement {
+/// The condition that SQLite's index has the row under the text.
+fn is_in_index<E: Listed>(text: &str) -> Expr {
     let index = format!("{}_search", E::default().table_name());
     // A phrase of FTS5: the runs of the text, one after the other.
     let phrase = format!("\"{}\"", text.replace('"', "\"\""));
     let is_match = Expr::cust_with_values(format!(r#""{index}" MATCH ?"#), [phrase]);
-    Query::select()
+    let found = Query::select()
         .column("rowid")
         .from(index)
         .and_where(is_match)
-        .take()
+        .take();
+    E::ID.in_subquery(found)
 }
 
 /// Whether searches have their indexes.

@@ -90,6 +90,8 @@ impl Ground {
 pub struct Statements {
     ground: Ground,
     observer: Option<Observer>,
+    /// Whether a statement is planned for its values each time.
+    planned_each_time: bool,
     /// Whether they only read, so that one may be sent twice.
     only_reads: bool,
     /// How long one may take.
@@ -108,6 +110,7 @@ impl Statements {
         Self {
             ground,
             observer: None,
+            planned_each_time: false,
             only_reads: false,
             within: Some(DEADLINE),
             gathering: can_gather.then(Gathering::default),
@@ -141,6 +144,17 @@ impl Statements {
     pub fn close(&self) {
         if let Ground::Connections(connections) = &self.ground {
             connections.close();
+        }
+    }
+
+    /// The same, but PostgreSQL plans each statement for its values, even if it was
+    /// sent before.
+    #[must_use]
+    pub fn planned_each_time(&self) -> Self {
+        Self {
+            planned_each_time: true,
+            gathering: None,
+            ..self.clone()
         }
     }
 
@@ -260,13 +274,13 @@ impl ConnectionTrait for Statements {
         let connections = match &self.ground {
             Ground::Connections(connections) => connections,
             Ground::Transaction(session) => {
-                return session.execute(&statement).await;
+                return session.execute(&statement, self.planned_each_time).await;
             }
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
                 let mut lease = connections.lease(self.within).await?;
-                let done = lease.execute(&statement).await;
+                let done = lease.execute(&statement, self.planned_each_time).await;
                 if let Some(done) = self.settle(&lease, done) {
                     return done;
                 }
@@ -298,13 +312,13 @@ impl ConnectionTrait for Statements {
         let connections = match &self.ground {
             Ground::Connections(connections) => connections,
             Ground::Transaction(session) => {
-                return session.query(&statement).await;
+                return session.query(&statement, self.planned_each_time).await;
             }
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
                 let mut lease = connections.lease(self.within).await?;
-                let done = lease.query(&statement).await;
+                let done = lease.query(&statement, self.planned_each_time).await;
                 if let Some(done) = self.settle(&lease, done) {
                     return done;
                 }

@@ -98,6 +98,18 @@ impl Tally {
             .take()
     }
 
+    /// The statement that reads how many rows there are in each block.
+    #[must_use]
+    pub fn blocks(&self) -> SelectStatement {
+        let rows = Expr::col("rows").sum().cast_as("bigint");
+        Query::select()
+            .expr(Expr::col("block").cast_as("bigint"))
+            .expr(rows)
+            .from(self.table)
+            .group_by_col("block")
+            .take()
+    }
+
     /// The same as two values, for a statement that reads rows.
     #[must_use]
     pub fn values(&self) -> [SelectStatement; 2] {

@@ -167,7 +167,7 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.session.execute(&statement).await
+        self.session.execute(&statement, false).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -175,12 +175,12 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let rows = self.session.query(&statement).await?;
+        let rows = self.session.query(&statement, false).await?;
         Ok(rows.into_iter().next())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.session.query(&statement).await
+        self.session.query(&statement, false).await
     }
 }
 
@@ -204,26 +204,34 @@ impl Session {
         self.engine
     }
 
-    /// Executes a statement.
+    /// Executes a statement, which is planned anew `each_time` or kept.
     ///
     /// # Errors
     /// If the transaction has ended, or the database fails.
-    pub async fn execute(&self, statement: &Statement) -> Result<ExecResult, DbErr> {
+    pub async fn execute(
+        &self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<ExecResult, DbErr> {
         observed(self.observer.as_ref(), statement, async {
             let mut held = self.hold().await?;
-            self.noted(open(&mut held)?.execute(statement).await)
+            self.noted(open(&mut held)?.execute(statement, each_time).await)
         })
         .await
     }
 
-    /// Reads all rows of a statement.
+    /// Reads all rows of a statement, which is planned anew `each_time` or kept.
     ///
     /// # Errors
     /// As [`Self::execute`].
-    pub async fn query(&self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
+    pub async fn query(
+        &self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<Vec<QueryResult>, DbErr> {
         observed(self.observer.as_ref(), statement, async {
             let mut held = self.hold().await?;
-            self.noted(open(&mut held)?.query(statement).await)
+            self.noted(open(&mut held)?.query(statement, each_time).await)
         })
         .await
     }

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::{Direction, Listed, OrderField, PageRequest, Selection, from};
+use super::{Direction, Listed, OrderField, PageRequest, Selection, from, reader};
 use crate::{
     database::Database,
     error::Result,
@@ -24,8 +24,10 @@ pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Res
     {
         return tally::total(database, tally).await;
     }
-    let (condition, _) = search::condition::<E>(database, selection, Purpose::Total).await?;
-    let row = database.reader.query_one(&count_of::<E>(condition)).await?;
+    let (condition, has_one_plan) =
+        search::condition::<E>(database, selection, Purpose::Total).await;
+    let db = reader(database, has_one_plan);
+    let row = db.query_one(&count_of::<E>(condition)).await?;
     let count = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(count.unwrap_or_default())
 }

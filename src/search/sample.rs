@@ -3,6 +3,8 @@
 //! The statistics of PostgreSQL are too coarse for that. They tell of one text in a
 //! hundred, and one of their hundred keys that happens to contain a rare text makes it
 //! seem common: then all rows are read to find a few. SQLite has none.
+//!
+//! No answer depends on a sample, so none waits long for one, and none fails with it.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -13,33 +15,41 @@ use memchr::memmem;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
-use crate::{database::Database, error::Result, paging::Listed, statements::any_of};
+use crate::{
+    database::Database,
+    paging::Listed,
+    statements::any_of,
+    tally::{BLOCK_BITS, Tally},
+};
 
 /// Rows in a sample. A text that a thousandth of all have is in four of them.
-const SIZE: i64 = 4_096;
-/// How long a sample is used. Who finds it older takes another one; the others go on
-/// with it meanwhile.
+const SIZE: usize = 4_096;
+/// Rows with ids one after the other: they share pages, of which fewer are read so.
+const NEIGHBOURS: usize = 8;
+/// How long a sample is used until another one is taken.
 const FRESH: Duration = Duration::from_mins(1);
+/// How long a search waits for the first one.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Stands between keys, for no text contains it.
 const BETWEEN: char = '\0';
 
 /// The samples of one database.
 #[derive(Clone, Default)]
 pub struct Samples {
-    /// Of the keys of clients.
-    pub clients: Arc<Kept>,
-    /// Of the keys of locations.
-    pub locations: Arc<Kept>,
+    /// Of clients.
+    pub clients: Arc<Latest>,
+    /// Of locations.
+    pub locations: Arc<Latest>,
 }
 
-/// The sample of one list, once it was needed.
+/// The latest sample of one list, once it was needed.
 #[derive(Default)]
-pub struct Kept {
+pub struct Latest {
     sample: RwLock<Option<Arc<Sample>>>,
     /// Held by whoever takes another one.
-    taking: Mutex<()>,
+    taking: Arc<Mutex<()>>,
 }
 
 /// Keys of some rows of a list.
@@ -48,34 +58,54 @@ pub struct Sample {
     keys: String,
     /// How many rows they are of.
     rows: usize,
-    /// About so many rows there are in all.
+    /// How many rows there are.
     all: usize,
+    /// Whether the engine has an index for searches.
+    pub has_index: bool,
     taken: Instant,
 }
 
-impl Kept {
-    /// The sample of `E`: a new one if there is none that is fresh.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn sample<E: Listed>(&self, database: &Database) -> Result<Arc<Sample>> {
-        let kept = self.get();
-        let _taking = match kept {
-            Some(sample) if sample.taken.elapsed() < FRESH => return Ok(sample),
-            Some(sample) => match self.taking.try_lock() {
-                Ok(taking) => taking,
-                Err(_) => return Ok(sample),
-            },
-            None => self.taking.lock().await,
-        };
-        // Another one may have been taken while this one waited.
-        if let Some(sample) = self.get().filter(|sample| sample.taken.elapsed() < FRESH) {
-            return Ok(sample);
+impl Latest {
+    /// The sample of `E`; none if it cannot be had now. One that is not fresh is renewed
+    /// meanwhile.
+    pub async fn sample<E: Listed>(self: &Arc<Self>, database: &Database) -> Option<Arc<Sample>> {
+        let is_fresh = |sample: &Arc<Sample>| sample.taken.elapsed() < FRESH;
+        let latest = self.get();
+        if latest.as_ref().is_some_and(is_fresh) {
+            return latest;
         }
-        let sample = Arc::new(Sample::take::<E>(&database.reader).await?);
-        let mut kept = self.sample.write().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some(Arc::clone(&sample));
-        Ok(sample)
+        let taking = Arc::clone(&self.taking);
+        let taking = if latest.is_some() {
+            taking.try_lock_owned().ok()
+        } else {
+            timeout(PATIENCE, taking.lock_owned()).await.ok()
+        };
+        let Some(taking) = taking else {
+            return latest;
+        };
+        // Somebody may have taken one while this one waited.
+        let newer = self.get();
+        if newer.as_ref().is_some_and(is_fresh) {
+            return newer;
+        }
+        let (this, database) = (Arc::clone(self), database.clone());
+        let tasks = database.tallies.tasks.clone();
+        let renewed = tasks.spawn(async move {
+            match Sample::take::<E>(&database).await {
+                Ok(sample) => {
+                    let sample = sample.map(Arc::new);
+                    *this.sample.write().unwrap_or_else(PoisonError::into_inner) = sample;
+                }
+                Err(error) => tracing::warn!(%error, "cannot take a sample of the keys"),
+            }
+            drop(taking);
+        });
+        if latest.is_none() {
+            // If it fails, that is logged.
+            let _ = timeout(PATIENCE, renewed).await;
+            return self.get();
+        }
+        latest
     }
 
     fn get(&self) -> Option<Arc<Sample>> {
@@ -85,22 +115,21 @@ impl Kept {
 }
 
 impl Sample {
-    /// Reads the keys of some rows, by random ids.
-    async fn take<E: Listed>(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
-        let taken = Instant::now();
-        let newest = E::find().select_only().column_as(E::ID.max(), "id");
-        let newest: Option<Option<i64>> = newest.into_tuple().one(db).await?;
-        let newest = newest.flatten().unwrap_or_default();
-        let ids: Vec<_> = if newest <= SIZE {
-            (1..=newest).collect()
-        } else {
-            (0..SIZE).map(|_| rand::random_range(1..=newest)).collect()
+    /// Reads the keys of some rows; none if the list has no tally to find them by.
+    async fn take<E: Listed>(database: &Database) -> Result<Option<Self>, DbErr> {
+        let Some(tally) = E::tally(&database.tallies) else {
+            return Ok(None);
         };
-        let rows = E::find()
+        let (taken, db) = (Instant::now(), &database.reader);
+        let blocks = blocks(db, tally).await?;
+        let all = blocks.iter().map(|(_, rows)| rows).sum();
+        let mut rows = E::find()
             .select_only()
             .columns(E::SEARCHED.iter().copied())
-            .filter(any_of(db, E::ID.into_expr(), &ids))
             .order_by_asc(E::ID);
+        if all > SIZE {
+            rows = rows.filter(any_of(db, E::ID.into_expr(), &random_ids(&blocks, all)));
+        }
         let rows = db.query_all(rows.as_query()).await?;
         let mut keys = String::new();
         for row in &rows {
@@ -110,19 +139,18 @@ impl Sample {
                 keys.push(BETWEEN);
             }
         }
-        // Of the ids that were given, as many are there as of all.
-        let all = newest.unsigned_abs() * rows.len() as u64 / (ids.len() as u64).max(1);
-        Ok(Self {
+        Ok(Some(Self {
             keys,
             rows: rows.len(),
-            all: usize::try_from(all).unwrap_or(usize::MAX),
+            all,
+            has_index: super::is_indexed(db).await?,
             taken,
-        })
+        }))
     }
 
     /// What can be expected of a text, which is folded.
     #[must_use]
-    pub fn look_for(&self, text: &str) -> Seen {
+    pub fn look_for(&self, text: &str) -> Outlook {
         let length = self.keys.len();
         let (mut found, mut first, mut last) = (0, length, 0);
         for place in memmem::find_iter(self.keys.as_bytes(), text) {
@@ -135,7 +163,7 @@ impl Sample {
         // off, but once in fifty times further than this.
         let by_chance = part(4, found + 1);
         let if_not_by_chance = |distance| if distance > by_chance { distance } else { 0 };
-        Seen {
+        Outlook {
             all: self.all,
             rows: part(found, self.rows).min(self.all),
             before_first: if_not_by_chance(part(first, length)),
@@ -144,9 +172,9 @@ impl Sample {
     }
 }
 
-/// What a sample tells of a text: numbers of rows in the list, all estimated.
+/// What a sample tells of a text: numbers of rows in the list, all but the first estimated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct Outlook {
     /// All.
     pub all: usize,
     /// Those with the text.
@@ -155,4 +183,33 @@ pub struct Seen {
     pub before_first: usize,
     /// Those behind the last one with it, likewise.
     pub behind_last: usize,
+}
+
+/// The blocks of ids in which there are rows, each with their number.
+async fn blocks(db: &impl ConnectionTrait, tally: &Tally) -> Result<Vec<(i64, usize)>, DbErr> {
+    let mut blocks = Vec::new();
+    for row in db.query_all(&tally.blocks()).await? {
+        let (block, rows): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if let Ok(rows @ 1..) = usize::try_from(rows) {
+            blocks.push((block, rows));
+        }
+    }
+    Ok(blocks)
+}
+
+/// Random ids, at which there are rows in blocks that have all theirs.
+fn random_ids(blocks: &[(i64, usize)], all: usize) -> Vec<i64> {
+    let mut ids = Vec::with_capacity(SIZE);
+    while ids.len() < SIZE {
+        let mut place = rand::random_range(0..all);
+        let block = blocks.iter().find(|(_, rows)| {
+            let is_here = place < *rows;
+            place = place.saturating_sub(*rows);
+            is_here
+        });
+        let Some((block, _)) = block else { break };
+        let first = (block << BLOCK_BITS) | rand::random_range(0..1_i64 << BLOCK_BITS);
+        ids.extend((first..).take(NEIGHBOURS));
+    }
+    ids
 }

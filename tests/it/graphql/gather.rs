@@ -117,6 +117,54 @@ fn lists_at_the_same_time_are_those_of_each_alone(
     run.unwrap();
 }
 
+/// Searches that are asked for at the same time find what each finds alone. That they are
+/// asked together depends on the machine; sooner or later they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn searches_at_the_same_time_find_what_each_finds_alone() {
+    const SEARCH: &str = "query($search: String!) {
+        clients(filter: { search: $search }, first: 5) { nodes { id name } } }";
+    const TEXTS: [&str; 10] = [
+        "plain",
+        "$1 and",
+        "\"$2\"",
+        "'quoted' \\",
+        "\\ \u{1F600}",
+        "asked_number\"",
+        "traß",
+        "{\"as",
+        "c1",
+        "absent text",
+    ];
+    let app = TestApp::start(Engine::Postgres).await;
+    for number in 0..24 {
+        let name = NAMES[number % NAMES.len()];
+        let input = json!({ "name": name, "accountCode": format!("C{number}") });
+        app.create_client(input).await;
+    }
+    let search = async |text| app.data(SEARCH, json!({ "search": text })).await;
+    let mut expected = Vec::new();
+    for text in TEXTS {
+        let data = search(text).await;
+        let found = data["clients"]["nodes"].as_array().unwrap().len();
+        assert_eq!(found == 0, text == "absent text", "{text}");
+        expected.push(data);
+    }
+    let (mut looked_for, mut read_in_order) = (false, false);
+    while !(looked_for && read_in_order) {
+        app.take_statements();
+        let answers = (0..4).flat_map(|_| TEXTS).map(search);
+        for (answer, expected) in join_all(answers).await.iter().zip(expected.iter().cycle()) {
+            assert_eq!(answer, expected);
+        }
+        for statement in app.take_statements() {
+            if statement.contains("json_to_recordset") {
+                looked_for |= statement.contains("ARRAY");
+                read_in_order |= !statement.contains("ARRAY");
+            }
+        }
+    }
+}
+
 /// What comes while others are under way is read by one statement. When that happens
 /// depends on the machine; sooner or later it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

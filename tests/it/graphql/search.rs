@@ -23,6 +23,15 @@ async fn raw(app: &TestApp, statements: &[&str]) {
     transaction.commit().await.unwrap();
 }
 
+/// Gives each client a location of its name.
+fn location_of_each() -> String {
+    format!(
+        "INSERT INTO client_location (client_id, is_primary, name, name_key, state, country, \
+         created_at, updated_at, version) SELECT id, true, name, name_key, 'CO', 'US', '{AT}', \
+         '{AT}', 1 FROM client"
+    )
+}
+
 /// The ids that a statement of our own selects.
 async fn ids(app: &TestApp, sql: &str) -> Vec<String> {
     let db = &app.database.reader;
@@ -65,12 +74,7 @@ async fn rare_common_and_absent_texts_find_what_they_are_in(
          VALUES {}",
         rows.join(", ")
     );
-    let locations = format!(
-        "INSERT INTO client_location (client_id, is_primary, name, name_key, state, country, \
-         created_at, updated_at, version) SELECT id, true, name, name_key, 'CO', 'US', '{AT}', \
-         '{AT}', 1 FROM client"
-    );
-    raw(&app, &[&clients, &locations]).await;
+    raw(&app, &[&clients, &location_of_each()]).await;
 
     for text in [
         "common", "Rare", "RARE Ä", "rare-", "mon", "mon com", "g \"1", "om", "R", "absent",
@@ -254,12 +258,7 @@ async fn rows_far_behind_the_first_are_looked_for(
          show_location_on_invoice, created_at, updated_at, version) VALUES {}",
         rows.join(", ")
     );
-    let locations = format!(
-        "INSERT INTO client_location (client_id, is_primary, name, name_key, state, country, \
-         created_at, updated_at, version) SELECT id, true, name, name_key, 'CO', 'US', '{AT}', \
-         '{AT}', 1 FROM client"
-    );
-    raw(&app, &[&clients, &locations]).await;
+    raw(&app, &[&clients, &location_of_each()]).await;
     let query = "query ($search: String!, $order: ClientOrder) {
         clients(filter: { search: $search }, orderBy: $order, first: 2) { nodes { id } } }";
     for (text, direction, expected, is_looked_for) in [
@@ -282,6 +281,106 @@ async fn rows_far_behind_the_first_are_looked_for(
 /// Whether rows with a text are looked for first.
 fn looks_for(statements: &str) -> bool {
     statements.contains("ARRAY") || statements.contains("MATCH")
+}
+
+/// Whichever way rows are found, filters, cursors and pages take their part of them.
+#[rstest]
+#[tokio::test]
+async fn what_is_found_is_filtered_and_paged(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    for number in 1..40 {
+        let name = match number % 4 {
+            0 => format!("Cedarwood & Koch Group {number}"),
+            _ => format!("Koch Group {number}"),
+        };
+        let input = json!({ "name": name, "salesperson": (number % 3).to_string() });
+        app.create_client(input).await;
+    }
+    // One more, with an id far from the others.
+    let far = format!(
+        "INSERT INTO client (id, name, name_key, has_invoice_reminders, \
+         show_location_on_invoice, created_at, updated_at, version) VALUES \
+         (1000000000000, 'Cedarwood', 'cedarwood & koch', false, false, '{AT}', '{AT}', 1)"
+    );
+    let location = location_of_each() + " WHERE id = 1000000000000";
+    raw(&app, &[&far, &location]).await;
+    let ids = |numbers: &[i64]| {
+        let nodes = numbers.iter().map(|id| json!({ "id": id.to_string() }));
+        json!(nodes.collect::<Vec<_>>())
+    };
+    let all = [4, 8, 12, 16, 20, 24, 28, 32, 36, 1_000_000_000_000];
+    for (text, first) in [
+        ("cedarwood & koch", 100),
+        ("Cedarwood", 3),
+        ("wood & ko", 1),
+    ] {
+        let query = "query ($search: String!, $first: Int) {
+            all: clients(filter: { search: $search }, first: 100) { totalCount nodes { id } }
+            sold: clients(filter: { search: $search, salesperson: 2 }, first: $first) {
+              totalCount nodes { id } }
+            start: clients(filter: { search: $search }, first: $first) {
+              pageInfo { endCursor hasPreviousPage } nodes { id } }
+            end: clients(filter: { search: $search }, last: 2) {
+              pageInfo { startCursor hasNextPage } nodes { id } } }";
+        let data = app
+            .data(query, json!({ "search": text, "first": first }))
+            .await;
+        assert_eq!(data["all"], json!({ "totalCount": 10, "nodes": ids(&all) }));
+        let of_two = [8, 20, 32];
+        assert_eq!(data["sold"]["totalCount"], 3);
+        assert_eq!(data["sold"]["nodes"], ids(&of_two[..first.min(3)]));
+        assert_eq!(data["start"]["nodes"], ids(&all[..first.min(10)]));
+        assert_eq!(data["end"]["nodes"], ids(&all[8..]));
+
+        let query = "query ($search: String!, $after: String, $before: String) {
+            clients(filter: { search: $search }, first: 100, after: $after, before: $before) {
+              pageInfo { hasPreviousPage hasNextPage } nodes { id } } }";
+        let variables = json!({
+            "search": text,
+            "after": data["start"]["pageInfo"]["endCursor"],
+            "before": data["end"]["pageInfo"]["startCursor"],
+        });
+        let between = app.data(query, variables).await;
+        assert_eq!(
+            between["clients"]["nodes"],
+            ids(all.get(first..8).unwrap_or_default())
+        );
+    }
+    let answer = app
+        .get("/api/v1/clients?search=cedarwood&per_page=4&page=3")
+        .await;
+    assert_eq!(answer.json()[0]["id"], 36);
+    assert_eq!(answer.json()[1]["id"], 1_000_000_000_000_i64);
+    assert_eq!(answer.header("x-total-count"), Some("10"));
+}
+
+/// The sample only tells the faster way. Without the tally none can be taken.
+#[rstest]
+#[tokio::test]
+async fn a_search_does_without_a_sample(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    for name in ["Maple & Sons", "Oak & Sons"] {
+        app.create_client(json!({ "name": name })).await;
+    }
+    raw(&app, &["DROP TABLE client_tally"]).await;
+    for (text, ids) in [
+        ("sons", &["1", "2"][..]),
+        ("OAK", &["2"]),
+        ("& ", &["1", "2"]),
+        ("e", &["1"]),
+        ("absent", &[]),
+    ] {
+        let query = "query ($search: String!) {
+            clients(filter: { search: $search }) { totalCount nodes { id } } }";
+        let data = app.data(query, json!({ "search": text })).await;
+        let (total, found) = found(&data, "clients");
+        assert_eq!((total, found.len()), (ids.len(), ids.len()), "{text}");
+        assert_eq!(found, ids, "{text}");
+    }
 }
 
 /// PostgreSQL plans each of the two ways to search once for all texts, and neither can be
@@ -311,8 +410,8 @@ async fn searches_keep_their_plans() {
                WHERE statement LIKE '%CASE WHEN%' AND statement NOT LIKE '%pg_prepared%'";
     let statement = Statement::from_string(database.reader.get_database_backend(), sql);
     let rows = database.reader.query_all_raw(statement).await.unwrap();
-    // A page and a total, of a common text and of a rare one.
-    assert_eq!(rows.len(), 4);
+    // A page of a common text, a page of a rare one, and its total.
+    assert_eq!(rows.len(), 3);
     for row in rows {
         let plans = |column| row.try_get::<i64>("", column).unwrap();
         let statement: String = row.try_get("", "statement").unwrap();
@@ -322,4 +421,30 @@ async fn searches_keep_their_plans() {
             "{statement}"
         );
     }
+}
+
+/// A range may leave few rows or many, and PostgreSQL must know which.
+#[tokio::test]
+async fn ranges_are_planned_for_their_values() {
+    let mut app = TestApp::start(Engine::Postgres).await;
+    app.create_client(json!({})).await;
+    // With one connection, whose prepared statements can be asked for.
+    let database = Database::connect(&app.database_url, 1, Clock::system())
+        .await
+        .unwrap();
+    app.router = router(Gateway::new(database.clone(), Settings::default()));
+    for _ in 0..7 {
+        for search in [None, Some("acm"), Some("absent")] {
+            let query = "query ($search: String) {
+                clients(filter: { search: $search, createdFrom: \"2100-01-01T00:00:00Z\" }) {
+                  nodes { id } } }";
+            let data = app.data(query, json!({ "search": search })).await;
+            assert_eq!(data["clients"]["nodes"], json!([]));
+        }
+    }
+    let sql = "SELECT statement FROM pg_prepared_statements \
+               WHERE statement LIKE '%\"created_at\" >=%' AND statement NOT LIKE '%pg_prepared%'";
+    let statement = Statement::from_string(database.reader.get_database_backend(), sql);
+    let kept = database.reader.query_all_raw(statement).await.unwrap();
+    assert!(kept.is_empty());
 }
