@@ -26,8 +26,6 @@ use crate::{
 
 /// Rows in a sample. A text that a thousandth of all have is in four of them.
 const SIZE: usize = 4_096;
-/// Rows with ids one after the other: they share pages, of which fewer are read so.
-const NEIGHBOURS: usize = 8;
 /// How long a sample is used until another one is taken.
 const FRESH: Duration = Duration::from_mins(1);
 /// How long a search waits for the first one.
@@ -122,7 +120,7 @@ impl Sample {
         };
         let (taken, db) = (Instant::now(), &database.reader);
         let blocks = blocks(db, tally).await?;
-        let all = blocks.iter().map(|(_, rows)| rows).sum();
+        let all = blocks.last().map_or(0, |(_, end)| *end);
         let mut rows = E::find()
             .select_only()
             .columns(E::SEARCHED.iter().copied())
@@ -185,31 +183,28 @@ pub struct Outlook {
     pub behind_last: usize,
 }
 
-/// The blocks of ids in which there are rows, each with their number.
+/// The blocks of ids in which there are rows, each with how many rows there are up to its
+/// end.
 async fn blocks(db: &impl ConnectionTrait, tally: &Tally) -> Result<Vec<(i64, usize)>, DbErr> {
-    let mut blocks = Vec::new();
+    let (mut blocks, mut end) = (Vec::new(), 0_usize);
     for row in db.query_all(&tally.blocks()).await? {
         let (block, rows): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         if let Ok(rows @ 1..) = usize::try_from(rows) {
-            blocks.push((block, rows));
+            end = end.saturating_add(rows);
+            blocks.push((block, end));
         }
     }
     Ok(blocks)
 }
 
-/// Random ids, at which there are rows in blocks that have all theirs.
+/// Random ids, at which there are rows in blocks that have all theirs. Each by itself:
+/// neighbours have much in common, such as the beginning of a number.
 fn random_ids(blocks: &[(i64, usize)], all: usize) -> Vec<i64> {
-    let mut ids = Vec::with_capacity(SIZE);
-    while ids.len() < SIZE {
-        let mut place = rand::random_range(0..all);
-        let block = blocks.iter().find(|(_, rows)| {
-            let is_here = place < *rows;
-            place = place.saturating_sub(*rows);
-            is_here
-        });
-        let Some((block, _)) = block else { break };
-        let first = (block << BLOCK_BITS) | rand::random_range(0..1_i64 << BLOCK_BITS);
-        ids.extend((first..).take(NEIGHBOURS));
-    }
-    ids
+    let random_id = |_| {
+        let place = rand::random_range(0..all);
+        let index = blocks.partition_point(|(_, end)| *end <= place);
+        let (block, _) = blocks.get(index)?;
+        Some((block << BLOCK_BITS) | rand::random_range(0..1 << BLOCK_BITS))
+    };
+    (0..SIZE).filter_map(random_id).collect()
 }
