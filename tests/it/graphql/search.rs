@@ -32,6 +32,15 @@ fn location_of_each() -> String {
     )
 }
 
+/// Has the app use one connection, whose prepared statements can be asked for.
+async fn with_one_connection(app: &mut TestApp) -> Database {
+    let database = Database::connect(&app.database_url, 1, Clock::system())
+        .await
+        .unwrap();
+    app.router = router(Gateway::new(database.clone(), Settings::default()));
+    database
+}
+
 /// The ids that a statement of our own selects.
 async fn ids(app: &TestApp, sql: &str) -> Vec<String> {
     let db = &app.database.reader;
@@ -391,11 +400,7 @@ async fn searches_keep_their_plans() {
     for _ in 0..4 {
         app.create_client(json!({})).await;
     }
-    // With one connection, whose prepared statements can be asked for.
-    let database = Database::connect(&app.database_url, 1, Clock::system())
-        .await
-        .unwrap();
-    app.router = router(Gateway::new(database.clone(), Settings::default()));
+    let database = with_one_connection(&mut app).await;
     for _ in 0..12 {
         for (text, expected) in [("acm", &["1", "2", "3", "4"][..]), ("absent", &[])] {
             let query = "query ($search: String!) {
@@ -428,11 +433,7 @@ async fn searches_keep_their_plans() {
 async fn ranges_are_planned_for_their_values() {
     let mut app = TestApp::start(Engine::Postgres).await;
     app.create_client(json!({})).await;
-    // With one connection, whose prepared statements can be asked for.
-    let database = Database::connect(&app.database_url, 1, Clock::system())
-        .await
-        .unwrap();
-    app.router = router(Gateway::new(database.clone(), Settings::default()));
+    let database = with_one_connection(&mut app).await;
     for _ in 0..7 {
         for search in [None, Some("acm"), Some("absent")] {
             let query = "query ($search: String) {
