@@ -10,8 +10,7 @@ use entity::{change::Kind, client, client_location};
 use sea_orm::{
     ActiveEnum, ActiveModelTrait,
     ActiveValue::{self, Set, Unchanged},
-    ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable,
-    QueryResult, Statement, TryIntoModel, Value,
+    DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, TryIntoModel, Value,
 };
 
 use super::write::{ClientUpdate, fill};
@@ -24,7 +23,8 @@ use crate::{
 };
 
 /// Inserts a client and its location, which are created at the instant `at`. All of
-/// their columns but the ids are known before, so only those are read back.
+/// their columns but the ids are known before, so only those are read back. One statement
+/// may do this for several requests.
 ///
 /// # Errors
 /// What the database reports.
@@ -35,41 +35,42 @@ pub async fn insert(
     mut client: client::ActiveModel,
     mut location: client_location::ActiveModel,
 ) -> Result<(client::Model, client_location::Model)> {
-    const CLIENT: &str = "new_client";
-    const LOCATION: &str = "new_location";
-    const CLIENT_ID: &str = "(SELECT id FROM new_client)";
-    const LOCATION_ID: &str = "(SELECT id FROM new_location)";
-
-    let mut parameters = Parameters::default();
-    let (client_columns, client_values) = columns_and_values(&client, &mut parameters);
-    let (location_columns, location_values) = columns_and_values(&location, &mut parameters);
-    let by = LoggedBy::new(author, at, &mut parameters);
-    let nothing = parameters.add(changes::NOTHING);
-    let new_client = parameters.add(logged(&client));
-    let new_location = parameters.add(logged(&location));
-    let of_client = by.row(
-        &parameters.add(Kind::ClientCreated.to_value()),
-        [CLIENT_ID, "NULL::bigint"],
-        [&nothing, &new_client],
-    );
-    let of_location = by.row(
-        &parameters.add(Kind::LocationCreated.to_value()),
-        [CLIENT_ID, LOCATION_ID],
-        [&nothing, &new_location],
-    );
+    let mut asked = AskedValues::default();
+    let now = asked.add(at);
+    let (client_columns, client_values) = columns_and_values(&client, &now, &mut asked);
+    let (location_columns, location_values) = columns_and_values(&location, &now, &mut asked);
+    let user = asked.add(&*author.user);
+    let face = asked.add(author.face.to_value());
+    let new_client = asked.add(logged(&client));
+    let new_location = asked.add(logged(&location));
+    let client_created = Kind::ClientCreated.to_value();
+    let location_created = Kind::LocationCreated.to_value();
+    let nothing = changes::NOTHING;
     let log_columns = log_columns();
+    let sets = together::table(asked.0.iter());
+    let sets = sets.ok_or_else(|| DbErr::Type("a column of an unknown type".to_owned()))?;
+    // The ids are taken first, so that each request finds its own.
     let sql = format!(
-        "WITH {CLIENT} AS ( \
-             INSERT INTO client ({client_columns}) VALUES ({client_values}) RETURNING id \
-         ), {LOCATION} AS ( \
-             INSERT INTO client_location ({location_columns}, client_id) \
-             VALUES ({location_values}, {CLIENT_ID}) RETURNING id \
+        "WITH record AS ( \
+             SELECT nextval('client_id_seq') AS client_id, \
+             nextval('client_location_id_seq') AS location_id, {SETS}.* FROM {sets} \
+         ), new_client AS ( \
+             INSERT INTO client (id, {client_columns}) \
+             SELECT client_id, {client_values} FROM record \
+         ), new_location AS ( \
+             INSERT INTO client_location (id, client_id, {location_columns}) \
+             SELECT location_id, client_id, {location_values} FROM record \
          ), log AS ( \
-             INSERT INTO change ({log_columns}) VALUES ({of_client}), ({of_location}) \
-         ) SELECT {CLIENT_ID} AS client_id, {LOCATION_ID} AS location_id"
+             INSERT INTO change ({log_columns}) \
+             SELECT {now}, {user}, {face}, kind, client_id, change.location_id, '{nothing}', new \
+             FROM record CROSS JOIN LATERAL (VALUES \
+                 ('{client_created}', NULL::bigint, {new_client}), \
+                 ('{location_created}', record.location_id, {new_location}) \
+             ) AS change (kind, location_id, new) \
+         ) SELECT client_id, location_id, {NUMBER} FROM record"
     );
-    let row = parameters.query(database, sql).await?;
-    let row = row.ok_or(DbErr::RecordNotInserted)?;
+    let rows = database.writer().write_together(sql, asked.0).await?;
+    let row = rows.first().ok_or(DbErr::RecordNotInserted)?;
     client.id = Set(row.try_get("", "client_id")?);
     location.client_id = client.id.clone();
     location.id = Set(row.try_get("", "location_id")?);
@@ -184,52 +185,6 @@ impl AskedValues {
     }
 }
 
-/// The values of a statement, which knows them by their numbers.
-#[derive(Default)]
-struct Parameters(Vec<Value>);
-
-impl Parameters {
-    /// Adds a value, and returns what stands for it.
-    fn add(&mut self, value: impl Into<Value>) -> String {
-        self.0.push(value.into());
-        format!("${}", self.0.len())
-    }
-
-    /// Runs the statement and returns its row, if there is one.
-    async fn query(self, database: &Database, sql: String) -> Result<Option<QueryResult>> {
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, self.0);
-        Ok(database.writer().query_one_raw(statement).await?)
-    }
-}
-
-/// What the rows that a statement adds to the log have in common.
-struct LoggedBy {
-    at: String,
-    user: String,
-    face: String,
-}
-
-impl LoggedBy {
-    fn new(author: &Author, at: DateTime<Utc>, parameters: &mut Parameters) -> Self {
-        Self {
-            at: parameters.add(at),
-            user: parameters.add(&*author.user),
-            face: parameters.add(author.face.to_value()),
-        }
-    }
-
-    /// The values of a row, in the order of [`changes::COLUMNS`].
-    fn row(
-        &self,
-        kind: &str,
-        [client_id, location_id]: [&str; 2],
-        [old, new]: [&str; 2],
-    ) -> String {
-        let Self { at, user, face } = self;
-        [at, user, face, kind, client_id, location_id, old, new].join(", ")
-    }
-}
-
 fn log_columns() -> String {
     changes::COLUMNS
         .map(|column| format!("\"{}\"", column.as_str()))
@@ -249,13 +204,21 @@ fn set_columns<A: ActiveModelTrait>(record: &A) -> impl Iterator<Item = (&'stati
     })
 }
 
-/// The same as two lists.
+/// The same of a record that is created `now`, as two lists: each instant in it is that
+/// one.
 fn columns_and_values(
     record: &impl ActiveModelTrait,
-    parameters: &mut Parameters,
+    now: &str,
+    asked: &mut AskedValues,
 ) -> (String, String) {
     let (columns, values): (Vec<_>, Vec<_>) = set_columns(record)
-        .map(|(name, value)| (format!("\"{name}\""), parameters.add(value)))
+        .map(|(name, value)| {
+            let value = match value {
+                Value::ChronoDateTimeUtc(_) => now.to_owned(),
+                value => asked.add(value),
+            };
+            (format!("\"{name}\""), value)
+        })
         .unzip();
     (columns.join(", "), values.join(", "))
 }

@@ -7,7 +7,7 @@ mod changes;
 mod create;
 mod filters;
 mod gather;
-mod gather_updates;
+mod gather_writes;
 mod guard;
 mod hostile;
 mod http;

@@ -1,6 +1,6 @@
-//! Updates of several requests at the same time are written together.
+//! What several requests create or update at the same time is written together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::http::Method;
 use futures_util::future::join_all;
@@ -16,6 +16,29 @@ const UPDATE: &str = "mutation($id: ID!, $input: UpdateClientInput!, $version: I
         client { id version updatedAt notes accountCode hasInvoiceReminders caseManager } } }";
 const HISTORY: &str = "query($id: ID!) { client(id: $id) { version history(first: 500) {
     nodes { kind by at fields { field old new } } } } }";
+
+const CREATE: &str = "mutation($input: CreateClientInput!) {
+    createClient(input: $input) {
+        client { id name notes accountCode createdAt version
+            primaryLocation { id clientId name createdAt } } } }";
+
+/// Fails for changes with a certain word.
+const REFUSE_POISON: &str = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN IF NEW.new LIKE '%poison%' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
+    CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()";
+/// Breaks the connection of who writes changes with that word.
+const BREAK_AT_POISON: &str = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.new LIKE '%poison%' THEN
+            PERFORM pg_terminate_backend(pg_backend_pid());
+            PERFORM pg_sleep(60);
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()";
+
+/// Texts that must not be taken for parts of a statement.
+const NOTES: [&str; 4] = ["$1 \"$2\"", "it's\n\\u0041\t\u{1F600}", "[{\"1\": 2}]", "x"];
 
 async fn create_clients(app: &TestApp, count: usize) -> Vec<Value> {
     let mut clients = Vec::new();
@@ -57,7 +80,6 @@ async fn run(app: &TestApp, sql: &str) {
 async fn updates_at_the_same_time_are_those_of_each_alone(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    const NOTES: [&str; 4] = ["$1 \"$2\"", "it's\n\\u0041\t\u{1F600}", "[{\"1\": 2}]", "x"];
     let app = TestApp::start(engine).await;
     let clients = create_clients(&app, 20).await;
     let users = ["ann", "ben"];
@@ -145,7 +167,7 @@ async fn updates_at_the_same_time_are_those_of_each_alone(
 
 /// When that happens depends on the machine; sooner or later it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_while_others_are_written_is_written_together() {
+async fn updates_that_come_while_others_are_written_are_written_together() {
     let app = TestApp::start(Engine::Postgres).await;
     let clients = create_clients(&app, 30).await;
     for round in 1.. {
@@ -167,16 +189,10 @@ async fn who_comes_while_others_are_written_is_written_together() {
 
 /// What the database refuses of one is refused to that one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_refused_takes_nobody_along() {
+async fn an_update_that_is_refused_takes_none_along() {
     let app = TestApp::start(Engine::Postgres).await;
     let clients = create_clients(&app, 30).await;
-    run(
-        &app,
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN IF NEW.new LIKE '%poison%' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
-         CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()",
-    )
-    .await;
+    run(&app, REFUSE_POISON).await;
     for round in 0..5 {
         let mut asked = notes_for(&clients, &format!("Round {round}"));
         asked[round]["input"]["notes"] = json!("poison");
@@ -199,22 +215,10 @@ async fn who_is_refused_takes_nobody_along() {
 /// Nobody knows what came of a statement whose connection broke, so it is sent again for
 /// none of those that it was for, and each is told so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_not_confirmed_is_told_and_not_written_again() {
+async fn an_update_that_is_not_confirmed_is_not_written_again() {
     let app = TestApp::start(Engine::Postgres).await;
     let clients = create_clients(&app, 30).await;
-    run(
-        &app,
-        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN
-            IF NEW.new LIKE '%poison%' THEN
-                PERFORM pg_terminate_backend(pg_backend_pid());
-                PERFORM pg_sleep(60);
-            END IF;
-            RETURN NEW;
-         END $$;
-         CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()",
-    )
-    .await;
+    run(&app, BREAK_AT_POISON).await;
     let mut versions = vec![1; clients.len()];
     loop {
         let mut asked = notes_for(&clients, &format!("{versions:?}"));
@@ -237,6 +241,156 @@ async fn who_is_not_confirmed_is_told_and_not_written_again() {
         for (id, expected) in clients.iter().zip(&versions) {
             assert_eq!(version(&app, id).await, *expected);
         }
+        // Two may be the one that leads, and the one that breaks the connection.
+        if unconfirmed > 2 {
+            break;
+        }
+    }
+}
+
+/// New clients with this word, each with a name of its own.
+fn new_clients(word: &str, count: usize) -> Vec<Value> {
+    let input = |number| {
+        let primary = json!({ "name": format!("{word} {number}"), "state": "CO", "country": "US" });
+        json!({ "input": { "name": format!("{word} {number}"), "primaryLocation": primary } })
+    };
+    (0..count).map(input).collect()
+}
+
+/// Each answer is the one to its own request, and so is what is kept and what the log says.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn creates_at_the_same_time_are_those_of_each_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const LOG: &str = "query($id: ID!) { client(id: $id) { history { nodes {
+        kind by at location { id } fields { field new } } } } }";
+    let app = TestApp::start(engine).await;
+    let users = ["ann", "ben"];
+    let tokens = join_all(users.map(|user| app.token_of(user))).await;
+    let mut ids = HashSet::new();
+    for round in 0..4 {
+        let mut asked = new_clients(&format!("Round {round}"), 40);
+        for (number, variables) in asked.iter_mut().enumerate() {
+            let input = &mut variables["input"];
+            input["notes"] = json!(NOTES[number % 4]);
+            // One in five is refused before it is written.
+            match number % 5 {
+                0 => input["accountCode"] = json!(format!("C-{round}-{number}")),
+                1 => input["primaryLocation"]["country"] = json!("Nowhere"),
+                _ => {}
+            }
+        }
+        let answers = asked.iter().enumerate().map(|(number, variables)| {
+            let call = app.call(Method::POST, "/graphql");
+            let call = call.bearer(&tokens[number % 2]);
+            let request = json!({ "query": CREATE, "variables": variables });
+            async move { call.json(&request).send().await.json() }
+        });
+        let answers = join_all(answers).await;
+        for (number, (variables, answer)) in asked.iter().zip(&answers).enumerate() {
+            if number % 5 == 1 {
+                assert_eq!(codes(answer), ["VALIDATION_FAILED"]);
+                continue;
+            }
+            let input = &variables["input"];
+            let client = &answer["data"]["createClient"]["client"];
+            let primary = &client["primaryLocation"];
+            for field in ["name", "notes", "accountCode"] {
+                assert_eq!(client[field], input[field], "{answer}");
+            }
+            assert_eq!(client["version"], 1);
+            assert_eq!(primary["name"], input["name"]);
+            assert_eq!(primary["clientId"], client["id"]);
+            assert_eq!(primary["createdAt"], client["createdAt"]);
+            assert!(ids.insert(client["id"].to_string()));
+
+            let stored = app.client(&client["id"]).await;
+            for field in ["name", "notes", "accountCode", "createdAt"] {
+                assert_eq!(stored[field], client[field]);
+            }
+            assert_eq!(stored["primaryLocation"]["id"], primary["id"]);
+
+            let data = app.data(LOG, json!({ "id": client["id"] })).await;
+            let log = data["client"]["history"]["nodes"].as_array().unwrap();
+            let kinds: Vec<_> = log.iter().map(|change| &change["kind"]).collect();
+            assert_eq!(kinds, ["CLIENT_CREATED", "LOCATION_CREATED"]);
+            for (change, location) in log.iter().zip([&Value::Null, &primary["id"]]) {
+                assert_eq!(change["by"], users[number % 2]);
+                assert_eq!(change["at"], client["createdAt"]);
+                assert_eq!(&change["location"]["id"], location);
+                let fields = change["fields"].as_array().unwrap();
+                let name = fields.iter().find(|field| field["field"] == "name");
+                assert_eq!(name.unwrap()["new"], input["name"]);
+            }
+        }
+    }
+    let count = i64::try_from(ids.len()).unwrap();
+    assert_eq!(app.counts().await, [count, count]);
+}
+
+/// When that happens depends on the machine; sooner or later it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn creates_that_come_while_others_are_written_are_written_together() {
+    let app = TestApp::start(Engine::Postgres).await;
+    loop {
+        app.take_statements();
+        let asked = new_clients("New", 30);
+        let answers = asked.iter().map(|asked| app.data(CREATE, asked.clone()));
+        join_all(answers).await;
+        let statements = app.take_statements();
+        let writes = statements.iter().filter(|sql| sql.contains("INSERT"));
+        if writes.count() < asked.len() {
+            break;
+        }
+    }
+}
+
+/// What the database refuses of one is refused to that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_that_is_refused_takes_none_along() {
+    let app = TestApp::start(Engine::Postgres).await;
+    run(&app, REFUSE_POISON).await;
+    for round in 1..=5 {
+        let mut asked = new_clients("New", 30);
+        asked[7]["input"]["notes"] = json!("poison");
+        let answers = asked.iter().map(|asked| app.graphql(CREATE, asked.clone()));
+        for (number, answer) in join_all(answers).await.iter().enumerate() {
+            let expected = if number == 7 {
+                vec!["INTERNAL"]
+            } else {
+                vec![]
+            };
+            assert_eq!(codes(answer), expected, "{answer}");
+        }
+        assert_eq!(app.counts().await, [29 * round; 2]);
+    }
+}
+
+/// Nobody knows what came of a statement whose connection broke: nothing of it is created
+/// a second time, and each is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_that_is_not_confirmed_is_not_written_again() {
+    let app = TestApp::start(Engine::Postgres).await;
+    run(&app, BREAK_AT_POISON).await;
+    let mut created = 0;
+    loop {
+        let mut asked = new_clients("New", 30);
+        asked[29]["input"]["notes"] = json!("poison");
+        let answers = asked.iter().map(|asked| app.graphql(CREATE, asked.clone()));
+        let mut unconfirmed = 0;
+        for (number, answer) in join_all(answers).await.iter().enumerate() {
+            if codes(answer).is_empty() {
+                assert!(number != 29);
+                created += 1;
+                continue;
+            }
+            assert_eq!(codes(answer), ["UNAVAILABLE"], "{answer}");
+            let message = answer["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains("did not confirm"), "{message}");
+            unconfirmed += 1;
+        }
+        assert_eq!(app.counts().await, [created; 2]);
         // Two may be the one that leads, and the one that breaks the connection.
         if unconfirmed > 2 {
             break;
