@@ -9,6 +9,7 @@ mod m20261123_000003_create_tallies;
 mod m20261123_000004_index_search;
 mod m20261123_000005_create_changes;
 mod m20261123_000006_create_idempotency_keys;
+mod m20261126_000007_number_changes;
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_index_search::Migration),
             Box::new(m20261123_000005_create_changes::Migration),
             Box::new(m20261123_000006_create_idempotency_keys::Migration),
+            Box::new(m20261126_000007_number_changes::Migration),
         ]
     }
 }

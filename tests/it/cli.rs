@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use migration::{Migrator, MigratorTrait};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -106,6 +107,37 @@ async fn migrate_says_what_it_did(#[values(Engine::Sqlite, Engine::Postgres)] en
     );
     let second = run(folder.path(), &migrate).await;
     assert_eq!(stdout(&second), "the schema is up to date\n");
+}
+
+/// From a schema in which the rows of the log were numbered one by one.
+#[tokio::test]
+async fn changes_are_numbered_on_after_an_upgrade() {
+    const STEPS_BEFORE: u32 = 6;
+    const CHANGE: &str = "INSERT INTO change (at, user_name, face, kind, client_id, old, new) \
+        VALUES (now(), 'ann', 'REST', 'CLIENT_UPDATED', 1, '{}', '{}')";
+    let app = TestApp::start(Engine::Postgres).await;
+    empty(&app, Engine::Postgres).await;
+    let transaction = app.database.begin_migration().await.unwrap();
+    let before = Migrator::up(&transaction, Some(STEPS_BEFORE)).await;
+    before.unwrap();
+    for _ in 0..2 {
+        transaction.execute_unprepared(CHANGE).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let migrate = ["migrate", "--database-url", &app.database_url];
+    let migrated = run(folder.path(), &migrate).await;
+    assert!(migrated.status.success(), "{migrated:?}");
+    let writer = app.database.writer();
+    writer.execute_unprepared(CHANGE).await.unwrap();
+    let ids = "SELECT id FROM change ORDER BY id";
+    let ids = Statement::from_string(DbBackend::Postgres, ids);
+    let rows = writer.query_all_raw(ids).await.unwrap();
+    let ids: Vec<i64> = rows
+        .iter()
+        .map(|row| row.try_get("", "id").unwrap())
+        .collect();
+    assert_eq!(ids, [1, 2, 3]);
 }
 
 /// PostgreSQL without the extension, or a user who may not create it.
