@@ -1,5 +1,6 @@
-//! Substring search by the engines' own indexes of runs of three characters
-//! (`migration/src/m20261123_000004_index_search.rs`).
+//! Substring search by the engines' own indexes of runs of characters: FTS5 on SQLite
+//! (`migration/src/m20261123_000004_index_search.rs`), text search vectors on PostgreSQL
+//! (`migration/src/m20261126_000008_index_runs.rs`).
 //!
 //! An index finds a rare text at once, but a common one is found sooner by reading rows in
 //! the order of the list, until the page is full. Neither engine can tell which is which,
@@ -9,24 +10,25 @@
 pub mod sample;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, Statement,
-    sea_query::{BinOper, Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
+    ColumnTrait, Condition, ConnectionTrait, DbBackend,
+    sea_query::{
+        Expr, ExprTrait, Func, Query, SelectStatement,
+        extension::postgres::{PgBinOper, PgFunc},
+    },
 };
 
 use crate::{
     database::Database,
     paging::{Direction, Listed, OrderField, Selection},
 };
-use sample::{Outlook, Sample};
+use sample::Outlook;
 
-/// What the indexes are made of, in characters.
+/// What SQLite's index is made of, in characters.
 pub(crate) const RUN: usize = 3;
-/// The runs inside a word of so many characters tell it from most others.
-const LONG_WORD: usize = 5;
-/// So many long words of a text are looked at.
-const MOST_WORDS: usize = 8;
+/// The same of PostgreSQL's, which has shorter runs only at the end of a key.
+const LONG_RUN: usize = 5;
 /// A row somewhere in the table costs what reading so many in turn does.
-const ROWS_IN_TURN: usize = 20;
+const ROWS_IN_TURN: usize = 10;
 
 /// What a text is searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,67 +109,41 @@ pub async fn condition<E: Listed>(
     };
     let engine = database.reader.get_database_backend();
     let is_alone = condition.is_empty();
-    let contains = contains::<E>(engine, &text);
-    let condition = condition.add(contains.clone());
     if has_one_plan && !is_alone {
         // The other filters leave few rows to look into.
-        return (condition, has_one_plan);
+        return (condition.add(contains::<E>(engine, &text)), has_one_plan);
     }
-    let has_runs = has_runs(engine, &text);
+    let is_indexed = match engine {
+        // Texts of any length begin a run.
+        DbBackend::Postgres => !text.is_empty(),
+        _ => text.chars().count() >= RUN,
+    };
     let sample = match E::sample(&database.samples) {
         Some(latest) => latest.sample::<E>(database).await,
         None => None,
     };
-    let Some(sample) = sample else {
-        let condition = match engine {
-            // PostgreSQL judges as well as it can.
-            DbBackend::Postgres => condition.add(is_like::<E>(&Expr::val(pattern(&text)))),
-            _ if has_runs => condition.add(is_in_index::<E>(&text)),
-            _ => condition,
-        };
-        return (condition, false);
-    };
-    let is_indexed = sample.has_index && has_runs;
-    // Other filters may leave fewer rows than the whole table has.
-    let may_look_first = is_indexed || is_alone;
-    if !may_look_first || !purpose.looks_first(&sample.look_for(&text), is_indexed) {
-        return (condition, has_one_plan && purpose.is_foreseen());
-    }
-    let condition = match engine {
-        // In the order of the table, which is faster than that of the list.
-        _ if !is_indexed => condition.add(is_among::<E>(engine, contains)),
-        DbBackend::Postgres => {
-            let found = is_like_some::<E>(&text, &sample);
-            match purpose {
-                Purpose::Total => condition.add(found),
-                Purpose::Page { .. } => condition.add(is_among::<E>(engine, contains.add(found))),
-            }
+    let looks_first = match sample {
+        // Other filters may leave fewer rows than the whole table has.
+        Some(sample) if is_indexed || is_alone => {
+            purpose.looks_first(&sample.look_for(&text), is_indexed)
         }
-        _ => condition.add(is_in_index::<E>(&text)),
+        Some(_) => false,
+        None => is_indexed,
     };
+    let contains = contains::<E>(engine, &text);
+    if !looks_first {
+        let has_one_plan = has_one_plan && purpose.is_foreseen();
+        return (condition.add(contains), has_one_plan);
+    }
+    let found = match engine {
+        // In the order of the table, which is faster than that of the list.
+        _ if !is_indexed => list::<E>().cond_where(contains).take(),
+        DbBackend::Postgres => in_text_search::<E>(&text).cond_where(contains).take(),
+        _ => in_fts5::<E>(&text),
+    };
+    let condition = condition.add(is_among::<E>(engine, found));
     // Nobody should wait while the whole table is read for somebody else.
     (condition, has_one_plan && is_indexed)
-}
-
-/// Whether the engine's index has runs of the text. PostgreSQL's has only letters and
-/// digits, two spaces before each word, and one after it.
-fn has_runs(engine: DbBackend, text: &str) -> bool {
-    if engine != DbBackend::Postgres {
-        return text.chars().count() >= RUN;
-    }
-    let mut words = text.split(is_no_letter).enumerate().peekable();
-    while let Some((number, word)) = words.next() {
-        let before = if number > 0 { 2 } else { 0 };
-        let after = usize::from(words.peek().is_some());
-        if !word.is_empty() && before + word.chars().count() + after >= RUN {
-            return true;
-        }
-    }
-    false
-}
-
-fn is_no_letter(character: char) -> bool {
-    !character.is_alphanumeric()
 }
 
 /// The condition that a key contains the text, in a form for which no index is used. With
@@ -175,39 +151,14 @@ fn is_no_letter(character: char) -> bool {
 fn contains<E: Listed>(engine: DbBackend, text: &str) -> Condition {
     let [no, yes] = ["0", "1"].map(Expr::cust);
     if engine == DbBackend::Postgres {
-        let is_like = is_like::<E>(&Expr::val(pattern(text)));
-        let contains = Expr::case(is_like, yes).finally(no.clone());
-        return Condition::all().add(contains.ne(no));
+        let pattern = pattern(text);
+        let is_like = |key: &E::Column| key.into_expr().like(pattern.as_str());
+        let contains = Expr::case(any(E::SEARCHED.iter().map(is_like)), yes);
+        return Condition::all().add(contains.finally(no.clone()).ne(no));
     }
     let place = |key: &E::Column| Func::cust("instr").arg(key.into_expr()).arg(text);
     let contains = any(E::SEARCHED.iter().map(|key| place(key).ne(no.clone())));
     Condition::all().add(contains)
-}
-
-/// The condition for PostgreSQL's index: that a key has the rarest long word of the text,
-/// or, if none is rare, the text itself.
-///
-/// The index also knows the first and the last letters of words, together with the space
-/// around them. Very many keys have these, and each takes time to pass by, but a word that
-/// may stand anywhere does without them.
-///
-/// The pattern is a value that PostgreSQL does not know when it plans, so it has one plan
-/// for all.
-fn is_like_some<E: Listed>(text: &str, sample: &Sample) -> Condition {
-    let is_long = |word: &&str| word.chars().count() >= LONG_WORD;
-    let words = text.split(is_no_letter).filter(is_long).take(MOST_WORDS);
-    let seen = words.map(|word| (sample.look_for(word), word));
-    let rarest = seen.min_by_key(|(seen, _)| seen.rows);
-    let rare = rarest.filter(|(seen, _)| seen.rows <= seen.all.isqrt());
-    let part = rare.map_or(text, |(_, word)| word);
-    let pattern = Expr::val(pattern(part)).cast_as("text");
-    let pattern = Query::select().expr(pattern).take();
-    is_like::<E>(&Expr::SubQuery(None, Box::new(pattern.into())))
-}
-
-fn is_like<E: Listed>(pattern: &Expr) -> Condition {
-    let is_like = |key: &E::Column| key.into_expr().binary(BinOper::Like, pattern.clone());
-    any(E::SEARCHED.iter().map(is_like))
 }
 
 fn any(conditions: impl Iterator<Item = Expr>) -> Condition {
@@ -227,15 +178,10 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-/// The condition that a row is among those for which this holds: they are found by a
-/// statement inside the statement, before any other row is read.
-fn is_among<E: Listed>(engine: DbBackend, condition: Condition) -> Expr {
+/// The condition that a row is among those that a statement inside the statement finds,
+/// before any other row is read.
+fn is_among<E: Listed>(engine: DbBackend, found: SelectStatement) -> Expr {
     let id = E::ID.into_expr();
-    let found = Query::select()
-        .expr(id.clone())
-        .from(E::default().table_ref())
-        .cond_where(condition)
-        .take();
     if engine == DbBackend::Postgres {
         let found = Expr::SubQuery(None, Box::new(found.into()));
         id.eq(PgFunc::any(Func::cust("ARRAY").arg(found)))
@@ -244,30 +190,56 @@ fn is_among<E: Listed>(engine: DbBackend, condition: Condition) -> Expr {
     }
 }
 
-/// The condition that SQLite's index has the row under the text.
-fn is_in_index<E: Listed>(text: &str) -> Expr {
+/// The ids of the list.
+fn list<E: Listed>() -> SelectStatement {
+    Query::select()
+        .expr(E::ID.into_expr())
+        .from(E::default().table_ref())
+        .take()
+}
+
+/// The ids that SQLite's index has under the text, each run of it behind the one before.
+fn in_fts5<E: Listed>(text: &str) -> SelectStatement {
     let index = format!("{}_search", E::default().table_name());
-    // A phrase of FTS5: the runs of the text, one after the other.
     let phrase = format!("\"{}\"", text.replace('"', "\"\""));
     let is_match = Expr::cust_with_values(format!(r#""{index}" MATCH ?"#), [phrase]);
-    let found = Query::select()
+    Query::select()
         .column("rowid")
         .from(index)
         .and_where(is_match)
-        .take();
-    E::ID.in_subquery(found)
+        .take()
 }
 
-/// Whether searches have their indexes.
-///
-/// # Errors
-/// If the database fails.
-pub async fn is_indexed(db: &impl ConnectionTrait) -> std::result::Result<bool, DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(true);
-    }
-    let sql = "SELECT to_regclass('client_name_key_search_idx') IS NOT NULL AS found";
-    let statement = Statement::from_string(DbBackend::Postgres, sql);
-    let row = db.query_one_raw(statement).await?;
-    row.map_or(Ok(false), |row| row.try_get("", "found"))
+/// The ids that PostgreSQL's index has under the runs of the text, which may be in other
+/// places there. Its table goes by the name of the list, and has the same keys.
+fn in_text_search<E: Listed>(text: &str) -> SelectStatement {
+    let list = E::default().table_name().to_owned();
+    let keys = E::SEARCHED.iter().map(|key| key.into_expr());
+    let runs = Expr::from(Func::cust("search_runs").args(keys));
+    // A value that PostgreSQL does not know when it plans, so it has one plan for all.
+    let query = Expr::val(runs_of(text)).cast_as("text").cast_as("tsquery");
+    let query = Query::select().expr(query).take();
+    let query = Expr::SubQuery(None, Box::new(query.into()));
+    Query::select()
+        .expr(E::ID.into_expr())
+        .from_as(format!("{list}_search"), list)
+        .and_where(runs.binary(PgBinOper::Matches, query))
+        .take()
+}
+
+/// The text search query for keys with all runs of the text. One after the other is
+/// enough, and the last one.
+fn runs_of(text: &str) -> String {
+    let characters: Vec<_> = text.chars().collect();
+    let run = |characters: &[char]| {
+        let run: String = characters.iter().collect();
+        format!("'{}'", run.replace('\\', r"\\").replace('\'', "''"))
+    };
+    let Some(last) = characters.len().checked_sub(LONG_RUN) else {
+        return run(&characters) + ":*";
+    };
+    let runs = characters.windows(LONG_RUN).enumerate();
+    let runs = runs.filter(|(place, _)| place.is_multiple_of(LONG_RUN) || *place == last);
+    let runs: Vec<_> = runs.map(|(_, characters)| run(characters)).collect();
+    runs.join(" & ")
 }

@@ -128,7 +128,15 @@ pub const REST_CLIENTS: &str = concat!(
 /// thousands of times what reading a page does.
 pub const COUNT_CLIENTS: &str = "SELECT sum(\"rows\") FROM client_tally";
 
-/// The first 20 clients with a text in their name or account code. `$1` is the
+/// The first 20 clients with a rare text in their name or account code. `$1` is the
+/// pattern, `$2` the text search query that finds all such clients and some others.
+pub const SEARCH_RARE: &str = "SELECT c.id, c.name, c.account_code FROM client c \
+     WHERE (c.name_key LIKE $1 OR c.account_code_key LIKE $1) AND c.id = ANY(ARRAY(\
+     SELECT s.id FROM client_search s \
+     WHERE search_runs(s.name_key, s.account_code_key) @@ ($2)::text::tsquery)) \
+     ORDER BY c.id LIMIT 20";
+
+/// The same for a text that so many have that the first clients fill the page. `$1` is the
 /// pattern.
-pub const SEARCH_CLIENTS: &str = "SELECT c.id, c.name, c.account_code FROM client c \
+pub const SEARCH_COMMON: &str = "SELECT c.id, c.name, c.account_code FROM client c \
      WHERE c.name_key LIKE $1 OR c.account_code_key LIKE $1 ORDER BY c.id LIMIT 20";

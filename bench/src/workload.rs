@@ -302,8 +302,10 @@ fn lists_of_rest(deep_pages: RestPages) -> Vec<Workload> {
 fn searches(facts: &Facts) -> Vec<Workload> {
     const SEARCH: &str = "query($search: String) { clients(first: 20, \
                           filter: {search: $search}) { nodes { id name accountCode } } }";
-    let search = |pattern: &str| script(sql::SEARCH_CLIENTS, &[pattern]);
     let last_code = Choices::last_code(facts.clients);
+    let code = "lpad(:code::text, 5, '0')";
+    let pattern = format!("'%c-' || {code} || '%'");
+    let runs = format!("format('''c-%s'' & ''%s''', left({code}, 3), {code})");
     vec![
         Workload {
             name: "SF",
@@ -314,11 +316,11 @@ fn searches(facts: &Facts) -> Vec<Workload> {
             ask: Ask::GraphQl {
                 query: SEARCH,
                 variables: json!({ "search": "@code@" }),
-                bare: "/search",
+                bare: "/search/rare",
             },
             pgbench: vec![format!(
                 "\\set code random(0, {last_code})\n{}",
-                search("'%c-' || lpad(:code::text, 5, '0') || '%'")
+                script(sql::SEARCH_RARE, &[&pattern, &runs])
             )],
         },
         Workload {
@@ -330,9 +332,9 @@ fn searches(facts: &Facts) -> Vec<Workload> {
             ask: Ask::GraphQl {
                 query: SEARCH,
                 variables: json!({ "search": "Group" }),
-                bare: "/search",
+                bare: "/search/common",
             },
-            pgbench: vec![search("'%group%'")],
+            pgbench: vec![script(sql::SEARCH_COMMON, &["'%group%'"])],
         },
         Workload {
             name: "TC",

@@ -10,6 +10,7 @@ mod m20261123_000004_index_search;
 mod m20261123_000005_create_changes;
 mod m20261123_000006_create_idempotency_keys;
 mod m20261126_000007_number_changes;
+mod m20261126_000008_index_runs;
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_create_changes::Migration),
             Box::new(m20261123_000006_create_idempotency_keys::Migration),
             Box::new(m20261126_000007_number_changes::Migration),
+            Box::new(m20261126_000008_index_runs::Migration),
         ]
     }
 }

@@ -1,8 +1,6 @@
-//! Indexes for `search`, the substring search over the folded keys: see `search.rs`
-//! of the root package. Both engines cut the keys into runs of three characters.
-//!
-//! PostgreSQL does it in its extension pg_trgm. Where that cannot be had, because it
-//! is not installed or this user may not create it, searches read every row.
+//! Indexes for `search`, the substring search over the folded keys, on SQLite: see
+//! `search.rs` of the root package. FTS5 cuts the keys into runs of three characters.
+//! Those of PostgreSQL come with `m20261126_000008_index_runs.rs`.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -14,7 +12,6 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         if manager.get_database_backend() == DbBackend::Postgres {
-            db.execute_unprepared(POSTGRES).await?;
             return Ok(());
         }
         for (list, keys) in [
@@ -39,22 +36,6 @@ impl MigrationTrait for Migration {
         Some(true)
     }
 }
-
-/// Inserts go to a list first, which every search has to read: it is kept short.
-const POSTGRES: &str = "
-    DO $$ BEGIN
-        CREATE EXTENSION IF NOT EXISTS pg_trgm;
-        CREATE INDEX client_name_key_search_idx ON client
-            USING gin (name_key gin_trgm_ops) WITH (gin_pending_list_limit = 256);
-        CREATE INDEX client_account_code_key_search_idx ON client
-            USING gin (account_code_key gin_trgm_ops) WITH (gin_pending_list_limit = 256);
-        CREATE INDEX client_location_name_key_search_idx ON client_location
-            USING gin (name_key gin_trgm_ops) WITH (gin_pending_list_limit = 256);
-    EXCEPTION WHEN feature_not_supported OR undefined_file OR undefined_object
-            OR insufficient_privilege THEN
-        RAISE WARNING 'no index for search: %', SQLERRM;
-    END $$;
-";
 
 /// The index alone, without a copy of the keys: to take an entry away it is told what
 /// the keys were.

@@ -6,27 +6,19 @@ use anyhow::{Context, Result};
 use sea_orm::DatabaseTransaction;
 
 use super::{begin_migration, open};
-use crate::{config::DatabaseOptions, database::Database, search};
-
-/// What an operator should know of a PostgreSQL that cannot index substrings.
-pub const NO_SEARCH_INDEX: &str =
-    "the extension pg_trgm could not be created, so a search reads every row";
+use crate::{config::DatabaseOptions, database::Database};
 
 /// Applies the steps that are missing and names them.
 pub async fn run(options: &DatabaseOptions) -> Result<()> {
     let database = open(options).await?;
     let transaction = begin_migration(&database).await?;
     let applied = up(&transaction).await?;
-    let search_is_indexed = search::is_indexed(&transaction).await?;
     transaction.commit().await?;
     for step in &applied {
         writeln!(stdout(), "applied {step}")?;
     }
     if applied.is_empty() {
         writeln!(stdout(), "the schema is up to date")?;
-    }
-    if !search_is_indexed {
-        writeln!(stdout(), "note: {NO_SEARCH_INDEX}")?;
     }
     Ok(())
 }

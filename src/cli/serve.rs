@@ -18,7 +18,7 @@ use crate::{
     config::ServeOptions,
     database::Database,
     http::{Gateway, router},
-    idempotency, search, server, telemetry, tokens,
+    idempotency, server, telemetry, tokens,
 };
 
 /// The user of the token that an empty database gets.
@@ -77,9 +77,6 @@ async fn prepare(database: &Database) -> Result<Option<String>> {
     let transaction = begin_migration(database).await?;
     for step in migrate::up(&transaction).await? {
         tracing::info!(step, "migrated");
-    }
-    if !search::is_indexed(&transaction).await? {
-        tracing::warn!("{}", migrate::NO_SEARCH_INDEX);
     }
     let token = tokens::create_first(&transaction, &database.clock, FIRST_USER).await?;
     transaction.commit().await?;

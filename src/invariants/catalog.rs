@@ -11,8 +11,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 use super::{Violation, select};
 
 /// What there is, a line for each object. What the database keeps for itself is left
-/// out, and the indexes for searches on PostgreSQL, which may be absent: `search.rs`
-/// looks after them.
+/// out.
 const SQLITE: &str = "
     SELECT type || ' ' || name || ' on ' || tbl_name
         || CASE WHEN type = 'trigger' OR sql LIKE 'CREATE VIRTUAL%' THEN ': ' || sql ELSE '' END
@@ -56,7 +55,6 @@ const POSTGRES: &str = "
         || substring(pg_get_indexdef(indexrelid) FROM 'USING .*')
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
     WHERE relnamespace = current_schema()::regnamespace AND indisvalid AND indisready
-        AND relname NOT LIKE '%\\_search\\_idx'
     UNION ALL
     SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass || ': '
         || pg_get_triggerdef(pg_trigger.oid, true)

@@ -86,7 +86,7 @@ enum Check {
     Rows(lists::List),
     /// Something that one statement finds.
     Query(query::Query),
-    /// The index for searches of a list.
+    /// The index for searches of a list, on SQLite.
     Search(search::Index),
 }
 
@@ -201,7 +201,10 @@ fn checks(engine: DbBackend) -> Vec<Check> {
     checks.push(Check::Catalog);
     checks.extend(lists::all(engine).into_iter().map(Check::Rows));
     checks.extend(query::all(engine).into_iter().map(Check::Query));
-    checks.extend(search::INDEXES.into_iter().map(Check::Search));
+    checks.extend(search::INDEXES.map(|index| match engine {
+        DbBackend::Postgres => Check::Query(index.of_postgres()),
+        _ => Check::Search(index),
+    }));
     checks
 }
 
@@ -212,7 +215,7 @@ impl Check {
             Self::Catalog => "catalog".to_owned(),
             Self::Rows(list) => list.table.to_owned(),
             Self::Query(query) => query.name.to_owned(),
-            Self::Search(index) => format!("{}_search", index.table),
+            Self::Search(index) => index.name.to_owned(),
         }
     }
 

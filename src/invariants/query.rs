@@ -12,11 +12,11 @@ pub struct Query {
     /// What is checked.
     pub name: &'static str,
     /// What is wrong with what the statement gives.
-    what: Cow<'static, str>,
+    pub what: Cow<'static, str>,
     /// What the ids are of.
-    unit: &'static str,
+    pub unit: &'static str,
     /// Selects them, as `id`.
-    sql: Cow<'static, str>,
+    pub sql: Cow<'static, str>,
 }
 
 /// SQLite enforces them on connections that ask for it; others may have written.

@@ -1,10 +1,14 @@
 //! Whether the indexes for searches hold what the rows say (`search.rs` of the crate).
+//!
+//! PostgreSQL keeps its index right, but the keys in it are copies. SQLite has no copy, so
+//! its index is compared entry by entry.
 
 use indicatif::ProgressBar;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::{
     Violation,
+    query::Query,
     rows::{Batches, show_length},
     select,
 };
@@ -18,8 +22,10 @@ const ENTRIES: i64 = 2_147_483_647;
 /// What is indexed of a list.
 #[derive(Clone, Copy)]
 pub struct Index {
+    /// The table with the index.
+    pub name: &'static str,
     /// The list.
-    pub table: &'static str,
+    table: &'static str,
     /// Its keys.
     keys: &'static [&'static str],
 }
@@ -27,10 +33,12 @@ pub struct Index {
 /// All of them.
 pub const INDEXES: [Index; 2] = [
     Index {
+        name: "client_search",
         table: "client",
         keys: &["name_key", "account_code_key"],
     },
     Index {
+        name: "client_location_search",
         table: "client_location",
         keys: &["name_key"],
     },
@@ -49,17 +57,14 @@ impl Index {
         db: &DatabaseTransaction,
         progress: &ProgressBar,
     ) -> Result<(String, Vec<Violation>), DbErr> {
-        if db.get_database_backend() == DbBackend::Postgres {
-            return self.check_postgres(db).await;
-        }
         let stored = self.stored(db).await?;
         let expected = self.expected(db, progress).await?;
-        let (table, keys) = (self.table, self.keys.join(", "));
+        let (name, table, keys) = (self.name, self.table, self.keys.join(", "));
         let violation = (stored != expected).then(|| {
             Violation::single(format!(
                 "does not hold what the keys of {table} say: {} entries, and should have {}. To make \
-                 it anew: INSERT INTO {table}_search ({table}_search) VALUES ('delete-all'); \
-                 INSERT INTO {table}_search (rowid, {keys}) SELECT id, {keys} FROM {table}",
+                 it anew: INSERT INTO {name} ({name}) VALUES ('delete-all'); \
+                 INSERT INTO {name} (rowid, {keys}) SELECT id, {keys} FROM {table}",
                 stored.entries, expected.entries
             ))
         });
@@ -67,38 +72,39 @@ impl Index {
         Ok((extent, violation.into_iter().collect()))
     }
 
-    /// PostgreSQL keeps its indexes right, if they are there.
-    async fn check_postgres(
-        &self,
-        db: &DatabaseTransaction,
-    ) -> Result<(String, Vec<Violation>), DbErr> {
-        let extension = "SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'";
-        if select(db, extension).await?.is_empty() {
-            let extent = "no index, as there is no extension pg_trgm: searches read every row";
-            return Ok((extent.to_owned(), Vec::new()));
+    /// What finds the keys of PostgreSQL that are not those of the rows.
+    pub fn of_postgres(&self) -> Query {
+        let (name, table, keys) = (self.name, self.table, self.keys.join(", "));
+        let of = |row: &str| {
+            let keys = self.keys.iter().map(|key| format!("{row}.{key}"));
+            keys.collect::<Vec<_>>().join(", ")
+        };
+        Query {
+            name,
+            what: format!(
+                "does not hold the keys of {table}. To copy them anew, while no gateway runs: \
+                 DELETE FROM {name}; INSERT INTO {name} (id, {keys}) SELECT id, {keys} FROM {table}"
+            )
+            .into(),
+            unit: "id",
+            sql: format!(
+                "SELECT COALESCE(list.id, copy.id) AS id
+                 FROM {table} AS list FULL JOIN {name} AS copy ON copy.id = list.id
+                 WHERE list.id IS NULL OR copy.id IS NULL
+                     OR ({}) IS DISTINCT FROM ({})",
+                of("list"),
+                of("copy")
+            )
+            .into(),
         }
-        let mut violations = Vec::new();
-        for key in self.keys {
-            let index = format!("{}_{key}_search_idx", self.table);
-            let valid = format!(
-                "SELECT 1 FROM pg_index WHERE indexrelid = to_regclass('{index}') \
-                 AND indisvalid AND indisready"
-            );
-            if select(db, &valid).await?.is_empty() {
-                let what = format!("the index {index} is missing or invalid");
-                violations.push(Violation::single(what));
-            }
-        }
-        Ok((format!("{} indexes", self.keys.len()), violations))
     }
 
     /// What the index holds. It has no copy of the keys, so its own check cannot compare
     /// them; a table that shows its entries can, and is gone with the connection.
     async fn stored(&self, db: &DatabaseTransaction) -> Result<Digest, DbErr> {
-        let table = self.table;
+        let name = self.name;
         let terms = format!(
-            "CREATE VIRTUAL TABLE temp.{table}_terms \
-             USING fts5vocab(main, {table}_search, instance)"
+            "CREATE VIRTUAL TABLE temp.{name}_terms USING fts5vocab(main, {name}, instance)"
         );
         db.execute_unprepared(&terms).await?;
         // Columns are told apart by the lengths of their names.
@@ -107,7 +113,7 @@ impl Index {
                  ((unicode(term) * 31 + unicode(substr(term, 2))) * 31 + unicode(substr(term, 3)))
                      % {TERMS} * ((doc % {PLACES} * 1009 + length(col) * 31 + offset) % {PLACES} + 1)
                      % {ENTRIES}
-             ), 0) FROM temp.{table}_terms"
+             ), 0) FROM temp.{name}_terms"
         );
         let mut digest = Digest::default();
         for row in select(db, &sql).await? {

@@ -58,8 +58,6 @@ pub struct Sample {
     rows: usize,
     /// How many rows there are.
     all: usize,
-    /// Whether the engine has an index for searches.
-    pub has_index: bool,
     taken: Instant,
 }
 
@@ -141,7 +139,6 @@ impl Sample {
             keys,
             rows: rows.len(),
             all,
-            has_index: super::is_indexed(db).await?,
             taken,
         }))
     }

@@ -441,8 +441,20 @@ const DAMAGES: &[Damage] = &[
         "client_search: does not hold what the keys of client say",
     ),
     on_postgres(
-        &["DROP INDEX client_location_name_key_search_idx"],
-        "client_location_search: the index client_location_name_key_search_idx is missing",
+        &["DELETE FROM client_location_search WHERE id = 2"],
+        "client_location_search: does not hold the keys of client_location",
+    ),
+    on_postgres(
+        &["INSERT INTO client_search VALUES (7, 'abc', NULL)"],
+        "(1: id 7)",
+    ),
+    on_postgres(
+        &["UPDATE client_search SET account_code_key = 'x' WHERE id = 1"],
+        "client_search: does not hold the keys of client",
+    ),
+    on_postgres(
+        &["DROP INDEX client_location_search_idx"],
+        "index client_location_search_idx on client_location_search",
     ),
     // Tokens.
     both(

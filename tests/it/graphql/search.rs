@@ -160,6 +160,7 @@ async fn a_search_sees_every_write(#[values(Engine::Sqlite, Engine::Postgres)] e
         );
     };
     check("birch", &[]).await;
+    check("", &[]).await;
     let client = app
         .create_client(json!({ "name": "Birch & Sons", "accountCode": "B-007" }))
         .await;
@@ -201,7 +202,7 @@ async fn a_search_sees_every_write(#[values(Engine::Sqlite, Engine::Postgres)] e
 async fn a_search_finds_the_text_itself_and_nothing_like_it(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 17] = [
         "ac-12345",
         "ac 0 12345",
         "ac12345",
@@ -217,6 +218,7 @@ async fn a_search_finds_the_text_itself_and_nothing_like_it(
         "back\\slashes everywhere",
         "back\\\\slashes",
         "say \"quoted\" words",
+        "o'keefe & o''brien:*",
         "größte übersicht ١٢٣٤٥ 東京都庁舎",
     ];
     let app = TestApp::start(engine).await;
@@ -381,6 +383,7 @@ async fn a_search_does_without_a_sample(
         ("OAK", &["2"]),
         ("& ", &["1", "2"]),
         ("e", &["1"]),
+        ("", &["1", "2"]),
         ("absent", &[]),
     ] {
         let query = "query ($search: String!) {

@@ -57,8 +57,10 @@ pub struct Connection {
     pub rest_clients: Statement,
     /// [`sql::COUNT_CLIENTS`]
     pub count_clients: Statement,
-    /// [`sql::SEARCH_CLIENTS`]
-    pub search_clients: Statement,
+    /// [`sql::SEARCH_RARE`]
+    pub search_rare: Statement,
+    /// [`sql::SEARCH_COMMON`]
+    pub search_common: Statement,
 }
 
 impl Connection {
@@ -81,7 +83,8 @@ impl Connection {
             update_client: client.prepare(sql::UPDATE_CLIENT).await?,
             rest_clients: client.prepare(sql::REST_CLIENTS).await?,
             count_clients: client.prepare(sql::COUNT_CLIENTS).await?,
-            search_clients: client.prepare(sql::SEARCH_CLIENTS).await?,
+            search_rare: client.prepare(sql::SEARCH_RARE).await?,
+            search_common: client.prepare(sql::SEARCH_COMMON).await?,
             client,
         })
     }

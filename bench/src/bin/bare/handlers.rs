@@ -39,7 +39,8 @@ pub fn router(pool: Pool) -> Router {
         .route("/after", post(after))
         .route("/create", post(create))
         .route("/update", post(update))
-        .route("/search", post(search))
+        .route("/search/rare", post(search_rare))
+        .route("/search/common", post(search_common))
         .route("/count", post(count))
         .route("/api/v1/clients", get(rest_list))
         .with_state(Arc::new(pool))
@@ -144,12 +145,32 @@ struct Search<'a> {
     search: &'a str,
 }
 
-/// The texts of the workloads hold no wildcards.
-async fn search(State(pool): Shared, body: Bytes) -> Answer {
+/// The texts of the workload have seven characters: the index has the first five and the
+/// last five.
+async fn search_rare(State(pool): Shared, body: Bytes) -> Answer {
     let Body { variables } = serde_json::from_slice::<Body<Search>>(&body)?;
-    let pattern = format!("%{}%", variables.search.to_lowercase());
+    let (first, last) = (variables.search.get(..5), variables.search.get(2..));
+    let runs = format!("'{}' & '{}'", first.unwrap_or("-"), last.unwrap_or("-"));
+    let pattern = pattern(&variables);
     let on = pool.get();
-    let rows = on.client.query(&on.search_clients, &[&pattern]).await?;
+    let rows = on.client.query(&on.search_rare, &[&pattern, &runs]).await?;
+    found(&rows)
+}
+
+async fn search_common(State(pool): Shared, body: Bytes) -> Answer {
+    let Body { variables } = serde_json::from_slice::<Body<Search>>(&body)?;
+    let pattern = pattern(&variables);
+    let on = pool.get();
+    let rows = on.client.query(&on.search_common, &[&pattern]).await?;
+    found(&rows)
+}
+
+/// The texts of the workloads hold no wildcards.
+fn pattern(variables: &Search) -> String {
+    format!("%{}%", variables.search.to_lowercase())
+}
+
+fn found(rows: &[Row]) -> Answer {
     json(&Data {
         data: Many {
             clients: Nodes {
