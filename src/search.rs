@@ -122,6 +122,7 @@ pub async fn condition<E: Listed>(
         Some(latest) => latest.sample::<E>(database).await,
         None => None,
     };
+    let has_sample = sample.is_some();
     let looks_first = match sample {
         // Other filters may leave fewer rows than the whole table has.
         Some(sample) if is_indexed || is_alone => {
@@ -135,6 +136,9 @@ pub async fn condition<E: Listed>(
         let has_one_plan = has_one_plan && purpose.is_foreseen();
         return (condition.add(contains), has_one_plan);
     }
+    // FTS5 takes a few characters for each other, and has no keys to compare.
+    let is_compared = is_indexed && engine != DbBackend::Postgres;
+    let condition = condition.add_option(is_compared.then(|| contains.clone()));
     let found = match engine {
         // In the order of the table, which is faster than that of the list.
         _ if !is_indexed => list::<E>().cond_where(contains).take(),
@@ -142,8 +146,8 @@ pub async fn condition<E: Listed>(
         _ => in_fts5::<E>(&text),
     };
     let condition = condition.add(is_among::<E>(engine, found));
-    // Nobody should wait while the whole table is read for somebody else.
-    (condition, has_one_plan && is_indexed)
+    // Nobody should wait while very many rows are read for somebody else.
+    (condition, has_one_plan && is_indexed && has_sample)
 }
 
 /// The condition that a key contains the text, in a form for which no index is used. With

@@ -18,6 +18,7 @@ use sea_orm::{
 
 use crate::{
     connections::{Connections, Lease, fault::Fault},
+    error::Outage,
     gather::{Companion, Gathering, Turn},
     transaction::{Session, Transaction},
 };
@@ -25,6 +26,9 @@ use crate::{
 /// How long the gateway waits for a statement, once it has a connection. Longer than
 /// the limit that the database keeps itself, which tells more.
 const DEADLINE: Duration = Duration::from_secs(6);
+
+/// What a statement gives.
+type Rows = Result<Vec<QueryResult>, DbErr>;
 
 /// Told of each statement.
 pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
@@ -97,7 +101,7 @@ pub struct Statements {
     /// How long one may take.
     within: Option<Duration>,
     /// The requests that share statements, where that can be.
-    gathering: Option<Gathering<Vec<Value>, Vec<QueryResult>>>,
+    gathering: Option<Gathering<Vec<Value>, Rows>>,
 }
 
 impl Statements {
@@ -158,6 +162,12 @@ impl Statements {
         }
     }
 
+    /// Whether several requests may share a statement here.
+    #[must_use]
+    pub fn shares_statements(&self) -> bool {
+        self.gathering.is_some()
+    }
+
     /// Reads all rows of a statement: if others have sent the same one with other values
     /// meanwhile, by one statement for all of them. So its plan must be good for all
     /// values. It should read no more than about so many rows.
@@ -213,7 +223,7 @@ impl Statements {
             return self.query_all_raw(alone()).await;
         };
         let mut lead = match gathering.turn(&for_each, rows, &set).await {
-            Turn::Done(rows) => return Ok(rows),
+            Turn::Done(result) => return result,
             Turn::Lost if !self.only_reads => {
                 return Err(Fault::Unconfirmed(Fault::Late.into()).into());
             }
@@ -225,29 +235,35 @@ impl Statements {
             return self.query_all_raw(alone()).await;
         }
         let own = set();
+        // Who came first comes first.
         let sets = companions.iter().map(|companion| &companion.job);
-        let together = together::of_sets(for_each, sets.chain([&own]));
+        let together = together::of_sets(for_each, iter::once(&own).chain(sets));
         match self.query_all_raw(together).await {
             Ok(rows) => {
                 // The next ones begin while these are told.
                 drop(lead);
                 let mut rows = together::by_set(rows, companions.len() + 1)?.into_iter();
-                for (companion, rows) in companions.into_iter().zip(&mut rows) {
-                    companion.tell(rows);
+                let own = rows.next().unwrap_or_default();
+                for (companion, rows) in companions.into_iter().zip(rows) {
+                    companion.tell(Ok(rows));
                 }
-                Ok(rows.next().unwrap_or_default())
+                Ok(own)
             }
             // Nobody knows for whose values.
-            Err(error @ DbErr::Query(_)) => {
+            Err(error @ DbErr::Query(_)) if self.only_reads || !is_outage(&error) => {
                 tracing::debug!(%error, "a statement for several requests failed");
                 drop(lead);
                 companions.into_iter().for_each(Companion::leave);
                 self.query_all_raw(alone()).await
             }
+            Err(error) if self.only_reads => {
+                companions.into_iter().for_each(Companion::leave);
+                Err(error)
+            }
+            // A write may have been done, or has waited as long as one may.
             Err(error) => {
-                // What may have been done must not be done again: the others are lost.
-                if !is_unconfirmed(&error) {
-                    companions.into_iter().for_each(Companion::leave);
+                for companion in companions {
+                    companion.tell(Err(error.clone()));
                 }
                 Err(error)
             }
@@ -328,12 +344,12 @@ impl ConnectionTrait for Statements {
     }
 }
 
-/// Whether a write was sent, and nobody knows what came of it.
-fn is_unconfirmed(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else {
+/// Whether the database may well do the same later.
+fn is_outage(error: &DbErr) -> bool {
+    let DbErr::Query(RuntimeErr::SqlxError(cause)) = error else {
         return false;
     };
-    matches!(Fault::behind(cause), Some(Fault::Unconfirmed(_)))
+    Outage::behind(cause).is_some()
 }
 
 /// Runs a statement and tells the observer.

@@ -11,9 +11,10 @@
 //! PostgreSQL writers take numbers in one order and commit in another, and waiting for
 //! each other would cost them most of their speed. So they say what they are about:
 //!
-//! - A writer (`change_number`) reads the last number given, A, then takes a shared
-//!   advisory lock that spells A and lasts until its transaction has ended, and only
-//!   then takes its own number, n. So A < n: the sequence gives each number once,
+//! - A writer (`change_number`; since step 7 `change_announce`, once for all rows of a
+//!   statement) reads the last number given, A, then takes a shared advisory lock that
+//!   spells A and lasts until its transaction has ended, and only then takes its own
+//!   number, n. So A < n: the sequence gives each number once,
 //!   upwards, and one at a time (`CACHE 1`).
 //! - A reader (`change_horizon`) reads the last number given, L, then the least number
 //!   in those locks, M; its horizon is the smaller one. Then, in a statement of its own

@@ -25,10 +25,14 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The column becomes one that nobody can write, with a sequence that goes on where the
-/// old one stood. What is said of the old one's lowest value holds for the new one.
+/// The column becomes one that is written only by who says so, as restores do, with a
+/// sequence that goes on where the old one stood. What is said of the old one's lowest
+/// value holds for the new one.
+///
+/// The next step changes the other two tables. All are locked here, in the order of the
+/// writers, so that an upgrade and they never wait for each other in a circle.
 const POSTGRES: &str = "
-    LOCK TABLE change IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE client, client_location, change IN ACCESS EXCLUSIVE MODE;
     DROP TRIGGER change_number ON change;
     DROP FUNCTION change_number();
 

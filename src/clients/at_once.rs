@@ -78,7 +78,8 @@ pub async fn insert(
 }
 
 /// Changes the columns of a client; none if that cannot be done, for whatever reason,
-/// which is then found out by reading the client first.
+/// which is then found out by reading the client first. Not for a transaction: readers of
+/// the log would wait for its end although nothing was logged.
 ///
 /// The client is locked before anything else happens. So the old values are those that
 /// this very change replaces, and the changes of a client are numbered in the order in

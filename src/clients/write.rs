@@ -108,7 +108,7 @@ pub async fn update(
     change: ClientUpdate,
     mut checks: Checks,
 ) -> Result<(client::Model, Option<client_location::Model>)> {
-    if database.writer().get_database_backend() == DbBackend::Postgres
+    if database.writer().shares_statements()
         && checks.may_write()
         && let Some(client) = at_once::update(database, author, &change).await?
     {

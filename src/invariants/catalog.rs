@@ -41,6 +41,7 @@ const POSTGRES: &str = "
         || CASE WHEN attcollation = 'pg_catalog.\"C\"'::regcollation THEN ' by bytes' ELSE '' END
         || CASE WHEN attnotnull THEN ' not null' ELSE '' END
         || CASE attgenerated WHEN 's' THEN ' stored' ELSE '' END
+        || CASE attidentity WHEN 'a' THEN ' always numbered' WHEN 'd' THEN ' numbered' ELSE '' END
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
         AND attnum > 0 AND NOT attisdropped

@@ -120,6 +120,9 @@ async fn an_upgrade_goes_on_with_what_is_there() {
         INSERT INTO client_location (client_id, is_primary, name, name_key, state, country, \
         created_at, updated_at, version) \
         SELECT id, true, 'Denver', 'denver', 'CO', 'US', date_trunc('second', now()), date_trunc('second', now()), 1 FROM client";
+    // As they were made then.
+    const TRIGRAMS: &str = "CREATE EXTENSION IF NOT EXISTS pg_trgm; \
+        CREATE INDEX client_name_key_search_idx ON client USING gin (name_key gin_trgm_ops)";
     const CHANGE: &str = "INSERT INTO change (at, user_name, face, kind, client_id, old, new) \
         VALUES (date_trunc('second', now()), 'ann', 'REST', 'CLIENT_UPDATED', 1, '{}', '{}')";
     let app = TestApp::start(Engine::Postgres).await;
@@ -127,7 +130,7 @@ async fn an_upgrade_goes_on_with_what_is_there() {
     let transaction = app.database.begin_migration().await.unwrap();
     let before = Migrator::up(&transaction, Some(STEPS_BEFORE)).await;
     before.unwrap();
-    for sql in [CLIENT, CHANGE, CHANGE] {
+    for sql in [TRIGRAMS, CLIENT, CHANGE, CHANGE] {
         transaction.execute_unprepared(sql).await.unwrap();
     }
     transaction.commit().await.unwrap();
@@ -148,6 +151,49 @@ async fn an_upgrade_goes_on_with_what_is_there() {
         .map(|row| row.try_get("", "id").unwrap())
         .collect();
     assert_eq!(ids, [1, 2, 3]);
+
+    let token = ["token", "create", "--user", "ann", "--database-url"];
+    let token = run(folder.path(), &[&token[..], &[&app.database_url]].concat()).await;
+    let token = stdout(&token);
+    let query = "{ clients(filter: { search: \"BIRCH\" }) { nodes { id } }
+        changes { nodes { id } } }";
+    let call = app.call(axum::http::Method::POST, "/graphql");
+    let call = call
+        .bearer(token.trim_end())
+        .json(&json!({ "query": query }));
+    let data = &call.send().await.json()["data"];
+    assert_eq!(data["clients"]["nodes"], json!([{ "id": "1" }]));
+    let changes = json!([{ "id": "1" }, { "id": "2" }, { "id": "3" }]);
+    assert_eq!(data["changes"]["nodes"], changes);
+}
+
+/// What the gateway calls a character must be one for the database.
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let name = format!("bytes_{}", std::process::id());
+    let server = &app.database.reader;
+    // The server of the tests has another provider, if it can.
+    let provider = "SELECT CASE WHEN current_setting('server_version_num')::int >= 150000 \
+                    THEN 'LOCALE_PROVIDER libc' ELSE '' END AS provider";
+    let provider = Statement::from_string(DbBackend::Postgres, provider);
+    let row = server.query_one_raw(provider).await.unwrap().unwrap();
+    let provider: String = row.try_get("", "provider").unwrap();
+    let create = format!(
+        "CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 \
+         LC_COLLATE 'C' LC_CTYPE 'C' {provider}"
+    );
+    server.execute_unprepared(&create).await.unwrap();
+    let mut url = url::Url::parse(&app.database_url).unwrap();
+    url.set_path(&name);
+    let folder = TempDir::new().unwrap();
+    let refused = run(folder.path(), &["migrate", "--database-url", url.as_str()]).await;
+    let drop = format!("DROP DATABASE {name}");
+    server.execute_unprepared(&drop).await.unwrap();
+    assert_fails(
+        &refused,
+        "the encoding of the database is SQL_ASCII, and must be UTF8",
+    );
 }
 
 /// On PostgreSQL, where hosts give no more.

@@ -202,7 +202,7 @@ async fn a_search_sees_every_write(#[values(Engine::Sqlite, Engine::Postgres)] e
 async fn a_search_finds_the_text_itself_and_nothing_like_it(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 20] = [
         "ac-12345",
         "ac 0 12345",
         "ac12345",
@@ -219,6 +219,9 @@ async fn a_search_finds_the_text_itself_and_nothing_like_it(
         "back\\\\slashes",
         "say \"quoted\" words",
         "o'keefe & o''brien:*",
+        "👩‍👩‍👧 family éclair",
+        "not a \u{fffd} character",
+        "not a \u{ffff} character",
         "größte übersicht ١٢٣٤٥ 東京都庁舎",
     ];
     let app = TestApp::start(engine).await;
