@@ -27,7 +27,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::time::timeout_at;
 
 use self::{
-    fault::{Fault, is_broken},
+    fault::{Complaint, Fault, is_broken},
     manager::{DatabaseFile, Engine, Manager, Session},
 };
 use crate::breaker::Breaker;
@@ -35,6 +35,11 @@ use crate::breaker::Breaker;
 /// How long SQLite works at one statement. PostgreSQL is told the same when a
 /// connection is opened.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement waits for a lock.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long SQLite itself waits for one. It asks less and less often, and another program
+/// that asks at once gets the lock each time. So it is asked to begin anew.
+pub const LOCK_ATTEMPT: Duration = Duration::from_millis(20);
 
 /// The connections to one database, of either engine.
 #[derive(Clone)]
@@ -131,6 +136,21 @@ fn pool<DB: Engine>(manager: Manager<DB>, connections: u32) -> Result<Pool<DB>, 
     Pool::builder(manager).max_size(connections).build()
 }
 
+/// Does something again until SQLite's lock is free, or it has waited long enough. A
+/// function would have to borrow the connection for each time anew, and then the future
+/// could not go to another thread.
+macro_rules! until_unlocked {
+    ($attempt:expr) => {{
+        let end = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            let done = $attempt;
+            if !is_locked(&done) || Instant::now() >= end {
+                break done;
+            }
+        }
+    }};
+}
+
 /// A connection in use. It goes back to its pool when it is dropped, but for one that
 /// is let go before its answer has been read: the next user would get that answer.
 pub enum Lease {
@@ -153,7 +173,7 @@ impl Lease {
     ) -> Result<Vec<QueryResult>, DbErr> {
         match self {
             Self::Postgres(leased) => leased.query(statement, each_time).await,
-            Self::Sqlite(leased) => leased.query(statement, each_time).await,
+            Self::Sqlite(leased) => until_unlocked!(leased.query(statement, each_time).await),
         }
     }
 
@@ -168,7 +188,7 @@ impl Lease {
     ) -> Result<ExecResult, DbErr> {
         match self {
             Self::Postgres(leased) => leased.execute(statement, each_time).await,
-            Self::Sqlite(leased) => leased.execute(statement, each_time).await,
+            Self::Sqlite(leased) => until_unlocked!(leased.execute(statement, each_time).await),
         }
     }
 
@@ -179,7 +199,7 @@ impl Lease {
     pub async fn execute_script(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
         match self {
             Self::Postgres(leased) => leased.execute_script(sql).await,
-            Self::Sqlite(leased) => leased.execute_script(sql).await,
+            Self::Sqlite(leased) => until_unlocked!(leased.execute_script(sql).await),
         }
     }
 
@@ -221,6 +241,15 @@ impl Lease {
             Self::Sqlite(leased) => leased.discard(),
         }
     }
+}
+
+/// Whether SQLite did nothing, for another program holds its lock.
+fn is_locked<T>(done: &Result<T, DbErr>) -> bool {
+    const BUSY: u8 = 5;
+    let Err(DbErr::Query(RuntimeErr::SqlxError(cause))) = done else {
+        return false;
+    };
+    matches!(Complaint::behind(cause), Some(Complaint::Sqlite(BUSY)))
 }
 
 /// A [`Lease`] of a connection of one kind.

@@ -27,7 +27,9 @@ use url::Url;
 use crate::{
     breaker::Breaker,
     clock::Clock,
-    connections::{Connections, STATEMENT_TIMEOUT, manager::DatabaseFile},
+    connections::{
+        Connections, LOCK_ATTEMPT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, manager::DatabaseFile,
+    },
     error::Outage,
     search::sample::Samples,
     statements::{Ground, Observer, Statements},
@@ -37,9 +39,7 @@ use crate::{
 
 /// How long a request waits for a free connection.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a statement waits for a lock that another one holds.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same for a command, and for the start of a gateway: nobody else waits for those,
+/// How long a command waits for a lock, or the start of a gateway: nobody else waits then,
 /// and SQLite's lock goes to whoever asks at the right moment, not to the next in turn.
 const PATIENT_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a transaction may stand open with nothing to do.
@@ -253,7 +253,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
 
     // From here on a file that is not there must not be made anew.
-    let options = options.create_if_missing(false);
+    let options = options.create_if_missing(false).busy_timeout(LOCK_ATTEMPT);
     let file = DatabaseFile::at(options.get_filename())?;
     let breaker = Breaker::new();
     let connect = |connections| {
