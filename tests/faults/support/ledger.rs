@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::http::{Method, StatusCode, header::IF_MATCH};
@@ -19,6 +19,8 @@ use super::{Client, Gateway, client_body, until};
 const CREATES_FOR_AN_UPDATE: u64 = 4;
 /// How long a writer rests after it was refused, or got no answer.
 const REST: Duration = Duration::from_millis(20);
+/// How long a write that was cut off may hold up readers of the log.
+const LOG_IS_WHOLE: Duration = Duration::from_secs(30);
 
 /// The notes that a client may have: more than one if nobody knows whether an update
 /// has happened.
@@ -226,13 +228,17 @@ impl Ledger {
     /// twice, and what was not promised is there as a whole or not at all. The log of
     /// changes tells of each write once.
     pub async fn verify(&self, client: &Client) -> Count {
-        // What nobody waits for any more may yet arrive at the database, and be written.
+        // What nobody waits for any more may yet arrive at the database, and be written. The
+        // log ends before what is being written: a write that was cut off holds it up until
+        // the database gives it up.
+        let patience = Instant::now() + LOG_IS_WHOLE;
         let (clients, locations, changes) = loop {
             let before = changes(client).await;
             let clients = all(client, "/api/v1/clients").await;
             let locations = all(client, "/api/v1/client/locations").await;
             let after = changes(client).await;
-            if before == after {
+            let is_whole = after.len() == writes(&clients);
+            if before == after && (is_whole || Instant::now() > patience) {
                 break (clients, locations, after);
             }
         };
@@ -327,6 +333,13 @@ fn assert_whole(record: &Value, code: &str) {
         assert_eq!(record["primary_location"][name], *value, "{code}: {name}");
     }
     assert_eq!(record["name"], expected["name"]);
+}
+
+/// How many changes there should be of these clients, each with one location.
+fn writes(clients: &[Value]) -> usize {
+    let of_each = clients.iter().map(|client| client["version"].as_u64());
+    let writes = of_each.map(|version| version.unwrap() + 1).sum::<u64>();
+    usize::try_from(writes).unwrap()
 }
 
 /// All pages of the log of changes: whose each is, and of which kind.
