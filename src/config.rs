@@ -3,11 +3,11 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use axum::http::HeaderValue;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use entity::api_token::Scope;
 use tower_http::csrf::CsrfLayer;
 
-use crate::graphql::guard::Limits;
+use crate::graphql::limits::Limits;
 
 /// A GraphQL gateway over clients and their locations, with the REST routes that
 /// older integrations know. Without a command it serves.
@@ -129,6 +129,10 @@ pub struct Settings {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub limits: Limits,
+    /// Whether callers may ask for the GraphQL schema; if not, errors suggest no names of it
+    /// either
+    #[arg(long, env = "INTROSPECTION", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub introspection: bool,
 }
 
 /// Reads an origin as browsers send it.
@@ -145,6 +149,7 @@ impl Default for Settings {
             max_body_bytes: 1024 * 1024,
             token_cache_ms: 1_000,
             limits: Limits::default(),
+            introspection: true,
         }
     }
 }

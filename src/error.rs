@@ -76,7 +76,11 @@ pub struct Fault {
 /// The public name of a failure, `extensions.code` in GraphQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The input breaks rules, or the document is wrong.
+    /// The document is no GraphQL.
+    ParseFailed,
+    /// The document does not fit the schema.
+    DocumentInvalid,
+    /// The input breaks rules.
     ValidationFailed,
     /// There is no such record.
     NotFound,
@@ -111,6 +115,8 @@ impl Code {
 
     fn table(self) -> (&'static str, StatusCode) {
         match self {
+            Self::ParseFailed => ("GRAPHQL_PARSE_FAILED", StatusCode::BAD_REQUEST),
+            Self::DocumentInvalid => ("GRAPHQL_VALIDATION_FAILED", StatusCode::BAD_REQUEST),
             Self::ValidationFailed => ("VALIDATION_FAILED", StatusCode::UNPROCESSABLE_ENTITY),
             Self::NotFound => ("NOT_FOUND", StatusCode::NOT_FOUND),
             Self::Conflict => ("CONFLICT", StatusCode::CONFLICT),
@@ -165,13 +171,19 @@ impl Error {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            Self::Validation(faults) => {
-                let faults: Vec<_> = faults
-                    .iter()
-                    .map(|fault| format!("{} {}", fault.path, fault.message))
-                    .collect();
-                format!("The input is not valid: {}.", faults.join("; "))
-            }
+            Self::Validation(faults) => match &faults[..] {
+                [] => "The input is not valid.".to_owned(),
+                [Fault { path, message }] => {
+                    let end = if message.ends_with('?') { "" } else { "." };
+                    format!("The input is not valid: {path} {message}{end}")
+                }
+                [Fault { path, message }, ..] => format!(
+                    "The input has {} faults, all of which are in extensions.fields. The first: \
+                     {path} {message}{}",
+                    faults.len(),
+                    if message.ends_with('?') { "" } else { "." },
+                ),
+            },
             Self::NotFound(what) => format!("There is no {what}."),
             Self::Conflict {
                 current_version, ..

@@ -91,7 +91,7 @@ impl Gateway {
         let remember_tokens = Duration::from_millis(settings.token_cache_ms);
         Self(Arc::new(Shared {
             authenticator: Authenticator::new(database.clone(), remember_tokens, tasks.clone()),
-            executor: Executor::new(settings.limits, tasks.clone()),
+            executor: Executor::new(settings.limits, settings.introspection, tasks.clone()),
             keys: idempotency::Keys::new(database.clone(), tasks),
             rest: rest::Routes::load(),
             database,

@@ -54,6 +54,9 @@ pub mod changes;
 // The rules for single fields. They gather all faults of an input, not only the
 // first.
 pub mod validation;
+// What both faces make of values that are written in other ways, and of misspelt names.
+pub mod coerce;
+pub mod suggest;
 // Pages that begin after a position in the order, and the keys by which texts
 // compare.
 pub mod fold;

@@ -1,7 +1,7 @@
 //! `/graphql` over HTTP, after the GraphQL-over-HTTP specification: JSON by POST,
 //! queries by GET, one operation a request.
 
-use async_graphql::{Name, ServerError, Value as ConstValue, Variables};
+use async_graphql::{ServerError, Value as ConstValue};
 use axum::{
     Extension,
     extract::{RawQuery, Request, State},
@@ -95,7 +95,7 @@ impl Media {
 struct Parameters {
     query: String,
     operation_name: Option<String>,
-    variables: Variables,
+    variables: Map<String, Value>,
 }
 
 /// `POST /graphql`.
@@ -295,7 +295,11 @@ fn from_members(mut members: Map<String, Value>) -> Result<Parameters, String> {
         Some(Value::String(name)) => Some(name),
         Some(_) => return Err("\"operationName\" must be a string.".to_owned()),
     };
-    let variables = variables(members.remove("variables").unwrap_or_default())?;
+    let variables = match members.remove("variables") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(variables)) => variables,
+        Some(_) => return Err("\"variables\" must be an object.".to_owned()),
+    };
     match members.remove("extensions") {
         None | Some(Value::Null | Value::Object(_)) => {}
         Some(_) => return Err("\"extensions\" must be an object.".to_owned()),
@@ -322,22 +326,6 @@ fn from_url(query: &str) -> Result<Parameters, String> {
         }
     }
     from_members(members)
-}
-
-fn variables(value: Value) -> Result<Variables, String> {
-    match value {
-        Value::Null => Ok(Variables::default()),
-        Value::Object(members) => {
-            let mut variables = Variables::default();
-            for (name, value) in members {
-                let value = ConstValue::from_json(value)
-                    .map_err(|error| format!("The variable {name} cannot be read: {error}."))?;
-                variables.insert(Name::new(name), value);
-            }
-            Ok(variables)
-        }
-        _ => Err("\"variables\" must be an object.".to_owned()),
-    }
 }
 
 fn refuse_body(refusal: Refusal) -> Response {

@@ -6,19 +6,16 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Name, Pos, Request, Response, ServerError, ValidationMode, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
-};
+use async_graphql::{Pos, Request, Response, ServerError, ValidationMode, Variables};
+use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
 use super::{
     RequestData, Schema,
-    documents::{Documents, ParsedDocument, fits},
-    guard::Limits,
-    merge::merge_repeated,
-    schema,
-    variables::{Omitted, fill_defaults, remove_omitted},
+    collect::Executed,
+    documents::{Document as Compiled, Documents},
+    limits::Limits,
+    schema, variables,
 };
 use crate::{
     auth::Viewer,
@@ -27,7 +24,7 @@ use crate::{
 };
 
 /// The most errors in one answer.
-const MAX_ERRORS: usize = 10;
+pub(super) const MAX_ERRORS: usize = 10;
 /// The longest error message, in characters; they quote what was sent.
 const MAX_MESSAGE: usize = 300;
 
@@ -37,10 +34,10 @@ pub struct Executor(Arc<Inner>);
 
 struct Inner {
     schema: Schema,
-    /// For documents that were validated before.
-    unchecked_schema: Schema,
     documents: Documents,
     limits: Limits,
+    /// Whether callers may ask for the schema, and are told names of it.
+    introspection: bool,
     tasks: TaskTracker,
 }
 
@@ -51,7 +48,7 @@ pub struct Operation {
     /// Which operation of the document, if it has several.
     pub name: Option<String>,
     /// The variables as they were sent.
-    pub variables: Variables,
+    pub variables: Map<String, Value>,
     /// Where the data is.
     pub database: Database,
     /// Who asks.
@@ -68,8 +65,8 @@ pub struct Operation {
 pub enum Document {
     /// As it was sent.
     Text(String),
-    /// Parsed before: a stored operation of our own.
-    Stored(Arc<ParsedDocument>),
+    /// Compiled before: a stored operation of our own.
+    Stored(Arc<Compiled>),
 }
 
 /// What came of an operation.
@@ -99,12 +96,13 @@ pub enum Stage {
 impl Executor {
     /// An executor whose operations are among `tasks` until they end.
     #[must_use]
-    pub fn new(limits: Limits, tasks: TaskTracker) -> Self {
+    pub fn new(limits: Limits, introspection: bool, tasks: TaskTracker) -> Self {
         Self(Arc::new(Inner {
-            schema: schema(ValidationMode::Strict),
-            unchecked_schema: schema(ValidationMode::Fast),
+            // It executes what the compiler has validated.
+            schema: schema(ValidationMode::Fast),
             documents: Documents::default(),
             limits,
+            introspection,
             tasks,
         }))
     }
@@ -117,8 +115,7 @@ impl Executor {
         }
     }
 
-    /// Checks all of `operation` that can be checked before it is executed, except for
-    /// whether its document fits the schema.
+    /// Checks all of `operation` that can be checked before it is executed.
     ///
     /// # Errors
     /// The answer, if it must not be executed.
@@ -149,72 +146,22 @@ impl Executor {
 }
 
 impl Inner {
-    /// Validates and executes.
-    async fn run(&self, mut prepared: Prepared) -> Answer {
-        let is_query = prepared.kind == OperationType::Query;
-        let new_text = prepared.new_text.take();
-        let parsed = Arc::clone(&prepared.parsed);
-        let fits = prepared.fits;
-        let response = match self.rewrite(prepared).await {
-            Ok((schema, request)) => schema.execute(request).await,
-            Err(errors) => Response::from_errors(errors),
-        };
-        let stage = stage_of(&response, is_query);
-        if stage == Stage::Executed {
-            if fits {
-                parsed.set_valid();
-            }
-            if let Some(text) = new_text {
-                self.documents.insert(text, parsed);
-            }
+    async fn run(&self, prepared: Prepared) -> Answer {
+        let response = self.schema.execute(prepared.request()).await;
+        Answer {
+            stage: Stage::Executed,
+            response,
         }
-        Answer { stage, response }
     }
 
-    /// Merges repeated fields and drops omitted variables. A document that this
-    /// changes is validated as it was sent, and executed on the schema that does not
-    /// validate; so is one that is known to be valid.
-    async fn rewrite(&self, prepared: Prepared) -> Result<(&Schema, Request), Vec<ServerError>> {
-        let parsed = &prepared.parsed;
-        let name = prepared.name.as_ref();
-        let refuse = |error| vec![server_error(error)];
-        let merged = if parsed.may_repeat {
-            merge_repeated(&parsed.document, name, &prepared.variables).map_err(refuse)?
-        } else {
-            None
-        };
-        let is_changed = merged.is_some() || !prepared.omitted.is_empty();
-        let is_valid = prepared.is_stored || (prepared.fits && parsed.is_valid());
-        if is_changed && !is_valid {
-            // With introspection alone nothing is executed.
-            let document = parsed.document.clone();
-            let as_sent = prepared.request(document).only_introspection();
-            let validated = self.schema.execute(as_sent).await;
-            if !validated.errors.is_empty() {
-                return Err(validated.errors);
-            }
-        }
-        let mut document = merged.unwrap_or_else(|| parsed.document.clone());
-        remove_omitted(&mut document, name, &prepared.omitted).map_err(|variable| {
-            let message = format!("has a directive that needs the variable ${variable}");
-            refuse(Error::fault("query", message))
-        })?;
-        let schema = if is_changed || is_valid {
-            &self.unchecked_schema
-        } else {
-            &self.schema
-        };
-        Ok((schema, prepared.request(document)))
-    }
-
-    /// Everything before execution: checks the document, selects the operation,
-    /// checks the scope, settles the variables.
+    /// Everything before execution: compiles the document, selects the operation, checks
+    /// the scope, coerces the variables, and reckons what it all costs.
     fn prepare(&self, operation: Operation) -> Result<Prepared, (Stage, Vec<ServerError>)> {
         let refuse = |error: Error| (Stage::Refused, vec![server_error(error)]);
         let Operation {
             document,
             name,
-            mut variables,
+            variables,
             database,
             viewer,
             request_id,
@@ -222,37 +169,19 @@ impl Inner {
             check_only,
         } = operation;
         let is_stored = matches!(document, Document::Stored(_));
-        let (parsed, new_text) = match document {
-            Document::Stored(parsed) => (parsed, None),
-            Document::Text(text) => {
-                if let Some(parsed) = self.documents.get(&text) {
-                    (parsed, None)
-                } else {
-                    self.limits.check_text(&text).map_err(refuse)?;
-                    let parsed = ParsedDocument::parse(&text)
-                        .map_err(|error| (Stage::Refused, vec![syntax_error(&error)]))?;
-                    (Arc::new(parsed), Some(text))
-                }
-            }
+        let document = match document {
+            Document::Stored(document) => document,
+            Document::Text(text) => self
+                .document(text)
+                .map_err(|errors| (Stage::Refused, errors))?,
         };
-        let document = &parsed.document;
-        let (name, selected) = select(document, name.as_deref())
+        // As forms and some clients send what they leave out.
+        let name = name.filter(|name| !name.is_empty());
+        let operation = document
+            .operation(name.as_deref())
             .map_err(|message| refuse(Error::fault("operationName", message)))?;
-        let kind = selected.ty;
-        let omitted = fill_defaults(selected, &mut variables);
-        let fits = parsed.has_one_operation() && fits(selected, &variables);
-        self.limits
-            .check_document(document, &variables)
-            .map_err(refuse)?;
-        let omitted = omitted.map_err(|missing| {
-            let errors = missing.into_iter().map(|sentence| {
-                let mut error = server_error(Error::fault("variables", sentence.clone()));
-                error.message = sentence;
-                error
-            });
-            (Stage::Refused, errors.collect())
-        })?;
-        if kind == OperationType::Mutation {
+        let is_mutation = operation.is_mutation();
+        if is_mutation {
             if queries_only {
                 let error = Error::fault("query", "is a mutation: send it by POST");
                 return Err((Stage::NotAQuery, vec![server_error(error)]));
@@ -261,14 +190,20 @@ impl Inner {
                 .require_write()
                 .map_err(|error| (Stage::Forbidden, vec![server_error(error)]))?;
         }
+        if !self.introspection && operation.introspects() {
+            let message = "asks for the schema, which is switched off here";
+            return Err(refuse(Error::fault("query", message)));
+        }
+        let (variables, form) =
+            variables::coerce(operation, variables, self.introspection).map_err(refuse)?;
+        self.limits
+            .check_operation(&document, operation, &variables)
+            .map_err(refuse)?;
+        let executed = operation.executed(&document, &form).map_err(refuse)?;
         Ok(Prepared {
-            parsed,
-            new_text,
-            fits,
-            kind,
-            name,
+            executed,
+            is_mutation,
             variables,
-            omitted,
             user: viewer.user,
             database,
             request_id,
@@ -276,19 +211,24 @@ impl Inner {
             is_stored,
         })
     }
+
+    /// The document with this text: compiled, unless it was sent before.
+    fn document(&self, text: String) -> Result<Arc<Compiled>, Vec<ServerError>> {
+        if let Some(known) = self.documents.get(&text) {
+            return Ok(known);
+        }
+        let document = Compiled::compile(&text, &self.limits, self.introspection)?;
+        let document = Arc::new(document);
+        self.documents.insert(text, Arc::clone(&document));
+        Ok(document)
+    }
 }
 
 /// An operation that may be executed.
 pub struct Prepared {
-    parsed: Arc<ParsedDocument>,
-    /// The text of a document that is not yet remembered.
-    new_text: Option<String>,
-    /// Whether the document is valid if it was with other variables, see [`fits`].
-    fits: bool,
-    kind: OperationType,
-    name: Option<Name>,
+    executed: Arc<Executed>,
+    is_mutation: bool,
     variables: Variables,
-    omitted: Omitted,
     /// Who asks.
     user: Arc<str>,
     database: Database,
@@ -301,7 +241,7 @@ impl Prepared {
     /// Whether it is a mutation.
     #[must_use]
     pub fn is_mutation(&self) -> bool {
-        self.kind == OperationType::Mutation
+        self.is_mutation
     }
 
     /// The same, to be executed on `database`.
@@ -310,70 +250,20 @@ impl Prepared {
         Self { database, ..self }
     }
 
-    fn request(&self, document: ExecutableDocument) -> Request {
-        let mut request =
-            Request::new("")
-                .variables(self.variables.clone())
-                .data(RequestData::new(
-                    self.database.clone(),
-                    Arc::clone(&self.user),
-                    Arc::clone(&self.parsed),
-                    self.check_only,
-                    self.is_stored,
-                ));
-        request.operation_name = self.name.as_ref().map(ToString::to_string);
+    fn request(self) -> Request {
+        let document = self.executed.document.clone();
+        let mut request = Request::new("")
+            .variables(self.variables)
+            .data(RequestData::new(
+                self.database,
+                self.user,
+                self.executed,
+                self.check_only,
+                self.is_stored,
+            ));
         request.set_parsed_query(document);
         request
     }
-}
-
-/// The operation to execute, with its name if it has one.
-fn select<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&str>,
-) -> Result<(Option<Name>, &'a OperationDefinition), String> {
-    match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Ok((None, &operation.node)),
-        (DocumentOperations::Multiple(operations), Some(name)) => operations
-            .get_key_value(name)
-            .map(|(name, operation)| (Some(name.clone()), &operation.node))
-            .ok_or_else(|| format!("names no operation of the document: {name}")),
-        (DocumentOperations::Single(_), Some(name)) => {
-            Err(format!("names no operation of the document: {name}"))
-        }
-        (DocumentOperations::Multiple(operations), None) => {
-            let mut operations = operations.iter();
-            match (operations.next(), operations.next()) {
-                (Some((name, operation)), None) => Ok((Some(name.clone()), &operation.node)),
-                _ => Err("is required: the document has several operations".to_owned()),
-            }
-        }
-    }
-}
-
-/// Errors of validation belong to no field. Those of arguments do, but without data
-/// they are the request's, too, unless a mutation may have run before them.
-fn stage_of(response: &Response, is_query: bool) -> Stage {
-    let is_of_request = |error: &ServerError| {
-        error.path.is_empty() || (is_query && error.source::<Error>().is_none())
-    };
-    let is_refused = !response.errors.is_empty()
-        && response.data == async_graphql::Value::Null
-        && response.errors.iter().all(is_of_request);
-    if is_refused {
-        Stage::Refused
-    } else {
-        Stage::Executed
-    }
-}
-
-/// A syntax error in one line; the parser draws a picture.
-fn syntax_error(error: &async_graphql::parser::Error) -> ServerError {
-    let text = error.to_string();
-    let detail = text.rsplit("= ").next().unwrap_or_default().trim();
-    let mut syntax_error = ServerError::new(format!("Syntax error: {detail}."), None);
-    syntax_error.locations = error.positions().collect();
-    syntax_error
 }
 
 /// Gives every error its code, logs what is ours to mend, and keeps the answer
@@ -403,7 +293,7 @@ fn finish(response: &mut Response, request_id: &str) {
             .as_ref()
             .is_some_and(|extensions| extensions.get("code").is_some());
         if !has_code {
-            // async-graphql's own: syntax, unknown fields, arguments of a wrong type.
+            // async-graphql's own: null, by a variable, where there must be a value.
             let fault = Fault {
                 path: "query".to_owned(),
                 message: error.message.clone(),
@@ -429,7 +319,7 @@ fn cut(message: &mut String) {
     }
 }
 
-fn server_error(error: Error) -> ServerError {
+pub(super) fn server_error(error: Error) -> ServerError {
     let mut error = async_graphql::Error::from(error).into_server_error(Pos::default());
     error.locations.clear();
     error

@@ -2,21 +2,21 @@
 
 pub mod change;
 pub mod client;
+pub mod collect;
 pub mod columns;
 pub mod connection;
 pub mod cursor;
 pub mod documents;
 pub mod endpoint;
 pub mod executor;
-pub mod guard;
+pub mod limits;
 pub mod loader;
 pub mod location;
-pub mod merge;
 pub mod plan;
 pub mod raw;
 pub mod scalar;
 pub mod socket;
-pub mod types;
+pub mod suggestions;
 pub mod variables;
 
 use std::sync::{Arc, OnceLock};
@@ -31,7 +31,7 @@ use crate::{
     error::{Error, Result},
     validation::Checks,
 };
-use documents::ParsedDocument;
+use collect::Executed;
 use loader::Loaders;
 
 /// Reads clients, their locations, and what was changed of them.
@@ -83,8 +83,8 @@ pub struct RequestData {
     pub is_stored: bool,
     /// Who asks.
     user: Arc<str>,
-    /// The document that is executed.
-    parsed: Arc<ParsedDocument>,
+    /// The operation that is executed.
+    executed: Arc<Executed>,
 }
 
 impl RequestData {
@@ -93,7 +93,7 @@ impl RequestData {
     pub fn new(
         database: Database,
         user: Arc<str>,
-        parsed: Arc<ParsedDocument>,
+        executed: Arc<Executed>,
         check_only: bool,
         is_stored: bool,
     ) -> Self {
@@ -103,7 +103,7 @@ impl RequestData {
             check_only,
             is_stored,
             user,
-            parsed,
+            executed,
         }
     }
 

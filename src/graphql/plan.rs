@@ -13,7 +13,11 @@
 mod compile;
 mod writer;
 
-use std::{borrow::Cow, collections::HashMap, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use async_graphql::{
     ContextSelectionSet, OutputType, Positioned, SelectionField, ServerResult, Value as ConstValue,
@@ -125,6 +129,38 @@ pub struct RecordPlan {
     object: Object,
     /// The text of its statement, once it was needed.
     statement: OnceLock<String>,
+}
+
+/// The plans of the root fields of an operation, by their response keys. They are kept,
+/// unless what is selected depends on the values of variables.
+pub struct Plans(Option<Mutex<HashMap<String, Arc<RecordPlan>>>>);
+
+impl Plans {
+    /// For an operation in which the same is selected of its root fields whatever the
+    /// values of its variables are, if it `is_fixed`.
+    #[must_use]
+    pub fn new(is_fixed: bool) -> Self {
+        Self(is_fixed.then(Mutex::default))
+    }
+
+    /// The plan of the field with this response key, made by `compile` if it is not known
+    /// yet.
+    pub fn record(
+        &self,
+        key: &str,
+        compile: impl FnOnce() -> Option<RecordPlan>,
+    ) -> Option<Arc<RecordPlan>> {
+        let Self(Some(plans)) = self else {
+            return compile().map(Arc::new);
+        };
+        let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(key) {
+            return Some(Arc::clone(plan));
+        }
+        let plan = Arc::new(compile()?);
+        plans.insert(key.to_owned(), Arc::clone(&plan));
+        Some(plan)
+    }
 }
 
 /// A value that a plan has written, or that its resolvers must make.

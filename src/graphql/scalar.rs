@@ -24,6 +24,21 @@ impl DateTime {
         Self::new(instant)
     }
 
+    /// Reads a value of GraphQL.
+    ///
+    /// # Errors
+    /// What the value must be.
+    pub fn parse_value(value: &Value) -> Result<Self, &'static str> {
+        let text = match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        text.and_then(|text| Self::parse(text)).ok_or(
+            "must be an instant in RFC 3339 with a year from 0000 to 9999, such as \
+             2026-01-31T09:15:00.250Z",
+        )
+    }
+
     /// An instant whose year has four digits.
     #[must_use]
     pub fn new(instant: Chrono<Utc>) -> Option<Self> {
@@ -86,15 +101,7 @@ impl DateTime {
 #[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => Self::parse(text).ok_or_else(|| {
-                InputValueError::custom(
-                    "must be an instant in RFC 3339 with a year from 0000 to 9999, such as \
-                     2026-01-31T09:15:00.250Z",
-                )
-            }),
-            _ => Err(InputValueError::expected_type(value)),
-        }
+        Self::parse_value(&value).map_err(InputValueError::custom)
     }
 
     fn is_valid(value: &Value) -> bool {
@@ -110,16 +117,26 @@ impl ScalarType for DateTime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostalCode(pub String);
 
+impl PostalCode {
+    /// Reads a text or a whole number.
+    ///
+    /// # Errors
+    /// What the value must be.
+    pub fn parse_value(value: &Value) -> Result<Self, &'static str> {
+        match value {
+            Value::String(text) => Ok(Self(text.clone())),
+            Value::Number(number) if number.is_u64() => Ok(Self(number.to_string())),
+            _ => Err("must be a string or a whole number"),
+        }
+    }
+}
+
 /// A postal code: a text, or a whole number for systems that keep it as one.
 /// Leading zeros of a text are kept. It is always returned as a text.
 #[Scalar]
 impl ScalarType for PostalCode {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match value {
-            Value::String(text) => Ok(Self(text)),
-            Value::Number(number) if number.is_u64() => Ok(Self(number.to_string())),
-            other => Err(InputValueError::expected_type(other)),
-        }
+        Self::parse_value(&value).map_err(InputValueError::custom)
     }
 
     fn is_valid(value: &Value) -> bool {

@@ -7,7 +7,8 @@
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::{
-    Data, Executor as GraphqlExecutor, Request, Response as GraphqlResponse, http::ClientMessage,
+    Data, Executor as GraphqlExecutor, Request, Response as GraphqlResponse, Variables,
+    http::ClientMessage,
 };
 use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
 use axum::{
@@ -25,7 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{SinkExt, StreamExt, future, stream, stream::BoxStream};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -273,7 +274,7 @@ impl SocketExecutor {
         let operation = Operation {
             document: Document::Text(request.query),
             name: request.operation_name,
-            variables: request.variables,
+            variables: json_of(request.variables),
             database: session.gateway.database.clone(),
             viewer,
             request_id: session.request_id.0.clone(),
@@ -286,6 +287,14 @@ impl SocketExecutor {
             Ok(()) => response,
             Err(error) => refuse(Error::Internal(Arc::new(error))),
         }
+    }
+}
+
+/// The variables as they were sent: the library has read them.
+fn json_of(variables: Variables) -> Map<String, Value> {
+    match variables.into_value().into_json() {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Lists: filters and pages by query parameters, an array and its headers back.
 
-use async_graphql::{Name, Value as ConstValue, Variables, connection::CursorType};
+use async_graphql::connection::CursorType;
 use axum::{
     Json,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LINK},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{
@@ -39,7 +40,7 @@ struct Counts {
 
 /// What a list was asked for.
 struct Query {
-    variables: Variables,
+    variables: Map<String, Value>,
     page: u64,
     per_page: u64,
     count_only: bool,
@@ -77,7 +78,7 @@ impl Call {
     /// Reads the parameters; all that are at fault are named.
     fn query(&self, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
         let operation = &self.route.operation;
-        let mut variables = Variables::default();
+        let mut variables = Map::new();
         let mut faults = Vec::new();
         let (mut page, mut per_page, mut count_only) = (1, None, false);
         // An empty value counts as not given.
@@ -98,7 +99,7 @@ impl Call {
                 }
                 (MODE, _) => Err(format!("must be {MODE_COUNT}")),
                 (_, Some(parameter)) => params::from_query(parameter, value).map(|value| {
-                    variables.insert(Name::new(name), value);
+                    variables.insert(name.clone(), value);
                 }),
                 (_, None) => Ok(()),
             };
@@ -131,18 +132,15 @@ impl Call {
             .parameters
             .iter()
             .find(|known| known.name == PER_PAGE);
-        let default = match default.and_then(|known| known.default.as_ref()) {
-            Some(ConstValue::Number(number)) => number.as_u64(),
-            _ => None,
-        };
+        let default = default.and_then(|known| known.default.as_ref()?.as_u64());
         let per_page = per_page.or(default).ok_or_else(Problem::internal)?;
         let rows = if count_only { 0 } else { per_page };
         // The databases count rows in signed numbers.
         let before = (page - 1).saturating_mul(per_page).min(i64::MAX as u64);
-        variables.insert(Name::new(PER_PAGE), ConstValue::Number(rows.into()));
+        variables.insert(PER_PAGE.to_owned(), rows.into());
         if before > 0 && !count_only {
             let after = Cursor::Offset(before).encode_cursor();
-            variables.insert(Name::new(AFTER), ConstValue::String(after));
+            variables.insert(AFTER.to_owned(), after.into());
         }
         Ok(Query {
             variables,

@@ -12,7 +12,6 @@ mod record;
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Name, Value as ConstValue, Variables};
 use axum::{
     Extension, Router,
     extract::{Path, Request, State, rejection::PathRejection},
@@ -23,7 +22,7 @@ use axum::{
 
 use crate::{
     body::{self, Declared, Refusal},
-    graphql::documents::ParsedDocument,
+    graphql::documents::Document,
     http::{Gateway, RequestId},
     idempotency::{Key, KeyedRequest},
     json,
@@ -33,6 +32,7 @@ use conditional::Preconditions;
 use operation::StoredOperation;
 use problem::Problem;
 use record::Call;
+use serde_json::Map;
 
 /// The variable that takes the id in the path.
 const ID: &str = "_id";
@@ -138,7 +138,7 @@ pub struct Route {
     /// By this operation.
     pub operation: StoredOperation,
     /// What answers the version of one of its records.
-    version: Arc<ParsedDocument>,
+    version: Arc<Document>,
 }
 
 impl Route {
@@ -253,12 +253,12 @@ async fn handle(
         checked.map_err(|error| Problem::of(&error))?;
     }
     let preconditions = Preconditions::of(&headers).map_err(bad_request)?;
-    let mut variables = Variables::default();
+    let mut variables = Map::new();
     if matches!(action, Action::Read | Action::Update) {
         // An id in another spelling is no address of a record.
         let id = id.ok().and_then(|Path(id)| parse_id(&id).ok());
         let id = id.ok_or_else(|| call.not_found())?;
-        variables.insert(Name::new(ID), ConstValue::String(id.to_string()));
+        variables.insert(ID.to_owned(), id.to_string().into());
     }
     match action {
         Action::List | Action::Read => call.read(variables, &preconditions).await,

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::Value as ConstValue;
 use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
@@ -310,9 +309,9 @@ fn query_schema(parameter: &Parameter) -> Value {
         schema["maximum"] = json!(MAX_FIRST);
     }
     match &parameter.default {
-        Some(ConstValue::Number(number)) => schema["default"] = json!(number),
-        Some(ConstValue::Enum(name)) => schema["default"] = json!(name.to_lowercase()),
-        _ => {}
+        Some(Value::String(name)) => schema["default"] = json!(name.to_lowercase()),
+        Some(value) => schema["default"] = value.clone(),
+        None => {}
     }
     schema
 }

@@ -9,21 +9,20 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{
-    Name, Positioned, Value as ConstValue,
-    parser::{
-        parse_query,
-        types::{
-            BaseType, DocumentOperations, ExecutableDocument, Field, FieldDefinition,
-            InputValueDefinition, OperationDefinition, OperationType, Selection, SelectionSet,
-            Type,
-        },
-    },
+use apollo_compiler::{
+    ExecutableDocument, Node,
+    ast::{InputValueDefinition, Value},
+    executable::{self, Field, Selection, SelectionSet},
+    schema::ExtendedType,
 };
-use async_graphql_value::Value;
 use indexmap::IndexMap;
+use serde_json::Value as Json;
 
-use crate::graphql::{documents::ParsedDocument, types::TYPES};
+use crate::graphql::{
+    documents::{Document, SCHEMA},
+    limits::Limits,
+    variables::input_field,
+};
 
 /// The alias that leads to the body.
 pub const ANSWER: &str = "answer";
@@ -35,10 +34,10 @@ pub const NESTED: &str = "__";
 #[error("stored operation: {0}")]
 pub struct Mistake(String);
 
-/// A parsed document with what follows from it.
+/// A document with what follows from it.
 pub struct StoredOperation {
     /// Ready to execute.
-    pub document: Arc<ParsedDocument>,
+    pub document: Arc<Document>,
     /// What the route accepts, in the order of the document.
     pub parameters: Vec<Parameter>,
     /// The variables that the handler sets.
@@ -59,7 +58,7 @@ pub struct Parameter {
     /// Whether null is accepted, and clears.
     pub nullable: bool,
     /// What holds when it is not given.
-    pub default: Option<ConstValue>,
+    pub default: Option<Json>,
     /// Where its value goes: argument and input fields, joined by dots.
     pub path: String,
     /// What it means, from the schema.
@@ -128,41 +127,26 @@ impl StoredOperation {
     /// # Errors
     /// If the document does not fit the schema or these conventions.
     pub fn load(text: &str) -> Result<Self, Mistake> {
-        let document = parse_query(text).map_err(|error| Mistake(error.to_string()))?;
-        let operation = match &document.operations {
-            DocumentOperations::Multiple(operations) if operations.len() == 1 => {
-                operations.values().next()
-            }
-            _ => None,
-        };
-        let operation = &operation
-            .ok_or_else(|| Mistake("a document has one named operation".to_owned()))?
-            .node;
-        let root = match operation.ty {
-            OperationType::Query => "Query",
-            OperationType::Mutation => "Mutation",
-            OperationType::Subscription => "Subscription",
-        };
-        let mut body = object(&document, root, &operation.selection_set.node)?;
+        let document = Document::compile(text, &Limits::default(), false).map_err(|errors| {
+            let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
+            Mistake(messages.join(" "))
+        })?;
+        let operation = document.operation(None).map_err(Mistake)?;
+        let selections = &operation.tree.selection_set;
+        let mut body = object(&document.tree, selections)?;
         while let Shape::Object(members) = &mut body
             && let Some(inner) = members.swap_remove(ANSWER)
         {
             body = inner;
         }
-        let paths = paths(root, &operation.selection_set.node)?;
-        let (parameters, internal) = parameters(operation, &paths)?;
+        let (parameters, internal) = parameters(&operation.tree, &uses_of(selections))?;
         Ok(Self {
             answer: body,
             parameters,
             internal,
-            document: Arc::new(ParsedDocument::new(document)),
+            document: Arc::new(document),
         })
     }
-}
-
-fn field_named(parent: &str, name: &str) -> Result<&'static FieldDefinition, Mistake> {
-    let field = TYPES.field(parent, name);
-    field.ok_or_else(|| Mistake(format!("{parent} has no field {name}")))
 }
 
 fn kind_of(name: &str) -> Result<Kind, Mistake> {
@@ -173,39 +157,33 @@ fn kind_of(name: &str) -> Result<Kind, Mistake> {
         "Int" => Kind::Integer,
         "DateTime" => Kind::Instant,
         "PostalCode" => Kind::PostalCode,
-        _ => match TYPES.enum_values(name) {
-            Some(names) => Kind::Enum(names.map(ToString::to_string).collect()),
-            None => return Err(Mistake(format!("{name} is no type of a value"))),
+        _ => match SCHEMA.types.get(name) {
+            Some(ExtendedType::Enum(names)) => {
+                Kind::Enum(names.values.keys().map(ToString::to_string).collect())
+            }
+            _ => return Err(Mistake(format!("{name} is no type of a value"))),
         },
     })
 }
 
 /// Where a variable's value goes, and what the schema says of it there.
-struct Use {
+struct Use<'a> {
     path: String,
-    definition: &'static InputValueDefinition,
+    definition: &'a Node<InputValueDefinition>,
 }
 
-fn object(
-    document: &ExecutableDocument,
-    parent: &str,
-    selections: &SelectionSet,
-) -> Result<Shape, Mistake> {
+fn object(document: &ExecutableDocument, selections: &SelectionSet) -> Result<Shape, Mistake> {
     let mut members = IndexMap::new();
-    for selection in &selections.items {
-        match &selection.node {
+    for selection in &selections.selections {
+        match selection {
             Selection::Field(field) => {
-                let name = field.node.response_key().node.to_string();
-                members.insert(name, shape(document, parent, &field.node)?);
+                let name = field.response_key().to_string();
+                members.insert(name, shape(document, field)?);
             }
             Selection::FragmentSpread(spread) => {
-                let name = &spread.node.fragment_name.node;
-                let fragment = document
-                    .fragments
-                    .get(name)
-                    .ok_or_else(|| Mistake(format!("no fragment {name}")))?;
-                let shape = object(document, parent, &fragment.node.selection_set.node)?;
-                if let Shape::Object(inner) = shape {
+                if let Some(fragment) = document.fragments.get(&spread.fragment_name)
+                    && let Shape::Object(inner) = object(document, &fragment.selection_set)?
+                {
                     members.extend(inner);
                 }
             }
@@ -217,19 +195,17 @@ fn object(
     Ok(Shape::Object(members))
 }
 
-fn shape(document: &ExecutableDocument, parent: &str, field: &Field) -> Result<Shape, Mistake> {
-    let definition = field_named(parent, &field.name.node)?;
-    let (is_list, name) = base(&definition.ty.node);
-    let shape = if field.selection_set.node.items.is_empty() {
+fn shape(document: &ExecutableDocument, field: &Field) -> Result<Shape, Mistake> {
+    let shape = if field.selection_set.is_empty() {
         Shape::Leaf {
-            kind: kind_of(name)?,
-            nullable: definition.ty.node.nullable,
-            description: text_of(definition.description.as_ref()),
+            kind: kind_of(field.ty().inner_named_type())?,
+            nullable: !field.ty().is_non_null(),
+            description: text_of(field.definition.description.as_deref()),
         }
     } else {
-        object(document, name, &field.selection_set.node)?
+        object(document, &field.selection_set)?
     };
-    Ok(if is_list {
+    Ok(if field.ty().is_list() {
         Shape::List(Box::new(shape))
     } else {
         shape
@@ -237,91 +213,77 @@ fn shape(document: &ExecutableDocument, parent: &str, field: &Field) -> Result<S
 }
 
 /// Finds where each variable is used, from the arguments of the root fields.
-fn paths(root: &str, selections: &SelectionSet) -> Result<HashMap<Name, Use>, Mistake> {
+fn uses_of(selections: &SelectionSet) -> HashMap<&str, Use<'_>> {
     let mut uses = HashMap::new();
-    for selection in &selections.items {
-        if let Selection::Field(field) = &selection.node {
-            let definition = field_named(root, &field.node.name.node)?;
-            for (name, value) in &field.node.arguments {
-                let name = &name.node;
-                let argument = definition
-                    .arguments
-                    .iter()
-                    .find(|argument| argument.node.name.node == *name)
-                    .ok_or_else(|| Mistake(format!("no argument {name}")))?;
-                find_uses(&value.node, name.to_string(), &argument.node, &mut uses)?;
+    for field in selections.fields() {
+        for argument in &field.arguments {
+            if let Some(definition) = field.definition.argument_by_name(&argument.name) {
+                let path = argument.name.to_string();
+                find_uses(&argument.value, path, definition, &mut uses);
             }
         }
     }
-    Ok(uses)
+    uses
 }
 
-fn find_uses(
-    value: &Value,
+fn find_uses<'a>(
+    value: &'a Value,
     path: String,
-    definition: &'static InputValueDefinition,
-    uses: &mut HashMap<Name, Use>,
-) -> Result<(), Mistake> {
+    definition: &'a Node<InputValueDefinition>,
+    uses: &mut HashMap<&'a str, Use<'a>>,
+) {
     match value {
         Value::Variable(name) => {
-            uses.insert(name.clone(), Use { path, definition });
+            uses.insert(name.as_str(), Use { path, definition });
         }
-        Value::Object(fields) => {
-            let (_, parent) = base(&definition.ty.node);
-            for (name, value) in fields {
-                let field = TYPES.input_field(parent, name);
-                let field =
-                    field.ok_or_else(|| Mistake(format!("{parent} has no field {name}")))?;
-                find_uses(value, format!("{path}.{name}"), field, uses)?;
+        Value::Object(members) => {
+            for (name, value) in members {
+                if let Some(field) = input_field(&definition.ty, name) {
+                    find_uses(value, format!("{path}.{name}"), field, uses);
+                }
             }
         }
         _ => {}
     }
-    Ok(())
 }
 
 fn parameters(
-    operation: &OperationDefinition,
-    uses: &HashMap<Name, Use>,
+    operation: &executable::Operation,
+    uses: &HashMap<&str, Use<'_>>,
 ) -> Result<(Vec<Parameter>, Vec<String>), Mistake> {
     let (mut parameters, mut internal) = (Vec::new(), Vec::new());
-    for definition in &operation.variable_definitions {
-        let definition = &definition.node;
-        let name = definition.name.node.to_string();
+    for definition in &operation.variables {
+        let name = definition.name.to_string();
         let target = uses
-            .get(&definition.name.node)
-            .ok_or_else(|| Mistake(format!("${name} is not used")))?;
+            .get(definition.name.as_str())
+            .ok_or_else(|| Mistake(format!("${name} is not used by a root field")))?;
         if name.starts_with('_') {
             internal.push(name);
             continue;
         }
-        let kind = &definition.var_type.node;
+        let kind = &definition.ty;
+        let default = definition.default_value.as_ref();
         parameters.push(Parameter {
-            kind: kind_of(base(kind).1)?,
-            required: !kind.nullable && definition.default_value.is_none(),
-            nullable: kind.nullable,
-            default: definition
-                .default_value
-                .as_ref()
-                .map(|value| value.node.clone()),
+            kind: kind_of(kind.inner_named_type())?,
+            required: kind.is_non_null() && default.is_none(),
+            nullable: !kind.is_non_null(),
+            default: default.and_then(|value| match value.as_ref() {
+                Value::Int(number) => number.try_to_i32().ok().map(Json::from),
+                Value::Enum(name) => Some(Json::from(name.as_str())),
+                Value::Boolean(flag) => Some(Json::from(*flag)),
+                Value::String(text) => Some(Json::from(text.as_str())),
+                _ => None,
+            }),
             path: target.path.clone(),
-            description: text_of(target.definition.description.as_ref()),
+            description: text_of(target.definition.description.as_deref()),
             name,
         });
     }
     Ok((parameters, internal))
 }
 
-/// Whether a type is a list, and of what.
-fn base(kind: &Type) -> (bool, &str) {
-    match &kind.base {
-        BaseType::Named(name) => (false, name),
-        BaseType::List(item) => (true, base(item).1),
-    }
-}
-
-fn text_of(description: Option<&Positioned<String>>) -> String {
-    description
-        .map(|text| text.node.split_whitespace().collect::<Vec<_>>().join(" "))
-        .unwrap_or_default()
+/// A description in one line.
+fn text_of(description: Option<&str>) -> String {
+    let text = description.unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use async_graphql::{Name, Value as ConstValue, Variables};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
@@ -46,7 +45,7 @@ pub fn query_pairs(query: &str) -> Result<Vec<(String, String)>, String> {
 ///
 /// # Errors
 /// What the value must be, to complete the sentence "The parameter ...".
-pub fn from_query(parameter: &Parameter, value: &str) -> Result<ConstValue, String> {
+pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
     match &parameter.kind {
         Kind::Instant => {
             let bound = if parameter.name.ends_with("_to") {
@@ -55,14 +54,14 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<ConstValue, Stri
                 Bound::Lower
             };
             instant(value, bound)
-                .map(|instant| ConstValue::String(instant.text()))
+                .map(|instant| Value::String(instant.text()))
                 .ok_or_else(|| {
                     "must be a date or time in UTC, such as 2026-01-31, 2026-01-31 09:15:00 or \
                      2026-01-31T09:15:00.250Z"
                         .to_owned()
                 })
         }
-        Kind::Integer => whole_number(value).map(|number| ConstValue::Number(number.into())),
+        Kind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
         _ => coerce(&parameter.kind, &Value::String(value.to_owned())),
     }
 }
@@ -121,7 +120,7 @@ fn instant(text: &str, bound: Bound) -> Option<DateTime> {
 /// What a body gave.
 pub struct Body {
     /// A value for each variable that was given.
-    pub variables: Variables,
+    pub variables: Map<String, Value>,
     /// What is wrong with it. If anything is, variables have stand-ins where they
     /// need a value, so that the operation can look for further faults.
     pub faults: Vec<BodyFault>,
@@ -140,7 +139,7 @@ pub fn from_body(operation: &StoredOperation, wrapper: &str, body: Value) -> Res
     let mut reader = BodyReader {
         operation,
         body: Body {
-            variables: Variables::default(),
+            variables: Map::new(),
             faults: Vec::new(),
         },
         objects: HashSet::new(),
@@ -215,7 +214,7 @@ impl BodyReader<'_> {
 
     fn field(&mut self, place: &[&str], name: &str, parameter: &Parameter, value: &Value) {
         let value = match value {
-            Value::Null if parameter.nullable => Ok(ConstValue::Null),
+            Value::Null if parameter.nullable => Ok(Value::Null),
             Value::Null => Err("is required and cannot be null".to_owned()),
             value => coerce(&parameter.kind, value),
         };
@@ -237,7 +236,7 @@ impl BodyReader<'_> {
             .iter()
             .filter(|parameter| parameter.required)
         {
-            if self.body.variables.contains_key(parameter.name.as_str()) {
+            if self.body.variables.contains_key(&parameter.name) {
                 continue;
             }
             self.stand_in(parameter);
@@ -264,10 +263,8 @@ impl BodyReader<'_> {
         }
     }
 
-    fn set(&mut self, parameter: &Parameter, value: ConstValue) {
-        self.body
-            .variables
-            .insert(Name::new(&parameter.name), value);
+    fn set(&mut self, parameter: &Parameter, value: Value) {
+        self.body.variables.insert(parameter.name.clone(), value);
     }
 
     /// A value that only keeps the operation valid; it is never written.
@@ -276,10 +273,10 @@ impl BodyReader<'_> {
             return;
         }
         let value = match parameter.kind {
-            Kind::Id => ConstValue::String("0".to_owned()),
-            Kind::Boolean => ConstValue::Boolean(false),
-            Kind::Integer => ConstValue::Number(0.into()),
-            _ => ConstValue::String(String::new()),
+            Kind::Id => Value::String("0".to_owned()),
+            Kind::Boolean => Value::Bool(false),
+            Kind::Integer => Value::Number(0.into()),
+            _ => Value::String(String::new()),
         };
         self.set(parameter, value);
     }
@@ -321,34 +318,32 @@ fn pointer(place: &[&str], name: &str) -> String {
 }
 
 /// Coerces a value as lenient systems send it.
-fn coerce(kind: &Kind, value: &Value) -> Result<ConstValue, String> {
+fn coerce(kind: &Kind, value: &Value) -> Result<Value, String> {
     match (kind, value) {
         (Kind::Id, Value::Number(number)) if number.is_i64() => {
-            Ok(ConstValue::String(number.to_string()))
+            Ok(Value::String(number.to_string()))
         }
-        (Kind::Id, Value::String(text)) => {
-            parse_id(text).map(|id| ConstValue::String(id.to_string()))
-        }
+        (Kind::Id, Value::String(text)) => parse_id(text).map(|id| Value::String(id.to_string())),
         (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
-            Ok(ConstValue::String(text.clone()))
+            Ok(Value::String(text.clone()))
         }
         // Of a fraction the digits that were sent are not known any more.
         (Kind::Text, Value::Number(number)) if !number.is_f64() => {
-            Ok(ConstValue::String(number.to_string()))
+            Ok(Value::String(number.to_string()))
         }
         (Kind::PostalCode, Value::Number(number)) if number.is_u64() => {
-            Ok(ConstValue::Number(number.clone()))
+            Ok(Value::Number(number.clone()))
         }
         (Kind::Integer, Value::Number(number)) if number.is_i64() => {
-            Ok(ConstValue::Number(number.clone()))
+            Ok(Value::Number(number.clone()))
         }
-        (Kind::Boolean, value) => boolean(value).map(ConstValue::Boolean).ok_or_else(|| {
+        (Kind::Boolean, value) => boolean(value).map(Value::Bool).ok_or_else(|| {
             "must be true or false; 1 and 0, and all of them as strings, are taken, too".to_owned()
         }),
         (Kind::Enum(names), value) => value
             .as_str()
             .and_then(|text| names.iter().find(|name| name.eq_ignore_ascii_case(text)))
-            .map(|name| ConstValue::Enum(Name::new(name)))
+            .map(|name| Value::String(name.clone()))
             .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
         (Kind::Id, _) => Err("must be a whole number that fits into 64 bits".to_owned()),
         (Kind::Integer, _) => Err("must be a whole number".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use async_graphql::{Name, Response as GraphqlResponse, Value as ConstValue, Variables};
+use async_graphql::{Response as GraphqlResponse, Value as ConstValue};
 use axum::{
     body::{Body, Bytes},
     http::{
@@ -13,6 +13,7 @@ use axum::{
 };
 use futures_util::stream;
 use headers::ETag;
+use serde_json::{Map, Value};
 
 use super::{
     Action, ID, Route,
@@ -25,7 +26,7 @@ use crate::{
     database::Database,
     error::{Code, Error},
     graphql::{
-        documents::ParsedDocument,
+        documents::Document as Compiled,
         executor::{Document, Operation, Stage},
     },
     http::{Gateway, RequestId},
@@ -52,15 +53,15 @@ pub(super) struct Call {
 
 impl Call {
     /// What the route runs.
-    pub(super) fn document(&self) -> &Arc<ParsedDocument> {
+    pub(super) fn document(&self) -> &Arc<Compiled> {
         &self.route.operation.document
     }
 
     /// Runs `document`, which is the route's or the one that reads a version.
     pub(super) async fn run(
         &self,
-        document: &Arc<ParsedDocument>,
-        variables: Variables,
+        document: &Arc<Compiled>,
+        variables: Map<String, Value>,
         check_only: bool,
     ) -> Result<GraphqlResponse, (GraphqlResponse, Stage)> {
         let operation = Operation {
@@ -103,7 +104,7 @@ impl Call {
 
     pub(super) async fn read(
         &self,
-        variables: Variables,
+        variables: Map<String, Value>,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
         if preconditions.has_none_match() {
@@ -129,7 +130,7 @@ impl Call {
 
     pub(super) async fn write(
         &self,
-        mut variables: Variables,
+        mut variables: Map<String, Value>,
         faults: Vec<BodyFault>,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
@@ -144,8 +145,7 @@ impl Call {
                 i32::try_from(version).ok()
             };
             if let Some(version) = expected {
-                let version = ConstValue::Number(version.into());
-                variables.insert(Name::new(EXPECTED_VERSION), version);
+                variables.insert(EXPECTED_VERSION.to_owned(), version.into());
             }
         }
         let run = self
@@ -176,7 +176,7 @@ impl Call {
     pub(super) async fn write_once(
         self,
         request: KeyedRequest,
-        variables: Variables,
+        variables: Map<String, Value>,
         faults: Vec<BodyFault>,
         preconditions: Preconditions,
     ) -> Result<Response, Problem> {
@@ -199,10 +199,10 @@ impl Call {
     }
 
     /// The version that the record has now.
-    async fn current_version(&self, variables: &Variables) -> Result<i64, Problem> {
-        let mut id = Variables::default();
+    async fn current_version(&self, variables: &Map<String, Value>) -> Result<i64, Problem> {
+        let mut id = Map::new();
         if let Some(value) = variables.get(ID) {
-            id.insert(Name::new(ID), value.clone());
+            id.insert(ID.to_owned(), value.clone());
         }
         let response = self
             .run(&self.route.version, id, false)

@@ -62,7 +62,8 @@ impl RecordPlan {
             return None;
         }
         let compile = || Self::compile(&context.field(), record);
-        request.parsed.plans.record(context.item.pos, compile)
+        let key = context.item.node.response_key();
+        request.executed.plans.record(&key.node, compile)
     }
 
     fn compile(field: &SelectionField<'_>, record: &'static Record) -> Option<Self> {

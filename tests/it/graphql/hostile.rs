@@ -43,10 +43,6 @@ pub fn too_expensive() -> Vec<(&'static str, String)> {
             bomb(22, 2, "...f0 @skip(if: true)", "__typename"),
         ),
         (
-            "a bomb that is not used",
-            bomb(22, 2, "__typename", "__typename"),
-        ),
-        (
             "31 aliases",
             format!("{{ client(id: 1) {{ {} }} }}", many(31, "a#: id ")),
         ),
@@ -95,7 +91,8 @@ pub fn too_expensive() -> Vec<(&'static str, String)> {
         (
             "51 fragments",
             format!(
-                "{{ __typename }} {}",
+                "{{ {} }} {}",
+                many(51, "...f# "),
                 many(51, "fragment f# on Query { __typename } ")
             ),
         ),
@@ -170,6 +167,10 @@ pub fn wrong() -> Vec<(&'static str, String)> {
             "{ __typename } fragment a on Query { client(id: 1) { ...b } }
              fragment b on Client { primaryLocation { client { ...b } } }"
                 .to_owned(),
+        ),
+        (
+            "a bomb that is not used",
+            bomb(22, 2, "__typename", "__typename"),
         ),
         (
             "a bomb of unknown fragments",

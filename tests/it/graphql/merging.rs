@@ -91,7 +91,7 @@ async fn what_conflicts_or_is_not_valid_is_refused_and_runs_nothing(
         let answer = app.graphql(query, json!({})).await;
         assert_eq!(answer.get("data"), None, "{query}: {answer:#}");
         assert_eq!(
-            answer["errors"][0]["extensions"]["code"], "VALIDATION_FAILED",
+            answer["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED",
             "{query}: {answer:#}"
         );
     }

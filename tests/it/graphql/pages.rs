@@ -28,9 +28,13 @@ async fn wrong_arguments_are_refused(#[values(Engine::Sqlite, Engine::Postgres)]
             json!({ "first": -1, "last": 501, "after": "x", "before": "" }),
             vec!["first", "last", "last", "after", "before"],
         ),
-        (json!({ "first": 1_i64 << 31 }), vec!["query"]),
-        (json!({ "first": "1" }), vec!["query"]),
-        (json!({ "first": 1.5 }), vec!["query"]),
+        (json!({ "first": 1_i64 << 31 }), vec!["first"]),
+        (json!({ "first": "1" }), vec!["first"]),
+        (json!({ "first": 1.5 }), vec!["first"]),
+        (
+            json!({ "first": true, "orderBy": { "field": "NAM" }, "before": 1 }),
+            vec!["orderBy.field", "first", "before"],
+        ),
     ];
     for cursor in [
         String::new(),

@@ -139,7 +139,7 @@ async fn documents_that_are_not_valid_are_refused(
         let codes = codes(&answer);
         assert!(!codes.is_empty(), "{query} {answer:#}");
         assert!(
-            codes.iter().all(|code| *code == "VALIDATION_FAILED"),
+            codes.iter().all(|code| code.ends_with("_FAILED")),
             "{query} {answer:#}"
         );
         assert!(answer["data"].is_null(), "{query} {answer:#}");

@@ -48,7 +48,14 @@ async fn expensive_documents_are_refused(
     let wrong = wrong().into_iter();
     let all = expensive
         .map(|(name, query)| (name, query, "LIMIT_EXCEEDED"))
-        .chain(wrong.map(|(name, query)| (name, query, "VALIDATION_FAILED")));
+        .chain(wrong.map(|(name, query)| {
+            let code = if name.contains("does not end") {
+                "GRAPHQL_PARSE_FAILED"
+            } else {
+                "GRAPHQL_VALIDATION_FAILED"
+            };
+            (name, query, code)
+        }));
     for (name, query, code) in all {
         app.take_statements();
         let call = app
