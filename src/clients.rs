@@ -118,9 +118,9 @@ impl Filter for ClientFilter {
         let account_code = text_of("accountCode", account_code);
         Condition::all()
             .add_option(id.map(|id| columns.id.eq(id)))
-            // Names are stored without surrounding white space.
+            // Texts are stored without surrounding white space.
             .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
-            .add_option(account_code.map(|code| columns.account_code_key.eq(fold(&code))))
+            .add_option(account_code.map(|code| columns.account_code_key.eq(fold(code.trim()))))
             .add_option(salesperson.map(|id| columns.salesperson.eq(id)))
             .add_option(case_manager.map(|id| columns.case_manager.eq(id)))
             .add_option(created_from.map(|at| columns.created_at.gte(at.first_millisecond())))

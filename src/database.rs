@@ -5,7 +5,11 @@
 //! some for reading. PostgreSQL gets one for all.
 
 use std::{
+    fs::File,
+    io::ErrorKind,
     ops::Deref,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,12 +21,12 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
     SqlxError, TransactionOptions, TransactionTrait,
     sqlx::{
-        Connection,
+        ConnectOptions as _, Connection,
         postgres::{PgConnectOptions, PgConnection},
         sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
     },
 };
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::{
     breaker::Breaker,
@@ -234,20 +238,20 @@ impl Database {
 }
 
 async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectOptions)> {
-    let settings = |options: SqliteConnectOptions, lock_timeout| {
-        options
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(lock_timeout)
-    };
     let options = SqliteConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {url} cannot be read"))?;
     if !is_sqlite_file(url, &options) {
         bail!("an SQLite database must be a file, as in sqlite://clientele.db?mode=rwc");
     }
+    if may_create(url) {
+        create_private(options.get_filename());
+    }
     // One connection by hand: its error says what is wrong, a pool's does not.
-    let options = settings(options, LOCK_TIMEOUT);
+    let options = options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(LOCK_TIMEOUT);
     open_sqlite(&options)
         .await
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
@@ -260,9 +264,36 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         let (options, file, breaker) = (options.clone(), file.clone(), Arc::clone(&breaker));
         Connections::to_sqlite(options, file, connections, ACQUIRE_TIMEOUT, breaker)
     };
-    let mut migration = migration_options(url);
-    migration.map_sqlx_sqlite_opts(move |options| settings(options, PATIENT_LOCK_TIMEOUT));
+    // SeaORM takes less for a URL than SQLite does: no spaces, for one.
+    let mut migration = migration_options("sqlite:");
+    let patient = options
+        .clone()
+        .busy_timeout(PATIENT_LOCK_TIMEOUT)
+        .disable_statement_logging();
+    migration.map_sqlx_sqlite_opts(move |_| patient.clone());
     Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
+}
+
+/// Whether the URL asks for a file that is not there to be made.
+fn may_create(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "mode" && value == "rwc")
+}
+
+/// Makes the file if there is none, for its owner alone: it will hold the hashes of tokens.
+/// SQLite takes an empty file for a new database, and gives those beside it the same mode;
+/// where this fails, SQLite says what is wrong.
+fn create_private(file: &Path) {
+    let created = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    if let Err(error) = created
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        tracing::debug!(%error, "cannot make the database file");
+    }
 }
 
 /// Whether the URL, which was read into `options`, names a file: SQLite can do without.
@@ -278,12 +309,17 @@ async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), 
     loop {
         match SqliteConnection::connect_with(options).await {
             Ok(connection) => return connection.close().await,
-            Err(error) if Outage::behind(&error).is_some() && Instant::now() < deadline => {
+            Err(error) if passes(&error) && Instant::now() < deadline => {
                 tokio::time::sleep(OPEN_AGAIN_AFTER).await;
             }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a moment later it may well go away. A file that is read-only stays so.
+fn passes(error: &SqlxError) -> bool {
+    Outage::behind(error).is_some_and(|outage| outage != Outage::ReadOnly)
 }
 
 /// Connects once by hand, whose error says what is wrong; a pool's does not.
@@ -315,6 +351,9 @@ async fn connect_postgres(
                 "idle_in_transaction_session_timeout",
                 milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
             ),
+            // The database may have another one by default, by which writers of one record
+            // would refuse each other. What needs more asks for it.
+            ("default_transaction_isolation", "read committed".to_owned()),
             // To compile a plan pays for long reports, of which there are none here. A
             // statement for several requests is expected to cost more than it does.
             ("jit", "off".to_owned()),

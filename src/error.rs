@@ -7,7 +7,7 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::Serialize;
 
 use crate::{
-    connections::fault::{Complaint, Fault as ConnectionFault},
+    connections::fault::{Complaint, Fault as ConnectionFault, Logged},
     graphql::columns::camel_case,
 };
 
@@ -61,6 +61,8 @@ pub enum Outage {
     Unconfirmed,
     /// Its disk is full.
     Full,
+    /// It takes no writes, as a standby does, or a primary that was demoted.
+    ReadOnly,
 }
 
 /// One thing that is wrong with the input.
@@ -158,12 +160,27 @@ impl Error {
     /// Logs the cause of what the operator should know about. It is called once, where
     /// the failure becomes an answer.
     pub fn log(&self, request_id: &str) {
+        let cause = self.cause();
         match self {
-            Self::Internal(cause) => tracing::error!(request_id, ?cause, "request failed"),
-            Self::Unavailable(outage, cause) => {
-                tracing::warn!(request_id, ?outage, %cause, "database unavailable");
+            Self::Internal(_) => tracing::error!(request_id, cause, "request failed"),
+            Self::Unavailable(outage, _) => {
+                tracing::warn!(request_id, ?outage, cause, "database unavailable");
             }
             _ => {}
+        }
+    }
+
+    /// What is behind a failure that is none of the caller's, in words for the log: they
+    /// name tables and constraints, and no values.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Internal(cause) => Some(match cause.downcast_ref::<DbErr>() {
+                Some(cause) => Logged(cause).to_string(),
+                None => cause.to_string(),
+            }),
+            Self::Unavailable(_, cause) => Some(Logged(cause).to_string()),
+            _ => None,
         }
     }
 
@@ -272,6 +289,7 @@ impl Outage {
     fn of(complaint: &Complaint<'_>) -> Option<Self> {
         match complaint {
             Complaint::Postgres(code) => match &**code {
+                "25006" => Some(Self::ReadOnly),
                 "53100" => Some(Self::Full),
                 // It waited too long, would have waited for ever, or was overtaken.
                 "55P03" | "40P01" | "40001" => Some(Self::Locked),
@@ -283,6 +301,7 @@ impl Outage {
             },
             Complaint::Sqlite(code) => match code {
                 5 | 6 => Some(Self::Locked),
+                8 => Some(Self::ReadOnly),
                 9 => Some(Self::Slow),
                 10 => Some(Self::Away),
                 13 => Some(Self::Full),
@@ -312,6 +331,10 @@ impl Outage {
             Self::Full => {
                 "The disk of the database is full, so nothing more can be written. Reading goes on. \
                  Try again when there is space."
+            }
+            Self::ReadOnly => {
+                "The database takes no writes at the moment, as after a fail-over. Reading goes on. \
+                 Try again shortly."
             }
         }
     }

@@ -24,6 +24,10 @@ pub mod server;
 // Request bodies, read with a size and a time limit, and the strict JSON in them.
 mod body;
 mod json;
+// Numbers that come as other systems write them, and names that were misspelt: the same
+// on both faces.
+pub mod coerce;
+pub mod suggest;
 // No request stays without an answer for long.
 mod limit;
 // Answers, compressed where it pays. What must not be is listed there.
@@ -54,9 +58,10 @@ pub mod changes;
 // The rules for single fields. They gather all faults of an input, not only the
 // first.
 pub mod validation;
-// What both faces make of values that are written in other ways, and of misspelt names.
-pub mod coerce;
-pub mod suggest;
+// What a host name is, for websites and e-mail addresses, and which characters nobody
+// sees.
+mod host;
+mod invisible;
 // Pages that begin after a position in the order, and the keys by which texts
 // compare.
 pub mod fold;

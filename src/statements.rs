@@ -17,7 +17,10 @@ use sea_orm::{
 };
 
 use crate::{
-    connections::{Connections, Lease, fault::Fault},
+    connections::{
+        Connections, Lease,
+        fault::{Fault, Logged},
+    },
     error::Outage,
     gather::{Companion, Gathering, Turn},
     transaction::{Session, Transaction},
@@ -251,7 +254,8 @@ impl Statements {
             }
             // Nobody knows for whose values.
             Err(error @ DbErr::Query(_)) if self.only_reads || !is_outage(&error) => {
-                tracing::debug!(%error, "a statement for several requests failed");
+                let cause = Logged(&error);
+                tracing::debug!(%cause, "a statement for several requests failed");
                 drop(lead);
                 companions.into_iter().for_each(Companion::leave);
                 self.query_all_raw(alone()).await

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{database::Database, error::Result, paging::Direction};
+use crate::{connections::fault::Logged, database::Database, error::Result, paging::Direction};
 
 /// How many rows a list has, in the statements that read it.
 pub const TOTAL: &str = "total_rows";
@@ -168,6 +168,7 @@ impl Tally {
             let (database, tally) = (database.clone(), Arc::clone(self));
             database.tallies.tasks.clone().spawn(async move {
                 let left = merge(&database, &tally).await.unwrap_or_else(|error| {
+                    let error = Logged(&error);
                     tracing::warn!(%error, table = tally.table, "cannot merge the tally");
                     rows
                 });

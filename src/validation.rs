@@ -1,14 +1,23 @@
 //! The rules for single fields, and the list of faults that they fill.
 //!
 //! Rules see text as it was sent and return it as it is stored, or a message that
-//! completes the sentence "`FIELD` ...".
+//! completes the sentence "`FIELD` ...". White space around a text is none of it.
+
+mod country;
+pub mod stored;
+mod website;
 
 use async_graphql::{ID, MaybeUndefined};
-use email_address::{EmailAddress, Options};
 use sea_orm::{ActiveValue, Value};
-use url::Url;
 
-use crate::error::{Error, Fault, Result};
+use crate::{
+    error::{Error, Fault, Result},
+    host,
+    invisible::is_invisible,
+};
+
+pub use country::country;
+pub use website::website;
 
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 255;
@@ -104,6 +113,7 @@ impl Checks {
     /// An id that was sent along with an update must be the record's own.
     pub fn own_id(&mut self, sent: &MaybeUndefined<ID>, own: Option<&i64>) {
         if let (MaybeUndefined::Value(sent), Some(own)) = (sent, own)
+            && !is_none(sent)
             && sent.0 != own.to_string()
         {
             self.fault(
@@ -153,10 +163,16 @@ impl Checks {
         rule: Required,
     ) {
         let value = match value {
-            MaybeUndefined::Value(text) => match self.value(field, &text, rule) {
-                Some(text) => MaybeUndefined::Value(text),
-                None => return,
-            },
+            MaybeUndefined::Value(text) => {
+                // What was read may be sent back, by whatever rules it was once written.
+                if matches!(&*column, ActiveValue::Unchanged(stored) if *stored == text) {
+                    return;
+                }
+                match self.value(field, &text, rule) {
+                    Some(text) => MaybeUndefined::Value(text),
+                    None => return,
+                }
+            }
             other => other,
         };
         self.set(field, column, value);
@@ -174,7 +190,11 @@ impl Checks {
             MaybeUndefined::Undefined => {}
             MaybeUndefined::Null => column.set_if_not_equals(None),
             MaybeUndefined::Value(text) => {
-                if let Some(text) = self.value(field, &text, rule) {
+                let is_as_read = matches!(
+                    &*column,
+                    ActiveValue::Unchanged(Some(stored)) if *stored == text
+                );
+                if !is_as_read && let Some(text) = self.value(field, &text, rule) {
                     column.set_if_not_equals(text);
                 }
             }
@@ -191,6 +211,7 @@ impl Checks {
         match value {
             MaybeUndefined::Undefined => {}
             MaybeUndefined::Null => column.set_if_not_equals(None),
+            MaybeUndefined::Value(id) if is_none(&id) => column.set_if_not_equals(None),
             MaybeUndefined::Value(id) => {
                 if let Some(id) = self.id(field, &id) {
                     column.set_if_not_equals(Some(id));
@@ -198,6 +219,11 @@ impl Checks {
             }
         }
     }
+}
+
+/// Whether an id is an empty text, which means none where there may be none.
+fn is_none(id: &ID) -> bool {
+    id.0.trim().is_empty()
 }
 
 /// Reads an id in its canonical form, so that no other spelling can meet a row.
@@ -219,54 +245,32 @@ pub fn argument_id(id: &ID) -> Result<i64> {
     parse_id(&id.0).map_err(|message| Error::fault("id", message))
 }
 
-/// A name: 1 to 255 characters after trimming.
+/// A name: 1 to 255 characters after trimming, of which somebody sees one at least.
 ///
 /// # Errors
 /// If it is empty or too long.
 pub fn name(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("is required and cannot be empty".to_owned());
+    let name = stored::name(text)?;
+    if name.chars().all(is_invisible) {
+        return Err("must have a character that can be seen".to_owned());
     }
-    limited(text, MAX_NAME)
+    Ok(name)
 }
 
-/// A line of free text, kept as it is.
+/// A line of free text, without what surrounds it. An empty one means none.
 ///
 /// # Errors
 /// If it is too long.
 pub fn line(text: &str) -> Result<Option<String>, String> {
-    limited(text, MAX_LINE).map(Some)
+    trimmed(text, MAX_LINE)
 }
 
-/// Free text of any kind, kept as it is.
+/// Free text of many lines, without what surrounds it. An empty one means none.
 ///
 /// # Errors
 /// If it is too long.
 pub fn notes(text: &str) -> Result<Option<String>, String> {
-    limited(text, MAX_NOTES).map(Some)
-}
-
-/// A fully qualified http or https URL. An empty text means none.
-///
-/// # Errors
-/// If it is anything else.
-pub fn website(text: &str) -> Result<Option<String>, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    // The parser mends what a browser's address bar would; a stored URL must be
-    // right as it stands.
-    let is_qualified = text.split_once("://").is_some_and(|(scheme, rest)| {
-        ["http", "https"].contains(&&*scheme.to_ascii_lowercase()) && !rest.starts_with('/')
-    }) && !text.contains(|character: char| {
-        character.is_whitespace() || character.is_control() || character == '\\'
-    }) && Url::parse(text).is_ok_and(|url| url.has_host());
-    if !is_qualified {
-        return Err("must be a fully qualified URL, such as https://example.com".to_owned());
-    }
-    limited(text, MAX_URL).map(Some)
+    trimmed(text, MAX_NOTES)
 }
 
 /// An e-mail address (RFC 5321). An empty text means none.
@@ -274,17 +278,15 @@ pub fn website(text: &str) -> Result<Option<String>, String> {
 /// # Errors
 /// If it is anything else.
 pub fn email(text: &str) -> Result<Option<String>, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
+    let email = stored::email(text)?;
+    let domain = email.as_deref().and_then(|email| email.rsplit_once('@'));
+    if domain.is_some_and(|(_, domain)| !host::takes_mail(domain)) {
+        return Err(
+            "must be an e-mail address at a domain that can have mail, such as billing@example.com"
+                .to_owned(),
+        );
     }
-    let options = Options::default()
-        .with_required_tld()
-        .without_display_text()
-        .without_domain_literal();
-    EmailAddress::parse_with_options(text, options)
-        .map_err(|_| "must be a valid e-mail address, such as billing@example.com".to_owned())?;
-    limited(text, MAX_LINE).map(Some)
+    Ok(email)
 }
 
 /// A state or province code: two letters or digits, stored in upper case.
@@ -303,27 +305,20 @@ pub fn state(text: &str) -> Result<String, String> {
     }
 }
 
-/// An ISO 3166-1 alpha-2 country code that exists, stored in upper case.
-///
-/// # Errors
-/// If it is anything else.
-pub fn country(text: &str) -> Result<String, String> {
-    let text = text.trim().to_ascii_uppercase();
-    if text.is_empty() {
-        return Err("is required: a country code of 2 letters".to_owned());
-    }
-    match rust_iso3166::from_alpha2(&text) {
-        Some(_) => Ok(text),
-        None => Err("must be an ISO 3166-1 alpha-2 country code, such as US".to_owned()),
-    }
-}
-
-/// A text that a filter compares with: any that could have been stored.
+/// A text that a filter compares with or searches for: any that could have been stored.
 ///
 /// # Errors
 /// If it is longer than any, or has a character that none has.
 pub fn filter_text(text: &str) -> Result<String, String> {
     limited(text, MAX_FILTER)
+}
+
+/// A text without what surrounds it, if anything is left.
+fn trimmed(text: &str, max: usize) -> Result<Option<String>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        text => limited(text, max).map(Some),
+    }
 }
 
 /// Refuses what no column takes or what is too long for this one.

@@ -94,6 +94,51 @@ impl fmt::Display for Complaint<'_> {
     }
 }
 
+/// A database's error as the log may have it: names of tables and constraints, and never
+/// what is stored in them. PostgreSQL tells whole rows in its details, and some of its
+/// messages quote a value.
+pub struct Logged<'a>(pub &'a DbErr);
+
+impl fmt::Display for Logged<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause))) = self.0
+        else {
+            return fmt::Display::fmt(self.0, formatter);
+        };
+        if let Some(Fault::Unconfirmed(cause)) = Fault::behind(cause) {
+            return write!(formatter, "the write was not confirmed: {}", Logged(cause));
+        }
+        let (Some(words), Some(complaint)) = (cause.as_database_error(), Complaint::behind(cause))
+        else {
+            return fmt::Display::fmt(self.0, formatter);
+        };
+        write!(formatter, "{complaint}")?;
+        if let Some(table) = words.table() {
+            write!(formatter, ", table {table}")?;
+        }
+        if let Some(constraint) = words.constraint() {
+            write!(formatter, ", constraint {constraint}")?;
+        }
+        if complaint.may_quote() {
+            return Ok(());
+        }
+        write!(formatter, ": {}", words.message())
+    }
+}
+
+impl Complaint<'_> {
+    /// Whether the message may have a value in it: of data that PostgreSQL cannot read or
+    /// compute with, or in the words of somebody's trigger.
+    fn may_quote(&self) -> bool {
+        match self {
+            Self::Postgres(code) => code.starts_with("22") || code.starts_with("P0"),
+            Self::Sqlite(_) => false,
+        }
+    }
+}
+
 /// Whether a connection is of no use after this error.
 #[must_use]
 pub fn is_broken(error: &SqlxError) -> bool {

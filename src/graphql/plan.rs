@@ -288,7 +288,7 @@ pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
         Ok(written) => Ok(Some(written)),
         Err(error @ Error::Unavailable(..)) => Err(error),
         Err(error) => {
-            tracing::warn!(?error, "a plan failed: the resolvers answer");
+            tracing::warn!(cause = error.cause(), "a plan failed: the resolvers answer");
             Ok(None)
         }
     }

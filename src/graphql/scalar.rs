@@ -2,6 +2,9 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime as Chrono, Datelike, SubsecRound, TimeDelta, Timelike, Utc};
+use serde_json::Number;
+
+use crate::coerce;
 
 /// In a second.
 const NANOSECONDS: u32 = 1_000_000_000;
@@ -11,11 +14,12 @@ const NANOSECONDS: u32 = 1_000_000_000;
 pub struct DateTime(pub Chrono<Utc>);
 
 impl DateTime {
-    /// Reads RFC 3339. The year must have four digits in UTC, too: SQLite
-    /// compares instants as text.
+    /// Reads RFC 3339, and what ISO 8601 has beside it: an offset without its colon or its
+    /// minutes, as PHP's `DATE_ISO8601` has it, and a comma before the fraction. The year
+    /// must have four digits in UTC, too: SQLite compares instants as text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let instant = Chrono::parse_from_rfc3339(text).ok()?;
+        let instant = Chrono::parse_from_rfc3339(&in_rfc3339(text)?).ok()?;
         // chrono keeps a leap second as a second with too many nanoseconds; it
         // becomes the second that follows.
         let nanoseconds = instant.timestamp_subsec_nanos();
@@ -96,6 +100,42 @@ impl DateTime {
     }
 }
 
+/// Rewrites a timestamp in the strict form, if it has the parts of one.
+fn in_rfc3339(text: &str) -> Option<String> {
+    /// As in `2026-01-31`, and `09:15:00` behind it.
+    const DAY: usize = 10;
+    const TIME: usize = 8;
+    let (day, rest) = text.split_at_checked(DAY)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (time, rest) = rest.split_at_checked(TIME)?;
+    let (fraction, offset) = match rest.strip_prefix(['.', ',']) {
+        Some(rest) => {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (digits, offset) = rest.split_at(digits);
+            (format!(".{digits}"), offset)
+        }
+        None => (String::new(), rest),
+    };
+    // Some, such as Ruby, have a space before a numeric offset.
+    let offset = match offset.strip_prefix(' ') {
+        Some(numeric) if numeric.starts_with(['+', '-']) => numeric,
+        _ => offset,
+    };
+    let offset = match offset.as_bytes() {
+        b"Z" | b"z" => "Z".to_owned(),
+        [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => match digits.len() {
+            2 => format!("{offset}:00"),
+            4 => {
+                let (hours, minutes) = offset.split_at(3);
+                format!("{hours}:{minutes}")
+            }
+            _ => return None,
+        },
+        _ => offset.to_owned(),
+    };
+    Some(format!("{day}T{time}{fraction}{offset}"))
+}
+
 /// An instant in UTC with millisecond precision, as in
 /// `2026-01-31T09:15:00.250Z`. Input may have any offset (RFC 3339).
 #[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
@@ -117,6 +157,8 @@ impl ScalarType for DateTime {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostalCode(pub String);
 
+const EXPECTED_CODE: &str = "must be a string or a whole number";
+
 impl PostalCode {
     /// Reads a text or a whole number.
     ///
@@ -125,10 +167,15 @@ impl PostalCode {
     pub fn parse_value(value: &Value) -> Result<Self, &'static str> {
         match value {
             Value::String(text) => Ok(Self(text.clone())),
-            Value::Number(number) if number.is_u64() => Ok(Self(number.to_string())),
-            _ => Err("must be a string or a whole number"),
+            Value::Number(number) => code(number).map(Self).ok_or(EXPECTED_CODE),
+            _ => Err(EXPECTED_CODE),
         }
     }
+}
+
+/// The code that a system means which keeps it as a number.
+fn code(number: &Number) -> Option<String> {
+    coerce::digits(number).filter(|digits| !digits.starts_with('-'))
 }
 
 /// A postal code: a text, or a whole number for systems that keep it as one.
@@ -142,7 +189,7 @@ impl ScalarType for PostalCode {
     fn is_valid(value: &Value) -> bool {
         match value {
             Value::String(_) => true,
-            Value::Number(number) => number.is_u64(),
+            Value::Number(number) => code(number).is_some(),
             _ => false,
         }
     }

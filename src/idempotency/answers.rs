@@ -16,7 +16,9 @@ use sea_orm::{
 };
 
 use super::{KeyedRequest, REPLAYED, Refusal};
-use crate::{database::Database, error::Error, transaction::Transaction};
+use crate::{
+    connections::fault::Logged, database::Database, error::Error, transaction::Transaction,
+};
 
 /// How long an answer is kept.
 const RETENTION: TimeDelta = TimeDelta::hours(24);
@@ -155,7 +157,9 @@ pub async fn keep_tidy(database: Database) {
         match purge(&database).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "deleted old idempotency keys"),
-            Err(error) => tracing::warn!(%error, "cannot delete old idempotency keys"),
+            Err(error) => {
+                tracing::warn!(error = %Logged(&error), "cannot delete old idempotency keys");
+            }
         }
         tokio::time::sleep(PURGE_INTERVAL).await;
     }

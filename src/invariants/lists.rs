@@ -6,7 +6,11 @@ use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use entity::api_token::Scope;
 use sea_orm::{ActiveEnum, DbBackend};
 
-use crate::{fold::fold, tokens, validation};
+use crate::{
+    fold::fold,
+    tokens,
+    validation::{self, stored},
+};
 
 /// The tables whose ids the database assigns, and what the check of that is called.
 pub const TABLES: [(&str, &str); 4] = [
@@ -58,13 +62,13 @@ pub fn all(engine: DbBackend) -> Vec<List> {
 fn clients(engine: DbBackend) -> List {
     use Rule::{KeyOfPrevious, Optional, Required};
     List::new("client")
-        .text("name", Required(validation::name))
+        .text("name", Required(stored::name))
         .text("name_key", KeyOfPrevious)
-        .text("account_code", Optional(validation::line))
+        .text("account_code", Optional(stored::line))
         .text("account_code_key", KeyOfPrevious)
-        .text("website", Optional(validation::website))
-        .text("email_invoice", Optional(validation::email))
-        .text("notes", Optional(validation::notes))
+        .text("website", Optional(stored::website))
+        .text("email_invoice", Optional(stored::email))
+        .text("notes", Optional(stored::notes))
         .boolean(engine, "has_invoice_reminders")
         .boolean(engine, "show_location_on_invoice")
         .integer(engine, "salesperson", true)
@@ -84,12 +88,12 @@ fn clients(engine: DbBackend) -> List {
 fn locations(engine: DbBackend) -> List {
     use Rule::{KeyOfPrevious, Optional, Required};
     let list = List::new("client_location")
-        .text("name", Required(validation::name))
+        .text("name", Required(stored::name))
         .text("name_key", KeyOfPrevious)
-        .text("email_invoice", Optional(validation::email))
+        .text("email_invoice", Optional(stored::email))
         .text("state", Required(validation::state))
-        .text("country", Required(validation::country))
-        .text("notes", Optional(validation::notes));
+        .text("country", Required(stored::country))
+        .text("notes", Optional(stored::notes));
     [
         "address_1",
         "address_2",
@@ -102,7 +106,7 @@ fn locations(engine: DbBackend) -> List {
     ]
     .into_iter()
     .fold(list, |list, column| {
-        list.text(column, Optional(validation::line))
+        list.text(column, Optional(stored::line))
     })
     .boolean(engine, "is_primary")
     .record(engine)

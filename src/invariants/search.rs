@@ -148,12 +148,21 @@ impl Index {
     }
 }
 
+/// SQLite reads two characters, which are none, as the one that stands for what cannot be
+/// read. It does so wherever it looks at single characters, and in its index, too.
+fn as_indexed(character: char) -> char {
+    match character {
+        '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
+        character => character,
+    }
+}
+
 impl Digest {
     /// Adds the entries of one key: each run of characters, with its place.
     fn add(&mut self, id: i64, column: &str, text: &str) {
         let characters: Vec<_> = text
             .chars()
-            .map(|character| i64::from(u32::from(character)))
+            .map(|character| i64::from(u32::from(as_indexed(character))))
             .collect();
         let length = i64::try_from(column.len()).unwrap_or_default();
         for (offset, run) in (0..).zip(characters.windows(RUN)) {

@@ -8,7 +8,7 @@ use serde::{
 
 use super::{
     operation::{ANSWER, Kind, NESTED, Shape, StoredOperation},
-    problem::{BodyFault, Problem, Stale},
+    problem::{BodyFaults, Problem, Stale},
 };
 use crate::error::{Code, Error, Fault};
 
@@ -109,7 +109,7 @@ pub fn problem(
     operation: &StoredOperation,
     error: &ServerError,
     input: Input<'_>,
-    known: Vec<BodyFault>,
+    known: BodyFaults,
 ) -> Problem {
     let Some(source) = error.source::<Error>() else {
         // Not from a resolver: the stored document or its variables are wrong.
@@ -148,14 +148,8 @@ pub fn problem(
                     None => String::new(),
                 };
                 // A field that could not be read has a stand-in with faults of its own.
-                let is_known = |other: &BodyFault| {
-                    pointer == other.pointer || pointer.starts_with(&format!("{}/", other.pointer))
-                };
-                if !all.iter().any(is_known) {
-                    all.push(BodyFault {
-                        pointer,
-                        detail: fault.message.clone(),
-                    });
+                if !all.cover(&pointer) {
+                    all.add(pointer, fault.message.clone());
                 }
             }
             Problem::unprocessable(all)

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::{
     answer::{Found, Input},
     params,
-    problem::Problem,
+    problem::{BodyFaults, Problem},
     record::Call,
 };
 use crate::graphql::{connection::MAX_FIRST, cursor::Cursor};
@@ -55,7 +55,7 @@ impl Call {
         let response = self
             .run(self.document(), query.variables.clone(), false)
             .await
-            .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
+            .map_err(|(response, _)| self.failed(&response, Input::Query, BodyFaults::default()))?;
         let found = Found::within(&response);
         let total = found.total.ok_or_else(Problem::internal)?;
         let pages = total.div_ceil(query.per_page);
@@ -111,7 +111,7 @@ impl Call {
         let unknown: Vec<_> = pairs
             .iter()
             .filter(|(name, _)| !accepted.contains(&name.as_str()))
-            .map(|(name, _)| format!("'{name}'"))
+            .map(|(name, _)| format!("'{name}'{}", params::did_you_mean(name, &accepted)))
             .collect();
         match &unknown[..] {
             [] => {}

@@ -2,7 +2,10 @@
 //! their declared kind before execution, and every fault is gathered under the
 //! name by which the caller knows it.
 
-use std::collections::HashSet;
+mod meant;
+mod values;
+
+use std::collections::{HashMap, HashSet};
 
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
@@ -10,13 +13,12 @@ use url::form_urlencoded;
 
 use super::{
     operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
-    problem::BodyFault,
+    problem::BodyFaults,
 };
-use crate::{graphql::scalar::DateTime, json, validation::parse_id};
+use crate::{graphql::scalar::DateTime, json};
 
-/// The most faults of a body that are told. The answer to a body of unknown fields
-/// would be many times as long as the body.
-const MAX_FAULTS: usize = 100;
+pub use meant::did_you_mean;
+use values::{coerced, is_empty};
 
 /// The pairs of a query string, in their order.
 ///
@@ -62,7 +64,7 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
                 })
         }
         Kind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
-        _ => coerce(&parameter.kind, &Value::String(value.to_owned())),
+        _ => coerced(&parameter.kind, &Value::String(value.to_owned())),
     }
 }
 
@@ -91,7 +93,11 @@ fn instant(text: &str, bound: Bound) -> Option<DateTime> {
     const DAY: &str = "%Y-%m-%d";
     // In a query string a plus sign that was not escaped arrives as a space.
     let text = match text.rsplit_once(' ') {
-        Some((start, offset)) if start.contains(':') => format!("{start}+{offset}"),
+        Some((start, offset))
+            if start.contains(':') && offset.starts_with(|first: char| first.is_ascii_digit()) =>
+        {
+            format!("{start}+{offset}")
+        }
         _ => text.to_owned(),
     };
     let day = NaiveDate::parse_from_str(&text, DAY).ok();
@@ -104,7 +110,7 @@ fn instant(text: &str, bound: Bound) -> Option<DateTime> {
     } else {
         let in_utc = || DateTime::parse(&format!("{text}Z"));
         let instant = DateTime::parse(&text).or_else(in_utc)?;
-        if text.contains('.') {
+        if text.contains(['.', ',']) {
             (instant.first_millisecond(), instant.last_millisecond())
         } else {
             (instant.0, instant.0 + TimeDelta::milliseconds(999))
@@ -123,7 +129,7 @@ pub struct Body {
     pub variables: Map<String, Value>,
     /// What is wrong with it. If anything is, variables have stand-ins where they
     /// need a value, so that the operation can look for further faults.
-    pub faults: Vec<BodyFault>,
+    pub faults: BodyFaults,
 }
 
 /// Reads a body nested under `wrapper`.
@@ -140,14 +146,15 @@ pub fn from_body(operation: &StoredOperation, wrapper: &str, body: Value) -> Res
         operation,
         body: Body {
             variables: Map::new(),
-            faults: Vec::new(),
+            faults: BodyFaults::default(),
         },
         objects: HashSet::new(),
     };
     let fields = members.remove(wrapper);
     for name in members.keys() {
-        let detail = format!("is not known: the fields must be nested under \"{wrapper}\"");
-        reader.fault(&[], name, detail);
+        reader.unknown(&[], name, || {
+            format!("is not known: the fields must be nested under \"{wrapper}\"")
+        });
     }
     match fields {
         Some(Value::Object(fields)) => {
@@ -177,38 +184,32 @@ impl BodyReader<'_> {
         members: Map<String, Value>,
         shape: Option<&Shape>,
     ) {
-        let operation = self.operation;
         self.objects.insert(prefix.to_owned());
+        let known = Known::within(self.operation, prefix);
         for (name, value) in members {
-            let variable = format!("{prefix}{name}");
-            let nested = format!("{variable}{NESTED}");
-            // Only members lead to nested fields, not names that look like variables.
-            let known =
-                |parameter: &&Parameter| parameter.name == variable && !name.contains(NESTED);
             let own = shape
                 .and_then(Shape::members)
                 .and_then(|own| own.get(&name));
-            if let Some(parameter) = operation.parameters.iter().find(known) {
-                self.field(place, &name, parameter, &value);
-            } else if operation
-                .parameters
-                .iter()
-                .any(|other| other.name.starts_with(&nested))
-            {
-                if let Value::Object(members) = value {
-                    self.object(&[place, &[name.as_str()]].concat(), &nested, members, own);
-                } else {
-                    self.fault(place, &name, "must be an object");
+            match known.members.get(name.as_str()) {
+                Some(Member::Field(parameter)) => self.field(place, &name, parameter, &value),
+                Some(Member::Object) => {
+                    if let Value::Object(members) = value {
+                        let nested = format!("{prefix}{name}{NESTED}");
+                        self.object(&[place, &[name.as_str()]].concat(), &nested, members, own);
+                    } else {
+                        self.fault(place, &name, "must be an object");
+                    }
                 }
-            } else if own.is_none() {
-                let accepted = self.accepted(prefix);
-                self.fault(
-                    place,
-                    &name,
-                    format!("is not known; accepted are {accepted}"),
-                );
+                None if own.is_none() => self.unknown(place, &name, || {
+                    let meant = did_you_mean(&name, &known.names);
+                    format!(
+                        "is not known{meant}; accepted are {}",
+                        known.names.join(", ")
+                    )
+                }),
+                // It belongs to our own representation, and may be sent back.
+                None => {}
             }
-            // What is left belongs to our own representation: it may be sent back.
         }
     }
 
@@ -216,7 +217,17 @@ impl BodyReader<'_> {
         let value = match value {
             Value::Null if parameter.nullable => Ok(Value::Null),
             Value::Null => Err("is required and cannot be null".to_owned()),
-            value => coerce(&parameter.kind, value),
+            // An empty text is nothing; whether a text may be empty is for its own rule.
+            value
+                if is_empty(value) && !matches!(parameter.kind, Kind::Text | Kind::PostalCode) =>
+            {
+                if parameter.nullable {
+                    Ok(Value::Null)
+                } else {
+                    Err("is required and cannot be empty".to_owned())
+                }
+            }
+            value => coerced(&parameter.kind, value),
         };
         match value {
             Ok(value) => self.set(parameter, value),
@@ -249,16 +260,10 @@ impl BodyReader<'_> {
                 place.push(member);
                 prefix = format!("{prefix}{member}{NESTED}");
             }
-            if let Some((name, place)) = place.split_last() {
-                let pointer = pointer(place, name);
-                if !self
-                    .body
-                    .faults
-                    .iter()
-                    .any(|fault| fault.pointer == pointer)
-                {
-                    self.fault(place, name, "is required");
-                }
+            if let Some((name, place)) = place.split_last()
+                && !self.body.faults.are_at(&pointer(place, name))
+            {
+                self.fault(place, name, "is required");
             }
         }
     }
@@ -281,29 +286,58 @@ impl BodyReader<'_> {
         self.set(parameter, value);
     }
 
-    /// The names that are accepted where variables begin with `prefix`.
-    fn accepted(&self, prefix: &str) -> String {
-        let mut names: Vec<&str> = Vec::new();
-        for parameter in &self.operation.parameters {
-            if let Some(rest) = parameter.name.strip_prefix(prefix) {
-                let name = rest.split(NESTED).next().unwrap_or(rest);
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
-        names.join(", ")
+    /// Notes a fault of a field that is known.
+    fn fault(&mut self, place: &[&str], name: &str, detail: impl Into<String>) {
+        self.body.faults.add(pointer(place, name), detail.into());
     }
 
-    fn fault(&mut self, place: &[&str], name: &str, detail: impl Into<String>) {
-        if self.body.faults.len() < MAX_FAULTS {
-            // No name of ours is so long; those of others are not worth repeating.
-            let name: String = name.chars().take(json::MAX_ECHO).collect();
-            self.body.faults.push(BodyFault {
-                pointer: pointer(place, &name),
-                detail: detail.into(),
-            });
+    /// Notes a name that is not known; what is to be said of it is only made if it is told.
+    fn unknown(&mut self, place: &[&str], name: &str, detail: impl FnOnce() -> String) {
+        self.body.faults.add_unknown(|| {
+            // Names of others are not worth repeating whole.
+            let end = name.char_indices().nth(json::MAX_ECHO);
+            let name = end.map_or(name, |(end, _)| &name[..end]);
+            (pointer(place, name), detail())
+        });
+    }
+}
+
+/// What an object of a body may have. A body may have very many members, so none of them
+/// is looked for among all parameters.
+struct Known<'a> {
+    members: HashMap<&'a str, Member<'a>>,
+    /// Their names, in the order of the document.
+    names: Vec<&'a str>,
+}
+
+/// A member of an object that is known.
+enum Member<'a> {
+    /// A field with a value.
+    Field(&'a Parameter),
+    /// An object with fields of its own.
+    Object,
+}
+
+impl<'a> Known<'a> {
+    /// What is known where variables begin with `prefix`.
+    fn within(operation: &'a StoredOperation, prefix: &str) -> Self {
+        let mut known = Self {
+            members: HashMap::new(),
+            names: Vec::new(),
+        };
+        for parameter in &operation.parameters {
+            let Some(rest) = parameter.name.strip_prefix(prefix) else {
+                continue;
+            };
+            let (name, member) = match rest.split_once(NESTED) {
+                Some((name, _)) => (name, Member::Object),
+                None => (rest, Member::Field(parameter)),
+            };
+            if known.members.insert(name, member).is_none() {
+                known.names.push(name);
+            }
         }
+        known
     }
 }
 
@@ -315,56 +349,4 @@ fn pointer(place: &[&str], name: &str) -> String {
         pointer.push_str(&member.replace('~', "~0").replace('/', "~1"));
     }
     pointer
-}
-
-/// Coerces a value as lenient systems send it.
-fn coerce(kind: &Kind, value: &Value) -> Result<Value, String> {
-    match (kind, value) {
-        (Kind::Id, Value::Number(number)) if number.is_i64() => {
-            Ok(Value::String(number.to_string()))
-        }
-        (Kind::Id, Value::String(text)) => parse_id(text).map(|id| Value::String(id.to_string())),
-        (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
-            Ok(Value::String(text.clone()))
-        }
-        // Of a fraction the digits that were sent are not known any more.
-        (Kind::Text, Value::Number(number)) if !number.is_f64() => {
-            Ok(Value::String(number.to_string()))
-        }
-        (Kind::PostalCode, Value::Number(number)) if number.is_u64() => {
-            Ok(Value::Number(number.clone()))
-        }
-        (Kind::Integer, Value::Number(number)) if number.is_i64() => {
-            Ok(Value::Number(number.clone()))
-        }
-        (Kind::Boolean, value) => boolean(value).map(Value::Bool).ok_or_else(|| {
-            "must be true or false; 1 and 0, and all of them as strings, are taken, too".to_owned()
-        }),
-        (Kind::Enum(names), value) => value
-            .as_str()
-            .and_then(|text| names.iter().find(|name| name.eq_ignore_ascii_case(text)))
-            .map(|name| Value::String(name.clone()))
-            .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
-        (Kind::Id, _) => Err("must be a whole number that fits into 64 bits".to_owned()),
-        (Kind::Integer, _) => Err("must be a whole number".to_owned()),
-        (Kind::Text | Kind::PostalCode, _) => Err("must be a string or a whole number".to_owned()),
-        (Kind::Instant, _) => Err("must be a timestamp".to_owned()),
-    }
-}
-
-fn boolean(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(value) => Some(*value),
-        Value::Number(number) => match number.as_u64()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        },
-        Value::String(text) => match text.as_str() {
-            "1" | "true" => Some(true),
-            "0" | "false" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
 }

@@ -19,6 +19,12 @@ use crate::{
 /// When to come back after a refusal that passes, in seconds.
 pub const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
+/// The most unknown fields of a body that are told, each with its own fault: the answer
+/// would be many times as long as the body.
+const MAX_UNKNOWN: usize = 100;
+/// The most faults that the sentence for people names.
+const MAX_NAMED: usize = 20;
+
 /// An error answer.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Details>);
@@ -53,6 +59,67 @@ pub struct BodyFault {
     pub detail: String,
 }
 
+/// All that is wrong with a body.
+#[derive(Clone, Debug, Default)]
+pub struct BodyFaults {
+    /// In the order in which they were found.
+    told: Vec<BodyFault>,
+    /// How many fields are not known.
+    unknown: usize,
+}
+
+impl BodyFaults {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Notes a fault of a field that is known, of which there are not many.
+    pub fn add(&mut self, pointer: String, detail: String) {
+        self.told.push(BodyFault { pointer, detail });
+    }
+
+    /// Notes that a field is not known: its pointer, and what to say of it. They are only
+    /// made of the first ones; the others are counted.
+    pub fn add_unknown(&mut self, fault: impl FnOnce() -> (String, String)) {
+        self.unknown += 1;
+        if self.unknown <= MAX_UNKNOWN {
+            let (pointer, detail) = fault();
+            self.add(pointer, detail);
+        }
+    }
+
+    /// Whether a fault is told of what is at the pointer, or of an object around it.
+    #[must_use]
+    pub fn cover(&self, pointer: &str) -> bool {
+        self.told.iter().any(|fault| {
+            let below = pointer.strip_prefix(&fault.pointer);
+            below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// Whether a fault is told of what is at the pointer itself.
+    #[must_use]
+    pub fn are_at(&self, pointer: &str) -> bool {
+        self.told.iter().any(|fault| fault.pointer == pointer)
+    }
+
+    /// Names the first ones, and counts the others.
+    fn sentence(&self) -> String {
+        let named = self.told.iter().take(MAX_NAMED);
+        let mut sentences: Vec<_> = named
+            .map(|fault| format!("{} {}", fault.pointer, fault.detail))
+            .collect();
+        let untold = self.unknown.saturating_sub(MAX_UNKNOWN);
+        let more = self.told.len() - sentences.len() + untold;
+        if more > 0 {
+            sentences.push(format!("and {more} more"));
+        }
+        format!("{}.", sentences.join("; "))
+    }
+}
+
 impl Problem {
     /// A problem that is fully told by one sentence.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
@@ -68,16 +135,9 @@ impl Problem {
 
     /// A body whose fields are at fault (422).
     #[must_use]
-    pub fn unprocessable(errors: Vec<BodyFault>) -> Self {
-        let sentences: Vec<_> = errors
-            .iter()
-            .map(|fault| format!("{} {}", fault.pointer, fault.detail))
-            .collect();
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("{}.", sentences.join("; ")),
-        );
-        problem.0.errors = errors;
+    pub fn unprocessable(faults: BodyFaults) -> Self {
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, faults.sentence());
+        problem.0.errors = faults.told;
         problem
     }
 

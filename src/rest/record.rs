@@ -19,7 +19,7 @@ use super::{
     Action, ID, Route,
     answer::{self, Found, Input, Shaped},
     conditional::{self, Preconditions},
-    problem::{self, BodyFault, Problem},
+    problem::{self, BodyFaults, Problem},
 };
 use crate::{
     auth::Viewer,
@@ -87,7 +87,7 @@ impl Call {
         &self,
         response: &GraphqlResponse,
         input: Input<'_>,
-        known: Vec<BodyFault>,
+        known: BodyFaults,
     ) -> Problem {
         match response.errors.first() {
             Some(error) => answer::problem(&self.route.operation, error, input, known),
@@ -118,7 +118,7 @@ impl Call {
         let response = self
             .run(self.document(), variables, false)
             .await
-            .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
+            .map_err(|(response, _)| self.failed(&response, Input::Query, BodyFaults::default()))?;
         let found = Found::within(&response);
         if *found.body == ConstValue::Null {
             return Err(self.not_found());
@@ -131,7 +131,7 @@ impl Call {
     pub(super) async fn write(
         &self,
         mut variables: Map<String, Value>,
-        faults: Vec<BodyFault>,
+        faults: BodyFaults,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
         if self.route.action == Action::Update && preconditions.has_match() {
@@ -177,7 +177,7 @@ impl Call {
         self,
         request: KeyedRequest,
         variables: Map<String, Value>,
-        faults: Vec<BodyFault>,
+        faults: BodyFaults,
         preconditions: Preconditions,
     ) -> Result<Response, Problem> {
         let (keys, request_id) = (self.gateway.keys.clone(), self.request_id.clone());
@@ -207,7 +207,7 @@ impl Call {
         let response = self
             .run(&self.route.version, id, false)
             .await
-            .map_err(|(response, _)| self.failed(&response, Input::Query, Vec::new()))?;
+            .map_err(|(response, _)| self.failed(&response, Input::Query, BodyFaults::default()))?;
         Found::within(&response)
             .number("version")
             .ok_or_else(|| self.not_found())

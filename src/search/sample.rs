@@ -18,6 +18,7 @@ use sea_orm::{
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
+    connections::fault::Logged,
     database::Database,
     paging::Listed,
     statements::any_of,
@@ -92,7 +93,9 @@ impl Latest {
                     let sample = sample.map(Arc::new);
                     *this.sample.write().unwrap_or_else(PoisonError::into_inner) = sample;
                 }
-                Err(error) => tracing::warn!(%error, "cannot take a sample of the keys"),
+                Err(error) => {
+                    tracing::warn!(error = %Logged(&error), "cannot take a sample of the keys");
+                }
             }
             drop(taking);
         });

@@ -19,7 +19,7 @@ async fn with_clients(engine: Engine) -> TestApp {
     for number in 0..2 {
         let client = json!({
             "name": format!(" Straße {number} "),
-            "accountCode": "",
+            "accountCode": format!("Å-{number} "),
             "website": "https://example.com",
             "emailInvoice": "billing@example.com",
             "notes": "x\n".repeat(1_000),
@@ -529,6 +529,84 @@ async fn each_violation_is_found_and_named(
         assert_fails(&checked, "the database is not as it should be");
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// SQLite reads some characters as others when it looks at single ones.
+#[rstest]
+#[tokio::test]
+async fn characters_of_any_kind_are_no_damage(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    for character in [
+        '\u{fffe}',
+        '\u{ffff}',
+        '\u{fffd}',
+        '\u{feff}',
+        '\u{fdd0}',
+        '\u{1fffe}',
+        '\u{10ffff}',
+        '\u{1}',
+        '\u{7f}',
+        '\u{e000}',
+        '\u{200b}',
+        '\u{301}',
+    ] {
+        let name = format!("Acme{character} {character}{character}{character}");
+        let client = json!({
+            "name": name, "accountCode": name, "primaryLocation": { "name": name, "city": name },
+        });
+        let client = app.create_client(client).await;
+        let other = json!({ "name": format!("{character}{name}") });
+        let update = "mutation ($id: ID!, $input: UpdateClientInput!) {
+            updateClient(id: $id, input: $input) { client { name } } }";
+        let updated = json!({ "id": client["id"], "input": other });
+        app.data(update, updated).await;
+        let found = "query ($text: String) { clients(filter: { search: $text }) {
+            nodes { id } } }";
+        let found = app
+            .data(found, json!({ "text": format!("{character}{name}") }))
+            .await;
+        let expected = json!([{ "id": client["id"] }]);
+        assert_eq!(found["clients"]["nodes"], expected, "{character:?}");
+    }
+    let folder = TempDir::new().unwrap();
+    let checked = run(
+        folder.path(),
+        &["check", "--database-url", &app.database_url],
+    )
+    .await;
+    assert!(checked.status.success(), "{}", stdout(&checked));
+    if engine == Engine::Sqlite {
+        let backup = ["backup", "copy.db", "--database-url", &app.database_url];
+        let copied = run(folder.path(), &backup).await;
+        assert!(copied.status.success(), "{}", stdout(&copied));
+    }
+}
+
+/// Earlier versions kept texts as they were sent, and took more for a host and a name.
+#[rstest]
+#[tokio::test]
+async fn what_earlier_rules_let_in_is_no_damage(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = with_clients(engine).await;
+    for old in [
+        "UPDATE client SET account_code = ' x ', account_code_key = ' x ' WHERE id = 1",
+        "UPDATE client SET website = 'https://..', email_invoice = 'a@1.2.3.4', notes = ''",
+        "UPDATE client SET name = '\u{200b}', name_key = '\u{200b}' WHERE id = 2",
+        "UPDATE client_location SET city = '', zip = ' ', phone_fax = 'x ', country = 'XK'",
+    ] {
+        let writer = app.database.writer();
+        writer.execute_unprepared(old).await.expect(old);
+    }
+    let folder = TempDir::new().unwrap();
+    let checked = run(
+        folder.path(),
+        &["check", "--database-url", &app.database_url],
+    )
+    .await;
+    assert!(checked.status.success(), "{}", stdout(&checked));
 }
 
 #[tokio::test]

@@ -236,6 +236,44 @@ async fn a_user_who_may_only_create_tables_is_enough() {
     app.database.reader.execute_unprepared(&gone).await.unwrap();
 }
 
+/// Whoever reads the log has no business with what is stored.
+#[rstest]
+#[tokio::test]
+async fn a_constraint_that_fails_is_logged_without_values(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let guard = match engine {
+        Engine::Postgres => {
+            "ALTER TABLE client ADD CONSTRAINT guard_of_notes CHECK (notes <> 'forbidden')"
+        }
+        Engine::Sqlite => {
+            "CREATE TRIGGER guard BEFORE INSERT ON client WHEN NEW.notes = 'forbidden' \
+             BEGIN SELECT RAISE(ABORT, 'guard_of_notes'); END"
+        }
+    };
+    let writer = app.database.writer();
+    writer.execute_unprepared(guard).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let mut served = Served::start(folder.path(), &app.database_url).await;
+    let mut log = served.child.stderr.take().unwrap();
+    let create = "mutation ($input: CreateClientInput!) {
+        createClient(input: $input) { client { id } } }";
+    let location = json!({ "name": "Hidden", "city": "Atlantis", "state": "CO", "country": "US" });
+    let input = json!({ "name": "Unsaid", "notes": "forbidden", "primaryLocation": location });
+    let query = json!({ "query": create, "variables": { "input": input } });
+    let answer = post(&served.address, "/graphql", &app.token, &query).await;
+    assert!(answer.contains("INTERNAL"), "{answer}");
+    assert!(!answer.contains("guard"), "{answer}");
+    served.stop().await;
+    let mut text = String::new();
+    log.read_to_string(&mut text).await.unwrap();
+    assert!(text.contains("guard_of_notes"), "{text}");
+    for value in ["nsaid", "forbidden", "idden", "Atlantis"] {
+        assert!(!text.contains(value), "{value}: {text}");
+    }
+}
+
 #[rstest]
 #[tokio::test]
 async fn tokens_are_made_listed_and_revoked(

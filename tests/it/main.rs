@@ -14,6 +14,7 @@ mod change_log;
 mod check;
 mod cli;
 mod compression;
+mod database;
 mod graphiql;
 mod graphql;
 mod hang_up;

@@ -58,6 +58,10 @@ async fn bounds_may_be_written_in_any_way(
         ("2026-01-31T09:15:00.250000000Z", true, true),
         ("2026-01-31T14:45:00.250+05:30", true, true),
         ("2026-01-31T02:15:00.250-07:00", true, true),
+        // As ISO 8601 allows it, too.
+        ("2026-01-31T11:15:00.250+0200", true, true),
+        ("2026-01-31T11:15:00,250+02", true, true),
+        ("2026-01-31 09:15:00.250z", true, true),
         // Finer than a millisecond: just before and just after the row.
         ("2026-01-31T09:15:00.2499999Z", true, false),
         ("2026-01-31T09:15:00.249000001Z", true, false),
@@ -86,6 +90,8 @@ async fn bounds_may_be_written_in_any_way(
         "",
         "2026-01-31",
         "2026-01-31T09:15:00",
+        "2026-01-31T09:15:00+020",
+        "2026-01-31T09:15:00.+0200",
         "2026-02-29T00:00:00Z",
         "2026-01-31T24:00:00Z",
         "-0001-01-01T00:00:00Z",

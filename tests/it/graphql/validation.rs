@@ -35,6 +35,23 @@ async fn assert_refused(app: &TestApp, path: &str, value: &str) {
     assert_eq!(faults(&answer), expected, "{value:?}");
 }
 
+/// Names of which nobody sees anything.
+const INVISIBLE: &[&str] = &[
+    "\u{200b}",
+    "\u{200b}\u{200d}\u{2060}",
+    "\u{feff}",
+    "\u{ad}",
+    "\u{3164}",
+    "\u{115f}\u{1160}",
+    "\u{ffa0}",
+    "\u{2800}",
+    "\u{fe0f}",
+    "\u{e0041}\u{e007f}",
+    "\u{202e}\u{202c}",
+    "\u{1}\u{7f}\u{85}\u{9f}",
+    " \u{200b} \u{34f}",
+];
+
 #[rstest]
 #[tokio::test]
 async fn wrong_values_are_refused(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
@@ -56,6 +73,27 @@ async fn wrong_values_are_refused(#[values(Engine::Sqlite, Engine::Postgres)] en
                 "https://a\nb.example.com",
                 "https:\\\\example.com",
                 "http://example.com/\0",
+                "https://..",
+                "https://.",
+                "https://.com",
+                "https://a..b",
+                "https://example.com..",
+                "https://-a.com",
+                "https://a-.com",
+                "https://a_b.com",
+                "https://%zz",
+                "https://example.com/%zz",
+                "https://example.com/100%",
+                "https://example.com/\"><script>alert(1)</script>",
+                "https://example.com/{x}",
+                "https://example.com/a|b",
+                "https://1.2.3",
+                "https://127.1",
+                "https://0x7f000001",
+                "https://1.2.3.4.5",
+                "https://256.1.1.1",
+                "https://[::1",
+                "https://example.com:99999",
             ],
         ),
         (
@@ -69,20 +107,24 @@ async fn wrong_values_are_refused(#[values(Engine::Sqlite, Engine::Postgres)] en
                 "a@b",
                 "a\0@example.com",
                 "a@b@example.com",
+                "a@1.2.3.4",
+                "a@[1.2.3.4]",
+                "a@example.123",
+                "a@-x.com",
+                "a@x-.com",
+                "a@x..com",
+                "a@.x.com",
+                "a@x.com.",
+                "a@x_y.com",
+                "a@ex%61mple.com",
+                ".a@example.com",
+                "a.@example.com",
+                "a..b@example.com",
             ],
         ),
         (
             "salesperson",
-            &[
-                "",
-                "1.0",
-                "1 ",
-                "+1",
-                "01",
-                "0x1",
-                "-0",
-                "9223372036854775808",
-            ],
+            &["1.0", "1 ", "+1", "01", "0x1", "-0", "9223372036854775808"],
         ),
         ("primaryLocation.name", &["", "\u{a0}"]),
         (
@@ -91,13 +133,20 @@ async fn wrong_values_are_refused(#[values(Engine::Sqlite, Engine::Postgres)] en
         ),
         (
             "primaryLocation.country",
-            &["", "U", "USA", "ZZ", "ÜS", "U\0"],
+            &[
+                "", "U", "USA", "ZZ", "ÜS", "U\0", "UK", "EU", "SU", "AN", "XA", "XX", "QM", "XKX",
+            ],
         ),
         ("primaryLocation.emailInvoice", &["nobody"]),
     ];
     for (path, values) in wrong {
         for value in values {
             assert_refused(&app, path, value).await;
+        }
+    }
+    for path in ["name", "primaryLocation.name"] {
+        for name in INVISIBLE {
+            assert_refused(&app, path, name).await;
         }
     }
     assert_eq!(app.client(&client["id"]).await, client);
@@ -164,4 +213,132 @@ async fn required_fields_cannot_be_null(
     let answer = app.graphql(UPDATE_CLIENT, variables).await;
     assert_eq!(faults(&answer), ["input.primaryLocation"]);
     assert_eq!(app.client(&client["id"]).await, client);
+}
+
+#[rstest]
+#[tokio::test]
+async fn right_values_are_kept_as_they_are_sent(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let client = app.create_client(json!({})).await;
+    let right: [(&str, &[&str]); 4] = [
+        (
+            "name",
+            &[
+                "a\u{200b}",
+                "\u{202e}שלום\u{202c}",
+                "👩\u{200d}👧",
+                "\u{fffe}",
+                "!",
+            ],
+        ),
+        (
+            "website",
+            &[
+                "https://localhost:8080",
+                "https://example.com.",
+                "https://127.0.0.1:8080/a",
+                "https://user:pass@10.0.0.1?x=%2F#y",
+                "https://[::1]:8080/",
+                "https://xn--mnchen-3ya.example",
+                "https://münchen.example/straße?x=ä#ö",
+                "https://example.com/a(b)[c]'~;,!$&*+=:@%20%C3%A4",
+            ],
+        ),
+        (
+            "emailInvoice",
+            &[
+                "a@example.co",
+                "a@x.c",
+                "a@münchen.example",
+                "o'hara+x@4.example",
+            ],
+        ),
+        ("primaryLocation.country", &["XK", "GB", "BQ"]),
+    ];
+    for (path, values) in right {
+        for value in values {
+            let value = json!(value);
+            let updated = app.update_client(&client["id"], input(path, &value)).await;
+            let pointer = format!("/{}", path.replace('.', "/"));
+            assert_eq!(updated.pointer(&pointer), Some(&value), "{path}");
+        }
+    }
+    let kosovo = json!({ "filter": { "country": "xk" } });
+    let query = "query ($filter: ClientLocationFilter) {
+        clientLocations(filter: $filter) { totalCount } }";
+    app.update_client(
+        &client["id"],
+        input("primaryLocation.country", &json!("xk")),
+    )
+    .await;
+    let found = app.data(query, kosovo).await;
+    assert_eq!(found["clientLocations"]["totalCount"], 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_country_that_is_called_otherwise_is_named(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    for (sent, meant) in [("UK", "GB"), ("usa", "US"), (" EL ", "GR"), ("DEU", "DE")] {
+        let variables = json!({ "input": new_client("primaryLocation.country", &json!(sent)) });
+        let answer = app.graphql(CREATE_CLIENT, variables).await;
+        assert_eq!(
+            answer["errors"][0]["extensions"]["fields"],
+            json!([{
+                "path": "input.primaryLocation.country",
+                "message": format!(
+                    "must be an ISO 3166-1 alpha-2 country code (did you mean {meant}?)"
+                ),
+            }]),
+            "{sent}"
+        );
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_empty_text_is_null_wherever_null_may_be(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let optional = [
+        "accountCode",
+        "website",
+        "emailInvoice",
+        "notes",
+        "salesperson",
+        "caseManager",
+        "primaryLocation.emailInvoice",
+        "primaryLocation.address1",
+        "primaryLocation.address2",
+        "primaryLocation.address3",
+        "primaryLocation.city",
+        "primaryLocation.zip",
+        "primaryLocation.phonePrimary",
+        "primaryLocation.phoneSecondary",
+        "primaryLocation.phoneFax",
+        "primaryLocation.notes",
+    ];
+    for path in optional {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let value = match path {
+            "website" => "https://example.com",
+            "salesperson" | "caseManager" => "7",
+            path if path.ends_with("emailInvoice") => "a@example.com",
+            _ => "x",
+        };
+        for empty in ["", " ", "\n\u{3000}"] {
+            let created = app.create_client(new_client(path, &json!(empty))).await;
+            assert_eq!(created.pointer(&pointer), Some(&Value::Null), "{path}");
+            let id = &created["id"];
+            let filled = app.update_client(id, input(path, &json!(value))).await;
+            assert_eq!(filled.pointer(&pointer), Some(&json!(value)), "{path}");
+            let cleared = app.update_client(id, input(path, &json!(empty))).await;
+            assert_eq!(cleared.pointer(&pointer), Some(&Value::Null), "{path}");
+        }
+    }
 }

@@ -199,6 +199,12 @@ async fn deep_and_long_bodies_are_refused_at_little_cost(
     let answer = post(&app, format!("{{\"client\":{{{unknown}\"name\":0}}}}")).await;
     let problem = refused(&answer, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem["errors"][0]["pointer"], "/client/a0");
+    // A hundred of them are told, and what is missing; all are counted.
+    let errors = problem["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 101);
+    assert_eq!(errors[100]["pointer"], "/client/primary_location");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.ends_with("; and 69981 more."), "{detail}");
     assert!(answer.body.len() < 100_000, "{}", answer.body.len());
     assert_eq!(counts(&app).await, [0, 0]);
 }

@@ -27,7 +27,7 @@ async fn put(app: &TestApp, path: &str, pointer: &str, value: Value) -> Result<V
 
 #[rstest]
 #[tokio::test]
-async fn booleans_are_taken_in_the_documented_forms_alone(
+async fn booleans_are_taken_as_forms_and_scripts_send_them(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
     #[values("/has_invoice_reminders", "/show_location_on_invoice")] field: &str,
 ) {
@@ -38,6 +38,11 @@ async fn booleans_are_taken_in_the_documented_forms_alone(
         (json!(0), json!(1)),
         (json!("0"), json!("1")),
         (json!("false"), json!("true")),
+        (json!("False"), json!("TRUE")),
+        (json!(0.0), json!(1.0)),
+        (json!("no"), json!("yes")),
+        (json!("off"), json!("on")),
+        (json!("OFF"), json!(" On ")),
     ] {
         assert_eq!(put(&app, &path, field, no).await, Ok(json!(false)));
         assert_eq!(put(&app, &path, field, yes).await, Ok(json!(true)));
@@ -46,16 +51,14 @@ async fn booleans_are_taken_in_the_documented_forms_alone(
     for value in [
         json!(2),
         json!(-1),
-        json!(0.0),
-        json!(1.0),
-        json!(""),
-        json!("yes"),
-        json!("no"),
-        json!("on"),
-        json!("TRUE"),
-        json!("False"),
-        json!(" true"),
+        json!(0.5),
+        json!("y"),
+        json!("maybe"),
         json!("01"),
+        json!("1.0"),
+        // No text is null, which a boolean cannot be.
+        json!(""),
+        json!(" "),
         json!([]),
         json!({}),
         json!([true]),
@@ -83,14 +86,16 @@ async fn postal_codes_may_be_numbers_and_come_back_as_text(
         (json!("SW1A 1AA"), json!("SW1A 1AA")),
         (json!(0), json!("0")),
         (json!(u64::MAX), json!("18446744073709551615")),
+        (json!(80203.0), json!("80203")),
+        (json!(" 80204 "), json!("80204")),
         (Value::Null, Value::Null),
     ] {
         assert_eq!(put(&app, &path, field, sent).await, Ok(kept));
     }
     for value in [
         json!(-1),
+        json!(-1.0),
         json!(1.5),
-        json!(80202.0),
         json!(1e30),
         json!(true),
         json!([80202]),
@@ -119,6 +124,8 @@ async fn texts_may_be_whole_numbers_whose_digits_are_kept(
             (json!(5_555_555_555_u64), "5555555555"),
             (json!(u64::MAX), "18446744073709551615"),
             (json!(i64::MIN), "-9223372036854775808"),
+            (json!(7.0), "7"),
+            (json!(1e3), "1000"),
         ] {
             assert_eq!(put(&app, &path, field, sent).await, Ok(json!(kept)));
         }
@@ -129,7 +136,12 @@ async fn texts_may_be_whole_numbers_whose_digits_are_kept(
     }
     let before = read(&app, &path).await;
     // Others would come back with other digits than were sent.
-    for number in ["1.10", "1e2", "12345678901234567890123", "-0"] {
+    for number in [
+        "1.10",
+        "1e-2",
+        "12345678901234567890123",
+        "9007199254740993.0",
+    ] {
         let body = format!("{{\"client\":{{\"account_code\":{number}}}}}");
         let answer = app
             .call(axum::http::Method::PUT, &path)
@@ -153,6 +165,8 @@ async fn ids_may_be_numbers_or_text_in_their_printed_form(
         (json!("7"), json!(7)),
         (json!(i64::MAX), json!(i64::MAX)),
         (json!(i64::MAX.to_string()), json!(i64::MAX)),
+        (json!(8.0), json!(8)),
+        (json!(-9e0), json!(-9)),
         (Value::Null, Value::Null),
     ] {
         assert_eq!(put(&app, &path, "/salesperson", sent).await, Ok(kept));
@@ -160,7 +174,8 @@ async fn ids_may_be_numbers_or_text_in_their_printed_form(
     for value in [
         json!(9_223_372_036_854_775_808_u64),
         json!(1e30),
-        json!(1.0),
+        json!(1.5),
+        json!(9_007_199_254_740_992.0),
         json!("1.0"),
         json!("1 "),
         json!("01"),
@@ -168,7 +183,6 @@ async fn ids_may_be_numbers_or_text_in_their_printed_form(
         json!("0x1"),
         json!("1e3"),
         json!("١"),
-        json!(""),
         json!("Ann"),
         json!(true),
         json!([7]),
@@ -220,6 +234,99 @@ async fn null_clears_what_is_optional_and_is_refused_elsewhere(
             assert_eq!(put(&app, &path, &field, Value::Null).await, Ok(Value::Null));
         }
     }
+}
+
+/// Forms send their empty fields, too.
+#[rstest]
+#[tokio::test]
+async fn an_empty_text_is_null_wherever_null_may_be(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values("", " ", " \t\r\n\u{a0}\u{2003}")] empty: &str,
+) {
+    let app = TestApp::start(engine).await;
+    let created = create_client(&app, client_fields()).await;
+    let path = url(Record::Client, &created);
+    for field in ["/name", "/primary_location/name", "/primary_location/state"] {
+        let refused = put(&app, &path, field, json!(empty)).await;
+        assert!(refused.is_err(), "{field}: {refused:?}");
+    }
+    for field in [
+        "/account_code",
+        "/website",
+        "/email_invoice",
+        "/notes",
+        "/salesperson",
+        "/case_manager",
+        "/primary_location/email_invoice",
+        "/primary_location/address_1",
+        "/primary_location/address_2",
+        "/primary_location/address_3",
+        "/primary_location/city",
+        "/primary_location/zip",
+        "/primary_location/phone_primary",
+        "/primary_location/phone_secondary",
+        "/primary_location/phone_fax",
+        "/primary_location/notes",
+    ] {
+        assert_ne!(created.pointer(field), Some(&Value::Null), "{field}");
+        let cleared = put(&app, &path, field, json!(empty)).await;
+        assert_eq!(cleared, Ok(Value::Null), "{field}");
+    }
+
+    let mut fields = client_fields();
+    for (name, value) in fields.as_object_mut().unwrap() {
+        if !["name", "primary_location"].contains(&name.as_str()) {
+            *value = json!(empty);
+        }
+    }
+    let client = create_client(&app, fields).await;
+    assert_eq!(client["account_code"], Value::Null);
+    assert_eq!(client["salesperson"], Value::Null);
+    assert_eq!(client["has_invoice_reminders"], false);
+    let location = json!({ "root_id": empty, "name": "A", "state": "CO", "country": "US" });
+    let answer = app
+        .post(super::LOCATIONS, Record::Location.body(location))
+        .await;
+    assert_eq!(pointers(&answer), ["/client_location/root_id"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_text_is_stored_without_what_surrounds_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let path = url(Record::Client, &create_client(&app, client_fields()).await);
+    for field in [
+        "/name",
+        "/account_code",
+        "/notes",
+        "/primary_location/name",
+        "/primary_location/address_1",
+        "/primary_location/city",
+        "/primary_location/zip",
+        "/primary_location/phone_fax",
+        "/primary_location/notes",
+    ] {
+        let sent = json!(" \t\u{a0}two  words\nand a line\u{2003}\r\n");
+        let kept = put(&app, &path, field, sent).await;
+        assert_eq!(kept, Ok(json!("two  words\nand a line")), "{field}");
+    }
+    for (field, sent, kept) in [
+        ("/website", " https://a.example\n", "https://a.example"),
+        ("/email_invoice", "\ta@b.example ", "a@b.example"),
+        ("/primary_location/state", " ny ", "NY"),
+        ("/primary_location/country", "\u{a0}de ", "DE"),
+    ] {
+        assert_eq!(put(&app, &path, field, json!(sent)).await, Ok(json!(kept)));
+    }
+    put(&app, &path, "/account_code", json!(" C-1 "))
+        .await
+        .unwrap();
+    let found = read(&app, &format!("{CLIENTS}?account_code=%20c-1%20")).await;
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    let found = read(&app, &format!("{CLIENTS}?account_code=%20")).await;
+    assert_eq!(found, json!([]));
 }
 
 #[rstest]

@@ -23,7 +23,7 @@ async fn all_faults_of_a_new_client_are_told_at_once(
             "website": "example.com",
             "email_invoice": "nobody",
             "notes": "x".repeat(65_536),
-            "has_invoice_reminders": "yes",
+            "has_invoice_reminders": "maybe",
             "salesperson": "Ann",
             "colour": "red",
             "primary_location": {
@@ -124,28 +124,46 @@ async fn unknown_fields_are_named_with_those_that_are_known(
     let app = TestApp::start(engine).await;
     let created = create_client(&app, client_fields()).await;
     let path = url(Record::Client, &created);
-    for (edit, pointer) in [
-        (json!({ "Name": "Acme" }), "/client/Name"),
-        (json!({ "accountCode": "1" }), "/client/accountCode"),
+    for (edit, pointer, meant) in [
+        (json!({ "Name": "Acme" }), "/client/Name", "name"),
+        (
+            json!({ "accountCode": "1" }),
+            "/client/accountCode",
+            "account_code",
+        ),
         (
             json!({ "primary_location__city": "x" }),
             "/client/primary_location__city",
+            "primary_location",
         ),
-        (json!({ "_id": 1 }), "/client/_id"),
+        (json!({ "_id": 1 }), "/client/_id", "id"),
         (
             json!({ "_expected_version": 1 }),
             "/client/_expected_version",
+            "",
         ),
-        (json!({ "locations": [] }), "/client/locations"),
-        (json!({ "": 1 }), "/client/"),
-        (json!({ "a/b~c": 1 }), "/client/a~1b~0c"),
+        (
+            json!({ "location": {} }),
+            "/client/location",
+            "primary_location",
+        ),
+        (json!({ "email": "x" }), "/client/email", "email_invoice"),
+        (json!({ "": 1 }), "/client/", ""),
+        (json!({ "a/b~c": 1 }), "/client/a~1b~0c", ""),
         (
             json!({ "primary_location": { "Zip": 1 } }),
             "/client/primary_location/Zip",
+            "zip",
+        ),
+        (
+            json!({ "primary_location": { "postal_code": 1 } }),
+            "/client/primary_location/postal_code",
+            "zip",
         ),
         (
             json!({ "primary_location": { "client": {} } }),
             "/client/primary_location/client",
+            "",
         ),
     ] {
         let answer = app.put(&path, json!({ "client": edit })).await;
@@ -153,10 +171,12 @@ async fn unknown_fields_are_named_with_those_that_are_known(
         let mut problem = refused(&answer, StatusCode::UNPROCESSABLE_ENTITY);
         let detail = problem["errors"][0]["detail"].take();
         let detail = detail.as_str().unwrap();
-        assert!(
-            detail.starts_with("is not known; accepted are "),
-            "{detail}"
-        );
+        let meant = match meant {
+            "" => String::new(),
+            meant => format!(" (did you mean {meant}?)"),
+        };
+        let start = format!("is not known{meant}; accepted are ");
+        assert!(detail.starts_with(&start), "{pointer}: {detail}");
         assert!(detail.contains("name, "), "{detail}");
     }
     assert_eq!(read(&app, &path).await, created);
@@ -188,6 +208,13 @@ async fn the_rules_of_single_fields_hold(
         ("state", json!("13"), json!(1)),
         ("country", json!("de"), json!("DEU")),
         ("country", json!("FR"), json!("ZZ")),
+        ("country", json!("xk"), json!("XA")),
+        (
+            "name",
+            json!("\u{2068}Acme\u{2069}"),
+            json!("\u{200b}\u{feff}"),
+        ),
+        ("name", json!("\u{ffff}"), json!("\u{3164}")),
         ("city", json!("x".repeat(255)), json!("x".repeat(256))),
         ("zip", json!("x".repeat(255)), json!("x".repeat(256))),
         ("phone_fax", json!("ext. 5"), json!("x".repeat(256))),
@@ -216,6 +243,8 @@ async fn the_rules_of_single_fields_hold(
         ("https://", false),
         ("https:///example.com", false),
         ("https://exam ple.com", false),
+        ("https://a_b.example", false),
+        ("https://..", false),
     ] {
         let answer = app
             .put(&path, json!({ "client": { "website": website } }))

@@ -76,23 +76,40 @@ async fn a_typo_never_returns_every_row(
              search, dir, per_page, page, mode"
         }
     };
-    for (query, name) in [
-        ("nme=Acme", "nme"),
-        ("nme=", "nme"),
-        ("nme", "nme"),
-        ("Name=Acme", "Name"),
-        ("name[]=Acme", "name[]"),
-        ("filter[name]=Acme", "filter[name]"),
-        ("accountCode=1", "accountCode"),
-        ("_after=x", "_after"),
-        ("first=1", "first"),
-        ("=x", ""),
-        ("name=Acme&;page=2", ";page"),
-        ("n%C3%A4me=x", "näme"),
+    let (code, owner) = match record {
+        Record::Client => ("account_code", "id"),
+        Record::Location => ("", "parent"),
+    };
+    for (query, name, meant) in [
+        ("nme=Acme", "nme", "name"),
+        ("nme=", "nme", "name"),
+        ("nme", "nme", "name"),
+        ("Name=Acme", "Name", "name"),
+        ("name[]=Acme", "name[]", "name"),
+        ("filter[name]=Acme", "filter[name]", ""),
+        ("accountCode=1", "accountCode", code),
+        ("client_id=1", "client_id", owner),
+        ("_after=x", "_after", ""),
+        ("first=1", "first", "per_page"),
+        ("limit=1", "limit", "per_page"),
+        ("offset=1", "offset", "page"),
+        ("q=Acme", "q", "search"),
+        ("sort=id", "sort", "dir"),
+        ("order=asc", "order", "dir"),
+        ("updated_since=2026-01-31", "updated_since", "updated_from"),
+        ("=x", "", ""),
+        ("name=Acme&;page=2", ";page", "page"),
+        ("n%C3%A4me=x", "näme", "name"),
+        ("colour=red", "colour", ""),
     ] {
         let answer = app.get(&format!("{}?{query}", record.path())).await;
         let problem = refused_for(query, &answer, StatusCode::BAD_REQUEST);
-        let expected = format!("The parameter '{name}' is not known. Accepted are: {accepted}.");
+        let meant = match meant {
+            "" => String::new(),
+            meant => format!(" (did you mean {meant}?)"),
+        };
+        let expected =
+            format!("The parameter '{name}'{meant} is not known. Accepted are: {accepted}.");
         assert_eq!(problem["detail"], expected, "{query}");
     }
     let (known, other) = match record {

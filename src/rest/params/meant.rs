@@ -1,0 +1,81 @@
+//! What may be meant by a name that is not known.
+
+use crate::suggest;
+
+/// Names of other systems, which no misspelling of ours comes near, and what is meant by
+/// them: the first of these that a route takes.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    ("client", &["parent", "root_id"]),
+    ("client_id", &["parent", "root_id", "id"]),
+    ("client_location_id", &["id"]),
+    ("location_id", &["id"]),
+    ("parent", &["root_id"]),
+    ("parent_id", &["parent", "root_id"]),
+    ("root_id", &["parent"]),
+    ("location", &["primary_location"]),
+    ("q", &["search"]),
+    ("query", &["search"]),
+    ("s", &["search"]),
+    ("term", &["search"]),
+    ("limit", &["per_page"]),
+    ("first", &["per_page"]),
+    ("page_size", &["per_page"]),
+    ("size", &["per_page"]),
+    ("offset", &["page"]),
+    ("p", &["page"]),
+    ("page_number", &["page"]),
+    ("skip", &["page"]),
+    ("start", &["page"]),
+    ("direction", &["dir"]),
+    ("order", &["dir"]),
+    ("order_by", &["dir"]),
+    ("sort", &["dir"]),
+    ("sort_by", &["dir"]),
+    ("count", &["mode"]),
+    ("created_after", &["created_from"]),
+    ("created_at", &["created_from"]),
+    ("created_before", &["created_to"]),
+    ("created_since", &["created_from"]),
+    ("modified_since", &["updated_from"]),
+    ("since", &["updated_from"]),
+    ("updated_after", &["updated_from"]),
+    ("updated_at", &["updated_from"]),
+    ("updated_before", &["updated_to"]),
+    ("updated_since", &["updated_from"]),
+    ("address", &["address_1"]),
+    ("street", &["address_1"]),
+    ("code", &["account_code"]),
+    ("company", &["name"]),
+    ("title", &["name"]),
+    ("comments", &["notes"]),
+    ("description", &["notes"]),
+    ("country_code", &["country"]),
+    ("email", &["email_invoice"]),
+    ("fax", &["phone_fax"]),
+    ("phone", &["phone_primary"]),
+    ("post_code", &["zip"]),
+    ("postal_code", &["zip"]),
+    ("postcode", &["zip"]),
+    ("zip_code", &["zip"]),
+    ("zipcode", &["zip"]),
+    ("province", &["state"]),
+    ("region", &["state"]),
+    ("state_code", &["state"]),
+    ("url", &["website"]),
+    ("homepage", &["website"]),
+];
+
+/// A question that follows a name which is not known, if one of those that are `accepted`
+/// may be meant; otherwise nothing.
+#[must_use]
+pub fn did_you_mean(wrong: &str, accepted: &[&str]) -> String {
+    let synonym = SYNONYMS.iter().find(|(name, _)| *name == wrong);
+    let meant = synonym.and_then(|(_, meant)| {
+        let mut meant = meant.iter().copied();
+        meant.find(|name| accepted.contains(name))
+    });
+    match meant.or_else(|| suggest::nearest(wrong, accepted.iter().copied())) {
+        Some(name) => format!(" (did you mean {name}?)"),
+        None => String::new(),
+    }
+}

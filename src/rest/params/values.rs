@@ -1,0 +1,78 @@
+//! Single values, as older systems send them: taken for what they mean, but never guessed.
+
+use serde_json::Value;
+
+use crate::{coerce, rest::operation::Kind, validation::parse_id};
+
+/// Whether a value is a text of nothing but white space.
+#[must_use]
+pub fn is_empty(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// What values of the kinds must be.
+const NO_ID: &str = "must be a whole number that fits into 64 bits";
+const NO_INTEGER: &str = "must be a whole number";
+const NO_TEXT: &str = "must be a string or a whole number";
+
+/// Coerces a value as lenient systems send it.
+///
+/// # Errors
+/// What it must be.
+pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
+    match (kind, value) {
+        (Kind::Id, Value::Number(number)) => coerce::whole(number)
+            .map(|id| Value::String(id.to_string()))
+            .ok_or_else(|| NO_ID.to_owned()),
+        (Kind::Id, Value::String(text)) => parse_id(text).map(|id| Value::String(id.to_string())),
+        (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
+            Ok(Value::String(text.clone()))
+        }
+        // Of a fraction the digits that were sent are not known any more.
+        (Kind::Text | Kind::PostalCode, Value::Number(number)) => coerce::digits(number)
+            .filter(|digits| *kind == Kind::Text || !digits.starts_with('-'))
+            .map(Value::String)
+            .ok_or_else(|| NO_TEXT.to_owned()),
+        (Kind::Integer, Value::Number(number)) => coerce::whole(number)
+            .map(|number| Value::Number(number.into()))
+            .ok_or_else(|| NO_INTEGER.to_owned()),
+        (Kind::Boolean, value) => boolean(value).map(Value::Bool).ok_or_else(|| {
+            "must be true or false; 1 and 0, yes and no, on and off are taken, too, also as strings"
+                .to_owned()
+        }),
+        (Kind::Enum(names), value) => value
+            .as_str()
+            .and_then(|text| names.iter().find(|name| name.eq_ignore_ascii_case(text)))
+            .map(|name| Value::String(name.clone()))
+            .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
+        (Kind::Id, _) => Err(NO_ID.to_owned()),
+        (Kind::Integer, _) => Err(NO_INTEGER.to_owned()),
+        (Kind::Text | Kind::PostalCode, _) => Err(NO_TEXT.to_owned()),
+        (Kind::Instant, _) => Err("must be a timestamp".to_owned()),
+    }
+}
+
+/// Reads a boolean as forms and scripts send it.
+fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match coerce::whole(number)? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+        Value::String(text) => {
+            let text = text.trim();
+            let is_one_of =
+                |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+            if is_one_of(["true", "1", "on", "yes"]) {
+                Some(true)
+            } else if is_one_of(["false", "0", "off", "no"]) {
+                Some(false)
+            } else {
+                None
+            }
+        }
+        _ => None,
+    }
+}
