@@ -51,25 +51,93 @@ fn is_suitable(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -
     MEDIA_TYPES.iter().any(is_listed) && !headers.contains_key(ETAG)
 }
 
-/// Reads what a request accepts the way [`layer`] must see it.
+/// Writes what a request accepts so that [`layer`] and the files of GraphiQL choose what
+/// suits its sender best. Of codings that are liked alike the layer would take the one that
+/// is fastest here, which not all programs unpack that say so.
 #[must_use]
 pub fn negotiate(mut request: Request) -> Request {
     let headers = request.headers_mut();
     if !headers.contains_key(ACCEPT_ENCODING) {
         return request;
     }
-    if is_forced(headers) {
-        // The names that a query gives to its fields stand in the answer beside data of
-        // clients: the length of it, compressed, would tell whether they are alike
-        // (the attack is called BREACH).
-        headers.remove(ACCEPT_ENCODING);
+    // The names that a query gives to its fields stand in the answer beside data of
+    // clients: the length of it, compressed, would tell whether they are alike
+    // (the attack is called BREACH).
+    let accepted = if is_forced(headers) {
+        None
     } else {
-        // Whoever accepts nothing that we have gets it plain. The layer would make a 406
-        // of an answer, after the request has been carried out.
-        let plain = HeaderValue::from_static("identity;q=0.001");
-        headers.append(ACCEPT_ENCODING, plain);
-    }
+        Accepted::of(headers).header()
+    };
+    // Whoever accepts nothing that we have gets it plain. The layer would make a 406 of an
+    // answer, after the request has been carried out.
+    match accepted {
+        Some(accepted) => headers.insert(ACCEPT_ENCODING, accepted),
+        None => headers.remove(ACCEPT_ENCODING),
+    };
     request
+}
+
+/// How much the sender of a request likes each coding, from 0 to 1 (RFC 9110, section
+/// 12.4.2). What is not named is none.
+#[derive(Default)]
+struct Accepted {
+    brotli: Option<f32>,
+    gzip: Option<f32>,
+    zstd: Option<f32>,
+    identity: Option<f32>,
+    others: Option<f32>,
+}
+
+impl Accepted {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut accepted = Self::default();
+        let members = headers
+            .get_all(ACCEPT_ENCODING)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        for member in members {
+            let (coding, weight) = member.split_once(';').unwrap_or((member, "q=1"));
+            let weight = weight.trim();
+            let weight = weight
+                .strip_prefix("q=")
+                .or_else(|| weight.strip_prefix("Q="))
+                .and_then(|weight| weight.parse::<f32>().ok())
+                .filter(|weight| (0.0..=1.0).contains(weight));
+            let place = match coding.trim().to_ascii_lowercase().as_str() {
+                "br" => &mut accepted.brotli,
+                "gzip" | "x-gzip" => &mut accepted.gzip,
+                "zstd" => &mut accepted.zstd,
+                "identity" => &mut accepted.identity,
+                "*" => &mut accepted.others,
+                _ => continue,
+            };
+            if weight.is_some() {
+                *place = weight;
+            }
+        }
+        accepted
+    }
+
+    /// The header that asks for the coding that is liked best. None if that is no coding.
+    fn header(&self) -> Option<HeaderValue> {
+        let liked = |coding: Option<f32>| coding.or(self.others).unwrap_or(0.0);
+        let (brotli, gzip, zstd) = (liked(self.brotli), liked(self.gzip), liked(self.zstd));
+        let best = brotli.max(gzip).max(zstd);
+        if best <= 0.0 || self.identity.is_some_and(|identity| identity > best) {
+            return None;
+        }
+        // The files of GraphiQL are packed by gzip alone.
+        Some(HeaderValue::from_static(
+            match (brotli >= best, gzip >= best, gzip > 0.0) {
+                (true, _, true) => "br, gzip;q=0.5",
+                (true, _, false) => "br",
+                (false, true, _) => "gzip",
+                (false, false, true) => "zstd, gzip;q=0.5",
+                (false, false, false) => "zstd",
+            },
+        ))
+    }
 }
 
 /// Whether the page of another origin may have made a browser send this with the

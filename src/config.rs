@@ -1,13 +1,16 @@
 //! The command line and its environment twins: the only reader of either.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+mod network;
+mod origin;
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use axum::http::HeaderValue;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use entity::api_token::Scope;
-use tower_http::csrf::CsrfLayer;
 
 use crate::graphql::limits::Limits;
+pub use network::Network;
 
 /// A GraphQL gateway over clients and their locations, with the REST routes that
 /// older integrations know. Without a command it serves.
@@ -23,6 +26,14 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Reads the command line and the environment, or says what is wrong with them and ends
+    /// the program.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = without_empty_variables(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// The threads that serve.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -32,6 +43,24 @@ impl Cli {
             Some(_) => 1,
         }
     }
+}
+
+/// Passes over variables of the environment that are empty: service managers and container
+/// files set them so where they mean that there are none.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.to_string_lossy().trim().is_empty())
+    };
+    command
+        .mut_args(|arg| {
+            if is_empty(&arg) {
+                arg.env(None::<&'static str>)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// As many as there are processors.
@@ -113,10 +142,22 @@ pub struct ServeOptions {
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// Web pages of other origins that may call the gateway, such as
-    /// `https://app.example.com`; separate several by commas
+    /// `https://app.example.com`, and apps, such as `capacitor://localhost`; separate several
+    /// by commas
     #[arg(long, env = "ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN",
-        value_parser = origin)]
+        value_parser = origin::parse)]
     pub allow_origin: Vec<HeaderValue>,
+    /// Proxies that are believed when they say by `Forwarded` or `X-Forwarded-*` under which
+    /// URL they were called: addresses, or networks such as 10.0.0.0/8; separate several by
+    /// commas
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORK",
+        value_parser = Network::parse)]
+    pub trusted_proxies: Vec<Network>,
+    /// How long a connection may rest between two requests, in seconds: longer than a load
+    /// balancer keeps one that it means to use again
+    #[arg(long, env = "KEEP_ALIVE_SECONDS", default_value_t = Self::default().keep_alive_seconds,
+        value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub keep_alive_seconds: u64,
     /// The largest request body, in bytes
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = Self::default().max_body_bytes,
         value_name = "N")]
@@ -135,17 +176,20 @@ pub struct Settings {
     pub introspection: bool,
 }
 
-/// Reads an origin as browsers send it.
-fn origin(text: &str) -> Result<HeaderValue, String> {
-    let checked = CsrfLayer::new().add_trusted_origin(text);
-    checked.map(drop).map_err(|error| error.to_string())?;
-    text.parse().map_err(|_| "not an origin".to_owned())
+impl Settings {
+    /// How long a connection may rest between two requests.
+    #[must_use]
+    pub fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_seconds)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             allow_origin: Vec::new(),
+            trusted_proxies: Vec::new(),
+            keep_alive_seconds: 75,
             max_body_bytes: 1024 * 1024,
             token_cache_ms: 1_000,
             limits: Limits::default(),

@@ -1,28 +1,21 @@
 //! The HTTP surface: what every handler shares, all routes, and the middleware in
 //! the order in which a request passes it.
 
+mod cross_origin;
+pub mod host;
+
 use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::Request,
-    http::{
-        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-        header::{
-            ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION,
-            RETRY_AFTER,
-        },
-    },
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::CorsLayer,
-    csrf::{CsrfLayer, ProtectionError},
-};
+use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use crate::{
@@ -45,6 +38,7 @@ use crate::{
 const MAX_URI: usize = 8 * 1024;
 /// The longest request id that is taken from a caller, in bytes.
 const MAX_REQUEST_ID: usize = 128;
+/// Names a request in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every handler shares. A request clones it many times, so it counts its
@@ -122,15 +116,19 @@ impl RequestId {
 
 /// All routes, with the middleware around them.
 pub fn router(gateway: Gateway) -> Router {
-    let origins = &gateway.settings.allow_origin;
+    let origins: Arc<[HeaderValue]> = gateway.settings.allow_origin.clone().into();
+    let graphql = get(socket::get).post(endpoint::post);
     let routes = Router::new()
         .route("/", get(|| async { Redirect::to("/graphiql") }))
-        .route("/graphql", get(socket::get).post(endpoint::post))
+        .route("/graphql", graphql.clone())
+        .route("/graphql/", graphql)
         .merge(graphiql::routes())
+        // The page names its files relative to an address without a slash at the end.
+        .route("/graphiql/", get(|| async { Redirect::to("/graphiql") }))
         .merge(rest::routes(&gateway.rest))
         .merge(telemetry::routes())
         .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed);
+        .method_not_allowed_fallback(other_method);
 
     // In one piece: each `layer` of a router costs every request a box or three.
     let layers = ServiceBuilder::new()
@@ -138,9 +136,9 @@ pub fn router(gateway: Gateway) -> Router {
         .map_request(compression::negotiate)
         .layer(compression::layer())
         .layer(middleware::from_fn(around))
-        .option_layer((!origins.is_empty()).then(|| cors(origins)))
+        .option_layer((!origins.is_empty()).then(|| cross_origin::sharing(&origins)))
         // Browsers send credentials of HTTP Basic along with any page's request.
-        .layer(csrf(origins))
+        .layer(cross_origin::protection(origins))
         .map_response(IntoResponse::into_response)
         .layer(CatchPanicLayer::custom(panicked));
     routes.layer(layers).with_state(gateway)
@@ -152,8 +150,12 @@ async fn around(mut request: Request, next: Next) -> Response {
     let request_id = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());
     let observation = Observation::begin(&request);
+    let refused = request.extensions_mut().remove::<Problem>();
     let target = request.uri().path_and_query();
-    let response = if target.is_some_and(|target| target.as_str().len() > MAX_URI) {
+    let response = if let Some(problem) = refused {
+        // By the listener.
+        problem.into_response()
+    } else if target.is_some_and(|target| target.as_str().len() > MAX_URI) {
         let detail = format!("The URL is too long: {MAX_URI} bytes are allowed.");
         Problem::new(StatusCode::URI_TOO_LONG, detail).into_response()
     } else {
@@ -167,60 +169,30 @@ async fn around(mut request: Request, next: Next) -> Response {
     response
 }
 
-async fn not_found() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
+async fn not_found(uri: Uri) -> Problem {
+    let path = uri.path();
+    let detail = if path.starts_with("/api/") && path.ends_with(rest::JSON) {
+        rest::WITHOUT_JSON
+    } else {
         "There is nothing at this address. GraphQL is at /graphql, REST at /api/v1/clients and \
-         /api/v1/client/locations.",
-    )
+         /api/v1/client/locations."
+    };
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
-async fn method_not_allowed() -> Problem {
+/// Answers a method that a route does not have. The router adds the header `Allow`.
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "This method is not allowed here; the header 'Allow' names those that are.",
     )
+    .into_response()
 }
 
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     // The panic itself is in the log.
     Problem::internal().into_response()
-}
-
-/// Lets the web pages of `origins` call the gateway (WHATWG Fetch, CORS protocol).
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(origins.to_vec())
-        .allow_methods([Method::GET, Method::POST, Method::PUT])
-        .allow_headers([
-            ACCEPT,
-            AUTHORIZATION,
-            CONTENT_TYPE,
-            IF_MATCH,
-            IF_NONE_MATCH,
-            idempotency::KEY,
-        ])
-        .expose_headers([
-            ETAG,
-            idempotency::REPLAYED,
-            LINK,
-            LOCATION,
-            RETRY_AFTER,
-            REQUEST_ID,
-            HeaderName::from_static("x-total-count"),
-        ])
-}
-
-/// Refuses writes that the web pages of other origins make a browser send.
-fn csrf(origins: &[HeaderValue]) -> CsrfLayer<fn(ProtectionError) -> Response> {
-    let origins = origins.iter().filter_map(|origin| origin.to_str().ok());
-    let layer = origins.fold(CsrfLayer::new(), |layer, origin| {
-        // The command line has checked each one already.
-        layer.clone().add_trusted_origin(origin).unwrap_or(layer)
-    });
-    layer.with_rejection_response(|_| {
-        let detail = "Web pages of this origin may not write here. The operator can allow the \
-                      origin with --allow-origin.";
-        Problem::new(StatusCode::FORBIDDEN, detail).into_response()
-    })
 }

@@ -12,15 +12,33 @@ use serde_json::{Map, Number, Value};
 /// The most characters of a member's name that an error repeats.
 pub const MAX_ECHO: usize = 100;
 
+/// The byte order mark, with which some programs begin a text. Readers may pass over it
+/// (RFC 8259, section 8.1).
+const MARK: &str = "\u{feff}";
+
+/// Whether a body, whatever it is declared as, is meant to be JSON and not a form.
+#[must_use]
+pub fn is_meant(body: &[u8]) -> bool {
+    let body = body.strip_prefix(MARK.as_bytes()).unwrap_or(body);
+    matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['))
+}
+
 /// Reads a whole body.
 ///
 /// # Errors
 /// A sentence that says what is wrong, and where.
 pub fn parse(body: &[u8]) -> Result<Value, String> {
-    if body.iter().all(u8::is_ascii_whitespace) {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        format!(
+            "The body is not valid JSON: it is not UTF-8 at byte {}. Send the text in UTF-8.",
+            error.valid_up_to()
+        )
+    })?;
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
         return Err("The body is empty; it must be JSON.".to_owned());
     }
-    match serde_json::from_slice(body) {
+    match serde_json::from_str(text) {
         Ok(Strict(value)) => Ok(value),
         Err(error) => Err(format!("The body is not valid JSON: {error}.")),
     }

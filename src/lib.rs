@@ -28,6 +28,9 @@ mod json;
 // on both faces.
 pub mod coerce;
 pub mod suggest;
+// Media types and query strings, as callers write them.
+mod media_type;
+mod query_string;
 // No request stays without an answer for long.
 mod limit;
 // Answers, compressed where it pays. What must not be is listed there.

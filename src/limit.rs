@@ -30,7 +30,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// The answer to a request, or that there is none in time.
 pub async fn answer(request: Request, request_id: &RequestId, next: Next) -> Response {
-    let is_graphql = request.uri().path() == "/graphql";
+    let is_graphql = request.uri().path().trim_end_matches('/') == "/graphql";
     let (arrived, request) = watch(request);
     let answer = pin!(next.run(request));
     let late = async {

@@ -3,25 +3,41 @@
 //! `axum::serve` has no limit for headers, so a client that never finishes them
 //! would stay for ever, and stopping would wait for it.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+mod activity;
+mod socket;
+mod unread;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     http::{
-        HeaderValue, Request, StatusCode, Version,
-        header::{CONNECTION, HOST},
+        HeaderValue, Request, Response, StatusCode,
+        header::{CONNECTION, EXPECT},
     },
-    response::{IntoResponse, Response},
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-/// How long a client may take to send its headers, and may rest between requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+use crate::http::host::{self, Peer};
+use activity::{Activity, UnderWay};
+use socket::{HEAD_TIMEOUT, Socket};
+
 /// The most headers of a request.
 const MAX_HEADERS: usize = 64;
 /// The most bytes of a request's line and headers.
@@ -44,25 +60,38 @@ pub struct Lifecycle {
 }
 
 /// Serves `router` on `listener` until the server is to stop, then finishes what was
-/// asked for. Returns whether everything was finished in time.
-pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) -> bool {
+/// asked for. A connection may rest for the time `keep_alive` between two requests. Returns
+/// whether everything was finished in time.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    lifecycle: Lifecycle,
+    keep_alive: Duration,
+) -> bool {
     let Lifecycle { stopping, tasks } = lifecycle;
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        // The socket has stricter ones. This one makes hyper look at the socket between
+        // requests.
+        .header_read_timeout(keep_alive + HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
-    let serve_connection = |stream: TcpStream| {
+    let serve_connection = |stream: TcpStream, peer: SocketAddr| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection is gone already");
         }
-        // Cloning a token takes a lock, and every request wants one.
-        let (router, is_stopping) = (router.clone(), Arc::new(stopping.clone()));
-        let service =
-            service_fn(move |request| answer(request, router.clone(), Arc::clone(&is_stopping)));
+        let connection = Arc::new(Connection {
+            router: router.clone(),
+            peer: Peer(peer.ip()),
+            activity: Arc::default(),
+            stopping: stopping.clone(),
+            tasks: tasks.clone(),
+        });
+        let socket = Socket::new(stream, Arc::clone(&connection.activity), keep_alive);
+        let service = service_fn(move |request| answer(Arc::clone(&connection), request));
         let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
         let stopping = stopping.clone();
         tasks.spawn(async move {
@@ -87,7 +116,7 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
         tokio::select! {
             () = &mut end => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _peer)) => serve_connection(stream),
+                Ok((stream, peer)) => serve_connection(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -99,10 +128,10 @@ pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) 
     // asked, for the runtime may not have heard of them.
     match listener.into_std() {
         Ok(listener) => {
-            while let Ok((stream, _peer)) = listener.accept() {
+            while let Ok((stream, peer)) = listener.accept() {
                 let stream = stream.set_nonblocking(true).map(|()| stream);
                 match stream.and_then(TcpStream::from_std) {
-                    Ok(stream) => serve_connection(stream),
+                    Ok(stream) => serve_connection(stream, peer),
                     Err(error) => tracing::warn!(%error, "cannot serve a connection"),
                 }
             }
@@ -121,22 +150,99 @@ async fn grace_over(stopping: &CancellationToken) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Answers a request. HTTP/1.1 requires `Host` (RFC 9112, section 3.2). A stopping
-/// server closes each connection after its next answer.
-async fn answer(
-    request: Request<Incoming>,
+/// What the requests of one connection share.
+struct Connection {
     router: Router,
-    stopping: Arc<CancellationToken>,
-) -> Result<Response, Infallible> {
-    let mut response =
-        if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
-            StatusCode::BAD_REQUEST.into_response()
+    peer: Peer,
+    activity: Arc<Activity>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Answers a request, and sees to what is left of its body then. A stopping server closes
+/// each connection after its next answer.
+async fn answer(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let under_way = UnderWay::begin(&connection.activity);
+    let (head, body) = request.into_parts();
+    let is_announced = head.headers.contains_key(EXPECT);
+    let (body, left) = unread::lend(body);
+    let mut request = Request::from_parts(head, body);
+    let checked = host::check(&request);
+    let mut is_last = checked.is_err();
+    if let Err(problem) = checked {
+        // The router gives it an id and a line in the log, as it does with others.
+        request.extensions_mut().insert(problem);
+    }
+    request.extensions_mut().insert(connection.peer);
+
+    let mut response = connection.router.clone().oneshot(request).await?;
+    is_last |= connection.stopping.is_cancelled();
+    // Nothing has come back if all of the body was read, or is still wanted.
+    if let Some(left) = left.and_then(|mut left| left.try_recv().ok()) {
+        let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+        // Before it is given up: the socket looks when it is closed.
+        connection.activity.set_unread(true);
+        if is_slow || (is_announced && !left.is_begun) {
+            is_last = true;
         } else {
-            router.oneshot(request.map(Body::new)).await?
-        };
-    if stopping.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            is_last |= left.is_too_long();
+            discard(&connection, left);
+        }
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        connection.activity.upgrade();
+    } else if is_last {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
-    Ok(response)
+    Ok(response.map(|body| Answer {
+        body,
+        _under_way: under_way,
+    }))
+}
+
+/// Throws away the rest of a body, beside the answer: its sender may read the answer
+/// already. What is too much for that ends the connection.
+fn discard(connection: &Arc<Connection>, left: unread::Unread) {
+    let connection = Arc::clone(connection);
+    let under_way = UnderWay::go_on(&connection.activity);
+    connection.tasks.clone().spawn(async move {
+        let is_all = tokio::select! {
+            is_all = left.discard() => is_all,
+            () = grace_over(&connection.stopping) => false,
+        };
+        if is_all {
+            connection.activity.set_unread(false);
+        }
+        drop(under_way);
+    });
+}
+
+/// The body of an answer, with which its request ends.
+struct Answer {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

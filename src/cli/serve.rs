@@ -48,6 +48,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     tokio::spawn(idempotency::keep_tidy(database.clone()));
     let gateway = Gateway::new(database, options.settings);
     let lifecycle = gateway.lifecycle.clone();
+    let keep_alive = gateway.settings.keep_alive();
     stop_on_signals(lifecycle.stopping.clone())?;
     announce(&format!("Listening on http://{address}"));
     if let Some(token) = first_token {
@@ -56,7 +57,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
             link(address, &token)
         ));
     }
-    let in_time = server::serve(listener, router(gateway), lifecycle).await;
+    let in_time = server::serve(listener, router(gateway), lifecycle, keep_alive).await;
     anyhow::ensure!(
         in_time,
         "some requests did not finish in time and were cut off"

@@ -15,7 +15,6 @@ use axum::{
 use headers_accept::Accept;
 use mediatype::MediaType;
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::{
     executor::{Answer, Document, Operation, Prepared, Stage},
@@ -28,6 +27,8 @@ use crate::{
     http::{Gateway, RequestId},
     idempotency::{Key, KeyedRequest, Outcome, Refusal as NotExecuted, Verdict},
     json,
+    media_type::{essence, parameter, split},
+    query_string,
     rest::problem::RETRY_SECONDS,
 };
 
@@ -46,34 +47,22 @@ impl Media {
 
     /// The type that the client prefers; none if it accepts neither.
     fn negotiate(headers: &HeaderMap) -> Option<Self> {
-        // Some old clients send members that are no media type, such as a bare `*`:
-        // they say nothing, and the others still count.
         let members: Vec<_> = headers
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
+            .flat_map(|value| split(value, ','))
             .map(str::trim)
             .filter(|member| !member.is_empty())
             .collect();
         if members.is_empty() {
             return Some(Self::Json);
         }
-        let is_type = |member: &&str| MediaType::parse(member).is_ok();
-        let accepted: Vec<_> = members.into_iter().filter(is_type).collect();
+        let accepted: Vec<_> = members.into_iter().filter_map(range).collect();
         let accepted: Accept = accepted.join(",").parse().ok()?;
-        let offered = [
-            (Self::JSON, Self::Json),
-            ("application/json; charset=utf-8", Self::Json),
-            (Self::RESPONSE, Self::Response),
-            (
-                "application/graphql-response+json; charset=utf-8",
-                Self::Response,
-            ),
-        ];
-        let types: Vec<_> = offered
-            .iter()
-            .filter_map(|(name, _)| MediaType::parse(name).ok())
+        let types: Vec<_> = [Self::JSON, Self::RESPONSE]
+            .into_iter()
+            .filter_map(|name| MediaType::parse(name).ok())
             .collect();
         let chosen = accepted.negotiate(&types)?;
         if chosen.subty == "json" {
@@ -89,6 +78,18 @@ impl Media {
             Self::Json => "application/json; charset=utf-8",
         })
     }
+}
+
+/// A member of `Accept` without the parameters that mean nothing here, such as a charset or
+/// a version: only its weight is left. Some old clients send members that are no media type,
+/// such as a bare `*`: they say nothing.
+fn range(member: &str) -> Option<String> {
+    let essence = essence(member);
+    MediaType::parse(essence).ok()?;
+    Some(match parameter(member, "q") {
+        Some(weight) if weight.parse::<f32>().is_ok() => format!("{essence};q={weight}"),
+        _ => essence.to_owned(),
+    })
 }
 
 /// The members of a request (GraphQL over HTTP, "Request Parameters").
@@ -215,7 +216,14 @@ async fn run_once(
         }
     };
     match keys.once(request, run).await {
-        Ok(response) => response,
+        Ok(mut response) => {
+            // The first answer may have had the other media type. What is kept was executed,
+            // and then both have the same status and the same content.
+            if let Some(kept) = response.headers_mut().get_mut(CONTENT_TYPE) {
+                *kept = media.content_type();
+            }
+            response
+        }
         Err(NotExecuted::Failed(error)) => refuse_error(&error, request_id),
         Err(refusal) => {
             let code = refusal.code();
@@ -292,6 +300,8 @@ fn from_members(mut members: Map<String, Value>) -> Result<Parameters, String> {
     };
     let operation_name = match members.remove("operationName") {
         None | Some(Value::Null) => None,
+        // As some clients send what they leave out.
+        Some(Value::String(name)) if name.is_empty() => None,
         Some(Value::String(name)) => Some(name),
         Some(_) => return Err("\"operationName\" must be a string.".to_owned()),
     };
@@ -313,30 +323,29 @@ fn from_members(mut members: Map<String, Value>) -> Result<Parameters, String> {
 
 fn from_url(query: &str) -> Result<Parameters, String> {
     let mut members = Map::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let value = match &*name {
+    for (name, value) in query_string::pairs(query)? {
+        let value = match name.as_str() {
             // As forms and curl send what they leave out.
             "variables" | "extensions" | "operationName" if value.is_empty() => Value::Null,
             "variables" | "extensions" => json::parse(value.as_bytes())
-                .map_err(|_| format!("The parameter \"{name}\" must be a JSON object."))?,
-            _ => Value::String(value.into_owned()),
+                .map_err(|_| format!("The parameter '{name}' must be a JSON object."))?,
+            _ => Value::String(value),
         };
-        if members.insert(name.to_string(), value).is_some() {
-            return Err(format!("The parameter \"{name}\" is there twice."));
-        }
+        members.insert(name, value);
     }
     from_members(members)
 }
 
 fn refuse_body(refusal: Refusal) -> Response {
-    let (status, code) = match refusal {
-        Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded),
-        Refusal::Incomplete => (StatusCode::BAD_REQUEST, Code::ValidationFailed),
-        Refusal::Encoded | Refusal::NotJson => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::ValidationFailed)
-        }
+    let code = match refusal {
+        Refusal::TooLarge(_) => Code::LimitExceeded,
+        _ => Code::ValidationFailed,
     };
-    refuse(status, code, refusal.sentence())
+    let mut response = refuse(refusal.status(), code, refusal.sentence());
+    if let Some((name, value)) = refusal.header() {
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 fn not_acceptable() -> Response {

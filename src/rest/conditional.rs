@@ -29,24 +29,25 @@ impl Preconditions {
         self.if_none_match.is_some()
     }
 
-    /// Whether the caller has the representation with this tag already.
+    /// Whether the caller has the representation with this tag already, or would change
+    /// all others but this one.
     pub fn is_unchanged(&self, tag: &ETag) -> bool {
         self.if_none_match
             .as_ref()
             .is_some_and(|condition| !condition.precondition_passes(tag))
     }
 
-    /// Whether the caller names the version to change.
-    pub fn has_match(&self) -> bool {
-        self.if_match.is_some()
+    /// Whether there are any.
+    pub fn are_there(&self) -> bool {
+        self.if_match.is_some() || self.if_none_match.is_some()
     }
 
-    /// Whether the caller would change any version.
-    pub fn matches_any(&self) -> bool {
-        self.if_match.as_ref().is_some_and(IfMatch::is_any)
+    /// Whether they hold for every version of a record that is there.
+    pub fn take_any(&self) -> bool {
+        self.if_none_match.is_none() && self.if_match.as_ref().is_none_or(IfMatch::is_any)
     }
 
-    /// Whether the caller would change the version with this tag.
+    /// Whether the caller asks for the version with this tag, or would change it.
     pub fn matches(&self, tag: &ETag) -> bool {
         self.if_match
             .as_ref()

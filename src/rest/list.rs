@@ -49,8 +49,12 @@ struct Query {
 }
 
 impl Call {
-    /// Answers a list.
-    pub(super) async fn list(&self, pairs: Vec<(String, String)>) -> Result<Response, Problem> {
+    /// Answers a list. Links to its pages begin with `url`.
+    pub(super) async fn list(
+        &self,
+        url: &str,
+        pairs: Vec<(String, String)>,
+    ) -> Result<Response, Problem> {
         let query = self.query(pairs)?;
         let response = self
             .run(self.document(), query.variables.clone(), false)
@@ -69,7 +73,7 @@ impl Call {
             };
             return Ok((headers, Json(counts)).into_response());
         }
-        if let Ok(links) = HeaderValue::from_str(&self.links(&query, pages)) {
+        if let Ok(links) = HeaderValue::from_str(&self.links(url, &query, pages)) {
             headers.insert(LINK, links);
         }
         self.json(StatusCode::OK, headers, &found)
@@ -159,8 +163,9 @@ impl Call {
             .collect()
     }
 
-    /// The `Link` header (RFC 8288).
-    fn links(&self, query: &Query, pages: u64) -> String {
+    /// The `Link` header (RFC 8288). Its targets are absolute, for many clients know no
+    /// others, unless nobody knows the host.
+    fn links(&self, url: &str, query: &Query, pages: u64) -> String {
         let last = pages.max(1);
         let mut links = vec![("first", 1)];
         if query.page > 1 {
@@ -178,7 +183,7 @@ impl Call {
                     .append_pair(PAGE, &page.to_string())
                     .finish();
                 format!(
-                    "<{}?{parameters}>; rel=\"{relation}\"",
+                    "<{url}{}?{parameters}>; rel=\"{relation}\"",
                     self.route.resource.path
                 )
             })

@@ -23,9 +23,9 @@ use axum::{
 use crate::{
     body::{self, Declared, Refusal},
     graphql::documents::Document,
-    http::{Gateway, RequestId},
+    http::{Gateway, RequestId, host},
     idempotency::{Key, KeyedRequest},
-    json,
+    json, query_string,
     validation::parse_id,
 };
 use conditional::Preconditions;
@@ -36,6 +36,12 @@ use serde_json::Map;
 
 /// The variable that takes the id in the path.
 const ID: &str = "_id";
+/// How some callers end an address, to say what they want.
+pub const JSON: &str = ".json";
+/// What they are told.
+pub const WITHOUT_JSON: &str =
+    "There is nothing at this address: leave out .json at its end. Answers are JSON anyway.";
+
 /// What a route does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -200,10 +206,12 @@ pub fn routes(routes: &Routes) -> Router<Gateway> {
     }
     paths
         .into_iter()
+        .chain([("/api/v1/openapi.json".to_owned(), get(openapi::get))])
         .fold(Router::new(), |router, (path, methods)| {
-            router.route(&path, methods)
+            router
+                .route(&format!("{path}/"), methods.clone())
+                .route(&path, methods)
         })
-        .route("/api/v1/openapi.json", get(openapi::get))
 }
 
 /// Serves any route: checks who asks, reads what was sent, and runs the operation.
@@ -220,10 +228,10 @@ async fn handle(
         uri,
         headers,
         ..
-    } = head;
+    } = &head;
     let viewer = gateway
         .authenticator
-        .viewer_of(&headers)
+        .viewer_of(headers)
         .await
         .map_err(|error| {
             error.log(&request_id.0);
@@ -237,10 +245,12 @@ async fn handle(
         request_id,
     };
     let bad_request = |detail| Problem::new(StatusCode::BAD_REQUEST, detail);
-    let pairs = params::query_pairs(uri.query().unwrap_or_default()).map_err(bad_request)?;
+    let pairs = query_string::pairs(uri.query().unwrap_or_default()).map_err(bad_request)?;
     let action = call.route.action;
     if action == Action::List {
-        return call.list(pairs).await;
+        let trusted = &call.gateway.settings.trusted_proxies;
+        let url = host::external_url(&head, trusted).unwrap_or_default();
+        return call.list(&url, pairs).await;
     }
     if let Some((name, _)) = pairs.first() {
         return Err(bad_request(format!(
@@ -252,24 +262,30 @@ async fn handle(
         let checked = call.viewer.require_write();
         checked.map_err(|error| Problem::of(&error))?;
     }
-    let preconditions = Preconditions::of(&headers).map_err(bad_request)?;
+    let preconditions = Preconditions::of(headers).map_err(bad_request)?;
     let mut variables = Map::new();
     if matches!(action, Action::Read | Action::Update) {
         // An id in another spelling is no address of a record.
-        let id = id.ok().and_then(|Path(id)| parse_id(&id).ok());
+        let id = match id {
+            Ok(Path(id)) if id.ends_with(JSON) => {
+                return Err(Problem::new(StatusCode::NOT_FOUND, WITHOUT_JSON));
+            }
+            Ok(Path(id)) => parse_id(&id).ok(),
+            Err(_) => None,
+        };
         let id = id.ok_or_else(|| call.not_found())?;
         variables.insert(ID.to_owned(), id.to_string().into());
     }
     match action {
         Action::List | Action::Read => call.read(variables, &preconditions).await,
         Action::Create | Action::Update => {
-            let key = Key::of(&headers).map_err(bad_request)?;
+            let key = Key::of(headers).map_err(bad_request)?;
             let limit = call.gateway.settings.max_body_bytes;
-            let sent = body::read_json(&headers, body, limit, Declared::Somehow)
+            let sent = body::read_json(headers, body, limit, Declared::Somehow)
                 .await
                 .map_err(refused_body)?;
             let body = json::parse(&sent).map_err(|detail| {
-                if body::is_form(&headers) {
+                if body::is_form(headers) && !json::is_meant(&sent) {
                     refused_body(Refusal::NotJson)
                 } else {
                     bad_request(detail)
@@ -286,7 +302,7 @@ async fn handle(
             let Some(key) = key else {
                 return call.write(given, body.faults, &preconditions).await;
             };
-            let request = KeyedRequest::new(call.viewer.token, key, &method, &uri, &sent);
+            let request = KeyedRequest::new(call.viewer.token, key, method, uri, &sent);
             call.write_once(request, given, body.faults, preconditions)
                 .await
         }
@@ -294,10 +310,9 @@ async fn handle(
 }
 
 fn refused_body(refusal: Refusal) -> Problem {
-    let status = match refusal {
-        Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::Incomplete => StatusCode::BAD_REQUEST,
-        Refusal::Encoded | Refusal::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    };
-    Problem::new(status, refusal.sentence())
+    let problem = Problem::new(refusal.status(), refusal.sentence());
+    match refusal.header() {
+        Some((name, value)) => problem.with_header(name, value),
+        None => problem,
+    }
 }

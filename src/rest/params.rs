@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::{
     operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
@@ -19,29 +18,6 @@ use crate::{graphql::scalar::DateTime, json};
 
 pub use meant::did_you_mean;
 use values::{coerced, is_empty};
-
-/// The pairs of a query string, in their order.
-///
-/// # Errors
-/// A sentence, if a name comes twice or the text is not UTF-8.
-pub fn query_pairs(query: &str) -> Result<Vec<(String, String)>, String> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    // What is not UTF-8 comes out as replacement characters; others were sent.
-    let replaced = |text: &str| text.matches(char::REPLACEMENT_CHARACTER).count();
-    let mut sent = replaced(query) + query.to_ascii_uppercase().matches("%EF%BF%BD").count();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let found = replaced(&name) + replaced(&value);
-        let Some(left) = sent.checked_sub(found) else {
-            return Err(format!("The parameter '{name}' is not valid UTF-8."));
-        };
-        sent = left;
-        if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(format!("The parameter '{name}' is there twice."));
-        }
-        pairs.push((name.into_owned(), value.into_owned()));
-    }
-    Ok(pairs)
-}
 
 /// Reads the value of a query parameter.
 ///

@@ -156,6 +156,19 @@ impl Problem {
         problem
     }
 
+    /// As [`Self::stale`], of a record that is one of those that `If-None-Match` names.
+    #[must_use]
+    pub fn named(mut self) -> Self {
+        if let Some(stale) = &self.0.stale {
+            self.0.detail = format!(
+                "The record is one that If-None-Match names (its ETag is \"{}\"), so it was not \
+                 changed. To change this very version, send its ETag in If-Match.",
+                stale.current_version
+            );
+        }
+        self
+    }
+
     /// A fault of ours; the log has the cause.
     #[must_use]
     pub fn internal() -> Self {
@@ -231,6 +244,7 @@ impl Problem {
             StatusCode::FORBIDDEN => "This is not allowed.",
             StatusCode::NOT_FOUND => "There is nothing here.",
             StatusCode::METHOD_NOT_ALLOWED => "This method is not allowed here.",
+            StatusCode::REQUEST_TIMEOUT => "The body took too long.",
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
                 "The record was changed meanwhile."
             }
@@ -239,6 +253,7 @@ impl Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body must be JSON.",
             StatusCode::UNPROCESSABLE_ENTITY => "Some fields are not valid.",
             StatusCode::TOO_MANY_REQUESTS => "The request asks for too much.",
+            StatusCode::NOT_IMPLEMENTED => "The request cannot be read.",
             StatusCode::SERVICE_UNAVAILABLE => "The service is not available at the moment.",
             StatusCode::INSUFFICIENT_STORAGE => "The disk of the database is full.",
             _ => "Something went wrong on our side.",

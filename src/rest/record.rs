@@ -19,7 +19,7 @@ use super::{
     Action, ID, Route,
     answer::{self, Found, Input, Shaped},
     conditional::{self, Preconditions},
-    problem::{self, BodyFaults, Problem},
+    problem::{self, BodyFaults, Problem, Stale},
 };
 use crate::{
     auth::Viewer,
@@ -110,7 +110,12 @@ impl Call {
         if preconditions.has_none_match() {
             // Most callers with a tag have the record as it is, and the rest of it need
             // not be read.
-            let tag = conditional::tag(self.current_version(&variables).await?)?;
+            let version = self.current_version(&variables).await?;
+            let tag = conditional::tag(version)?;
+            // In this order (RFC 9110, section 13.2.2).
+            if !preconditions.matches(&tag) {
+                return Err(other_version(version));
+            }
             if preconditions.is_unchanged(&tag) {
                 return Ok(not_modified(&tag));
             }
@@ -124,8 +129,11 @@ impl Call {
             return Err(self.not_found());
         }
         // Of the record that is shown: it may have changed since its version was read.
-        let headers = conditional::header(&tag_of(&found)?);
-        self.json(StatusCode::OK, headers, &found)
+        let tag = tag_of(&found)?;
+        if !preconditions.matches(&tag) {
+            return Err(other_version(version_of(&found)?));
+        }
+        self.json(StatusCode::OK, conditional::header(&tag), &found)
     }
 
     pub(super) async fn write(
@@ -134,11 +142,16 @@ impl Call {
         faults: BodyFaults,
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
-        if self.route.action == Action::Update && preconditions.has_match() {
+        let mut is_named = false;
+        if self.route.action == Action::Update && preconditions.are_there() {
             let version = self.current_version(&variables).await?;
-            let expected = if !preconditions.matches(&conditional::tag(version)?) {
+            let tag = conditional::tag(version)?;
+            // In this order (RFC 9110, section 13.2.2).
+            let is_other = !preconditions.matches(&tag);
+            is_named = !is_other && preconditions.is_unchanged(&tag);
+            let expected = if is_other || is_named {
                 Some(NO_VERSION)
-            } else if preconditions.matches_any() {
+            } else if preconditions.take_any() {
                 None
             } else {
                 // Holds also against whoever writes between this and the update.
@@ -156,7 +169,11 @@ impl Call {
             match code {
                 _ if stage == Stage::Forbidden => Problem::of(&Error::Forbidden),
                 Some(Code::NotFound) => self.not_found(),
-                _ => self.failed(&response, Input::Body(self.route.resource.wrapper), faults),
+                _ => {
+                    let input = Input::Body(self.route.resource.wrapper);
+                    let problem = self.failed(&response, input, faults);
+                    if is_named { problem.named() } else { problem }
+                }
             }
         })?;
         let found = Found::within(&response);
@@ -246,6 +263,22 @@ fn not_modified(tag: &ETag) -> Response {
     (StatusCode::NOT_MODIFIED, headers, body).into_response()
 }
 
+fn version_of(found: &Found<'_>) -> Result<i64, Problem> {
+    found.number("version").ok_or_else(Problem::internal)
+}
+
 fn tag_of(found: &Found<'_>) -> Result<ETag, Problem> {
-    conditional::tag(found.number("version").ok_or_else(Problem::internal)?)
+    conditional::tag(version_of(found)?)
+}
+
+/// The answer to a GET whose `If-Match` names other versions. Nothing was sent that could
+/// differ.
+fn other_version(version: i64) -> Problem {
+    match i32::try_from(version) {
+        Ok(current_version) => Problem::stale(Stale {
+            current_version,
+            differs: Vec::new(),
+        }),
+        Err(_) => Problem::internal(),
+    }
 }

@@ -423,6 +423,104 @@ async fn what_cannot_work_is_said_in_one_line() {
     }
 }
 
+#[tokio::test]
+async fn origins_that_no_browser_sends_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let bare = "must be a scheme and a host, perhaps with a port, and nothing after them";
+    for (origin, expected) in [
+        ("https://*.example.com", "wildcards are not supported"),
+        ("*", "wildcards are not supported"),
+        ("null", "every page in a sandbox"),
+        ("app.example.com", bare),
+        ("localhost:3000", bare),
+        ("https://app.example.com/path", bare),
+        ("https://app.example.com?a", bare),
+        ("https://app.example.com#a", bare),
+        ("https://user@app.example.com", bare),
+        ("https://", bare),
+        ("https://a.example,", bare),
+        ("wss://app.example.com", "begins with http or https"),
+        ("file:///index.html", bare),
+    ] {
+        let output = run(folder.path(), &["--allow-origin", origin]).await;
+        assert!(!output.status.success(), "{origin}");
+        let said = stderr(&output);
+        assert!(said.contains(expected), "{origin}: {said}");
+    }
+    let output = run(folder.path(), &["--trusted-proxies", "10.0.0.0/33"]).await;
+    let said = stderr(&output);
+    assert!(
+        said.contains("must be an IP address or a network"),
+        "{said}"
+    );
+}
+
+/// As an operator writes them, and as browsers send them.
+#[tokio::test]
+async fn origins_are_allowed_however_they_are_written() {
+    let folder = TempDir::new().unwrap();
+    let origins = "HTTPS://App.Example.COM:443/, http://localhost:3000,http://a.example:80,\
+                   capacitor://localhost,tauri://LOCALHOST/,app://-";
+    let arguments = ["--listen", "127.0.0.1:0", "--allow-origin", origins];
+    let served = Served::of(command(folder.path(), &arguments).spawn().unwrap()).await;
+    for origin in [
+        "https://app.example.com",
+        "http://localhost:3000",
+        "http://a.example",
+        "capacitor://localhost",
+        "tauri://localhost",
+        "app://-",
+    ] {
+        let mut stream = TcpStream::connect(&served.address).await.unwrap();
+        let request = format!(
+            "GET /healthz HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let allowed = format!("access-control-allow-origin: {origin}\r\n");
+        assert!(answer.contains(&allowed), "{origin}: {answer}");
+    }
+    served.stop().await;
+}
+
+/// So container files and service managers write what is not set.
+#[tokio::test]
+async fn an_empty_variable_is_one_that_is_not_set() {
+    const VARIABLES: [&str; 16] = [
+        "ALLOW_ORIGIN",
+        "DATABASE_MAX_CONNECTIONS",
+        "DATABASE_URL",
+        "KEEP_ALIVE_SECONDS",
+        "MAX_BODY_BYTES",
+        "MAX_QUERY_ALIASES",
+        "MAX_QUERY_BYTES",
+        "MAX_QUERY_DEPTH",
+        "MAX_QUERY_FIELDS",
+        "MAX_QUERY_RECORDS",
+        "MAX_QUERY_TOKENS",
+        "MAX_QUERY_VALUES",
+        "RUST_LOG",
+        "TOKEN_CACHE_MS",
+        "TRUSTED_PROXIES",
+        "WORKERS",
+    ];
+    let folder = TempDir::new().unwrap();
+    let mut serve = command(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let served = Served::of(
+        serve
+            .envs(VARIABLES.map(|name| (name, "")))
+            .spawn()
+            .unwrap(),
+    );
+    served.await.stop().await;
+    assert!(folder.path().join("clientele.db").exists());
+    // For every command, and in the file, too.
+    std::fs::write(folder.path().join(".env"), "DATABASE_URL=\nLISTEN=\n").unwrap();
+    let listed = run(folder.path(), &["token", "list"]).await;
+    assert!(listed.status.success(), "{listed:?}");
+}
+
 /// A server that was started as a program of its own.
 struct Served {
     child: Child,

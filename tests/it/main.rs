@@ -14,6 +14,7 @@ mod change_log;
 mod check;
 mod cli;
 mod compression;
+mod cross_origin;
 mod database;
 mod graphiql;
 mod graphql;

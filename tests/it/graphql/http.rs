@@ -174,6 +174,7 @@ async fn accept_chooses_the_media_type_and_with_it_the_status(
         "text/html",
         "application/xml",
         "application/json;q=0",
+        "application/json; charset=utf-8; q=0",
         "nonsense",
     ] {
         let call = app.call(Method::POST, "/graphql").header(ACCEPT, accept);
@@ -182,4 +183,40 @@ async fn accept_chooses_the_media_type_and_with_it_the_status(
         assert_eq!(refusal(&answer), expected, "{accept}");
     }
     assert_eq!(app.counts().await, [0, 0]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn parameters_of_accept_that_mean_nothing_are_passed_over(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    for (accept, media) in [
+        ("application/json;charset=UTF-8", JSON),
+        ("Application/JSON; charset=\"UTF-8\"", JSON),
+        ("application/json; odata=verbose", JSON),
+        (
+            "application/json; profile=\"https://a,b;c\"; version=1",
+            JSON,
+        ),
+        ("application/json; profile=https://example.com/a", JSON),
+        ("*/*; charset=utf-8", JSON),
+        ("application/graphql-response+json;charset=UTF-8", RESPONSE),
+        (
+            "application/json; version=1; q=0.5, application/graphql-response+json; v=2",
+            RESPONSE,
+        ),
+        (
+            "application/graphql-response+json; v=2; q=0.5, application/json; version=1",
+            JSON,
+        ),
+    ] {
+        let call = app.call(Method::POST, "/graphql").header(ACCEPT, accept);
+        let answer = call
+            .json(&json!({ "query": "{ __typename }" }))
+            .send()
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{accept}");
+        assert_eq!(answer.header("content-type"), Some(media), "{accept}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `Idempotency-Key` on mutations: those of one request take effect together, once.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header::ACCEPT};
 use futures_util::future::join_all;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};
@@ -74,6 +74,39 @@ async fn a_mutation_is_done_once_however_often_it_is_sent(
     assert!(twins.iter().all(|answer| answer.body == twins[0].body));
     assert_eq!(app.counts().await, [2, 2]);
     assert_eq!(keys(&app).await, 2);
+}
+
+/// Both media types have the same content, and those who know one may not know the other.
+#[rstest]
+#[tokio::test]
+async fn a_retry_gets_the_media_type_that_it_asks_for(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let (response, plain) = ("application/graphql-response+json", "application/json");
+    let missing = json!({ "id": 4711, "input": { "name": "B" } });
+    for (key, query, variables) in [
+        ("done", CREATE_CLIENT, json!({ "input": input("Birch") })),
+        ("refused", UPDATE_CLIENT, missing),
+    ] {
+        let body = json!({ "query": query, "variables": variables });
+        let send = async |accept: &str| {
+            let call = app.call(Method::POST, "/graphql").bearer(&app.token);
+            let call = call.header("idempotency-key", key).header(ACCEPT, accept);
+            call.json(&body).send().await
+        };
+        let first = send(response).await;
+        assert!(!is_replayed(&first));
+        for accept in [plain, response, plain] {
+            let again = send(accept).await;
+            assert!(is_replayed(&again));
+            let expected = format!("{accept}; charset=utf-8");
+            assert_eq!(again.header("content-type"), Some(&*expected));
+            assert_eq!(again.status, first.status);
+            assert_eq!(again.body, first.body);
+        }
+    }
+    assert_eq!(app.counts().await, [1, 1]);
 }
 
 #[rstest]

@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::json;
 
-use super::{Record, refused, refused_for, whole};
+use super::{CLIENTS, LOCATIONS, Record, refused, refused_for, whole};
 use crate::support::{Engine, TestApp};
 
 #[rstest]
@@ -73,9 +73,9 @@ async fn nothing_is_below_or_beside_the_routes(
     let app = TestApp::start(engine).await;
     let existing = record.create(&app).await;
     for path in [
-        format!("{existing}/"),
+        format!("{existing}//"),
         format!("{existing}/notes"),
-        format!("{}/", record.path()),
+        format!("{existing}/notes/"),
         format!("/{}", record.path()),
         record.path().to_uppercase(),
         "/api/v1".to_owned(),
@@ -97,12 +97,12 @@ async fn other_methods_are_refused_with_those_that_are_allowed(
         (
             record.path(),
             "GET,HEAD,POST",
-            ["PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"],
+            ["PUT", "PATCH", "DELETE", "TRACE"],
         ),
         (
             &existing,
             "GET,HEAD,PUT",
-            ["POST", "PATCH", "DELETE", "TRACE", "OPTIONS"],
+            ["POST", "PATCH", "DELETE", "TRACE"],
         ),
     ] {
         for method in others {
@@ -115,6 +115,75 @@ async fn other_methods_are_refused_with_those_that_are_allowed(
         }
     }
     assert_eq!(app.get(&existing).await.status, StatusCode::OK);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_slash_at_the_end_changes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let existing = record.create(&app).await;
+    for path in [record.path(), &existing, "/api/v1/openapi.json"] {
+        let slashed = app.get(&format!("{path}/")).await;
+        assert_eq!(whole(&slashed), whole(&app.get(path).await), "{path}");
+    }
+    let list = format!("{}/?per_page=1", record.path());
+    assert_eq!(app.get(&list).await.status, StatusCode::OK);
+    let edit = record.body(json!({ "notes": "New" }));
+    let put = app.put(&format!("{existing}/"), edit).await;
+    assert_eq!(put.json()["notes"], "New");
+    let nothing = record.body(json!({}));
+    let post = app.post(&format!("{}/", record.path()), nothing).await;
+    refused(&post, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_address_that_ends_in_json_is_told_to_leave_it_out(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let existing = record.create(&app).await;
+    for path in [record.path(), &existing] {
+        let address = format!("{path}.json");
+        let body = record.body(json!({ "notes": "New" }));
+        for answer in [app.get(&address).await, app.put(&address, body).await] {
+            let detail = refused(&answer, StatusCode::NOT_FOUND)["detail"].take();
+            let detail = detail.as_str().unwrap();
+            assert!(detail.contains("leave out .json"), "{address}: {detail}");
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn options_are_told_to_everybody(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = TestApp::start(engine).await;
+    for (path, allowed) in [
+        (CLIENTS, "GET,HEAD,POST"),
+        ("/api/v1/clients/", "GET,HEAD,POST"),
+        ("/api/v1/clients/4711", "GET,HEAD,PUT"),
+        (LOCATIONS, "GET,HEAD,POST"),
+        ("/api/v1/client/locations/4711", "GET,HEAD,PUT"),
+        ("/api/v1/openapi.json", "GET,HEAD"),
+        ("/graphql", "GET,HEAD,POST"),
+        ("/graphiql", "GET,HEAD"),
+        ("/healthz", "GET,HEAD"),
+        ("/", "GET,HEAD"),
+    ] {
+        let call = app.call(Method::OPTIONS, path).anonymous();
+        let answer = call.send().await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path}");
+        assert!(answer.body.is_empty());
+        let mut methods: Vec<_> = answer.header("allow").unwrap().split(',').collect();
+        methods.sort_unstable();
+        assert_eq!(methods.join(","), allowed, "{path}");
+    }
+    let nowhere = app.call(Method::OPTIONS, "/nowhere").send().await;
+    refused(&nowhere, StatusCode::NOT_FOUND);
 }
 
 #[rstest]

@@ -48,7 +48,10 @@ async fn what_is_not_json_is_malformed(#[values(Engine::Sqlite, Engine::Postgres
         ("trailing text", format!("{right} x").into_bytes()),
         ("two bodies", format!("{right}{right}").into_bytes()),
         ("trailing comma", right.replace("}}", "},}").into_bytes()),
-        ("byte order mark", format!("\u{feff}{right}").into_bytes()),
+        (
+            "two byte order marks",
+            format!("\u{feff}\u{feff}{right}").into_bytes(),
+        ),
         ("UTF-16LE", utf_16(u16::to_le_bytes)),
         ("UTF-16BE", utf_16(u16::to_be_bytes)),
         ("trailing NUL", format!("{right}\0").into_bytes()),
@@ -79,6 +82,30 @@ async fn what_is_not_json_is_malformed(#[values(Engine::Sqlite, Engine::Postgres
     assert_eq!(counts(&app).await, [0, 0]);
     let answer = post(&app, right).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_byte_order_mark_is_passed_over(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let answer = post(&app, format!("\u{feff}{}", right())).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_not_utf_8_is_told_where(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let body = b"{\"client\":{\"name\":\"Caf\xe9\"}}";
+    let answer = post(&app, body.to_vec()).await;
+    let problem = refused(&answer, StatusCode::BAD_REQUEST);
+    let expected =
+        "The body is not valid JSON: it is not UTF-8 at byte 22. Send the text in UTF-8.";
+    assert_eq!(problem["detail"], expected);
 }
 
 #[rstest]
@@ -164,6 +191,29 @@ async fn json_that_is_declared_as_a_form_or_not_at_all_is_taken(
     let call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let form = call.body(right()).send().await;
     assert_eq!(form.status, StatusCode::CREATED);
+
+    // What is wrong with it is said as it is of any other.
+    let twice = right().replace(r#""zip""#, r#""city": "Salem", "zip""#);
+    for (body, expected) in [
+        (right().replace("}}", "},}"), "trailing comma"),
+        (twice, "the member \"city\" is there twice"),
+        (String::new(), "The body is empty"),
+        (" \n".to_owned(), "The body is empty"),
+        ("\u{feff}{".to_owned(), "EOF while parsing"),
+    ] {
+        for media_type in [
+            "application/x-www-form-urlencoded",
+            "application/x-www-form-urlencoded; charset=UTF-8",
+        ] {
+            let call = app.call(Method::POST, CLIENTS);
+            let call = call.header(CONTENT_TYPE, media_type).body(body.clone());
+            let answer = call.send().await;
+            let problem = refused_for(&body, &answer, StatusCode::BAD_REQUEST);
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(expected), "{body}: {detail}");
+        }
+    }
+    assert_eq!(counts(&app).await, [2, 2]);
 }
 
 #[rstest]
@@ -220,6 +270,11 @@ async fn only_json_in_utf_8_is_a_media_type_of_bodies(
         "application/json; charset=utf-8",
         "application/json;charset=UTF-8",
         "Application/JSON; charset=\"utf-8\"",
+        "application/json; charset=utf8",
+        "application/json;charset=\"UTF8\"",
+        "application/json; odata=verbose; charset=UTF-8",
+        "application/json; profile=https://example.com/a,b",
+        "application/json;",
     ] {
         let call = app.call(Method::POST, CLIENTS);
         let call = call.header(CONTENT_TYPE, media_type).body(right());
@@ -240,7 +295,11 @@ async fn only_json_in_utf_8_is_a_media_type_of_bodies(
         let call = app.call(Method::POST, CLIENTS);
         let call = call.header(CONTENT_TYPE, media_type).body(right());
         let answer = call.send().await;
-        refused_for(media_type, &answer, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let problem = refused_for(media_type, &answer, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let detail = problem["detail"].as_str().unwrap();
+        let of_charset = "The charset in 'Content-Type' is not known";
+        let is_json = media_type.starts_with("application/json;");
+        assert_eq!(detail.starts_with(of_charset), is_json, "{media_type}");
     }
     assert_eq!(counts(&app).await, before);
 }
@@ -254,6 +313,7 @@ async fn compressed_bodies_are_refused(#[values(Engine::Sqlite, Engine::Postgres
         let call = call.header(CONTENT_ENCODING, encoding).body(right());
         let answer = call.send().await;
         refused_for(encoding, &answer, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(answer.header("accept-encoding"), Some("identity"));
     }
     assert_eq!(counts(&app).await, [0, 0]);
     let call = app.call(Method::POST, CLIENTS).json(&Value::Null);

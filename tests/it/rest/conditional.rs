@@ -168,6 +168,124 @@ async fn a_put_with_if_match_changes_the_named_version_alone(
     }
 }
 
+/// In the order of RFC 9110, section 13.2.2.
+#[rstest]
+#[tokio::test]
+async fn both_conditions_hold_or_nothing_is_done(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    let body = record.body(json!({ "notes": "New" }));
+    let before = app.get(&path).await;
+    let call = |method, if_match: &str, if_none_match: &str| {
+        let mut call = app.call(method, &path);
+        for (name, tags) in [(IF_MATCH, if_match), (IF_NONE_MATCH, if_none_match)] {
+            if !tags.is_empty() {
+                call = call.header(name, tags);
+            }
+        }
+        call
+    };
+    for (if_match, if_none_match, named_by, expected) in [
+        ("", "*", "If-None-Match", StatusCode::NOT_MODIFIED),
+        ("", "\"1\"", "If-None-Match", StatusCode::NOT_MODIFIED),
+        ("", "W/\"1\"", "If-None-Match", StatusCode::NOT_MODIFIED),
+        (
+            "",
+            "\"7\", \"1\"",
+            "If-None-Match",
+            StatusCode::NOT_MODIFIED,
+        ),
+        ("\"1\"", "\"1\"", "If-None-Match", StatusCode::NOT_MODIFIED),
+        ("*", "*", "If-None-Match", StatusCode::NOT_MODIFIED),
+        (
+            "\"7\"",
+            "\"1\"",
+            "If-Match",
+            StatusCode::PRECONDITION_FAILED,
+        ),
+        (
+            "\"7\"",
+            "\"8\"",
+            "If-Match",
+            StatusCode::PRECONDITION_FAILED,
+        ),
+        ("\"7\"", "", "If-Match", StatusCode::PRECONDITION_FAILED),
+        ("W/\"1\"", "", "If-Match", StatusCode::PRECONDITION_FAILED),
+    ] {
+        let sent = format!("{if_match}, but {if_none_match}");
+        let put = call(Method::PUT, if_match, if_none_match).json(&body);
+        let put = put.send().await;
+        let problem = refused_for(&sent, &put, StatusCode::PRECONDITION_FAILED);
+        assert_eq!(problem["current_version"], 1, "{sent}");
+        assert_eq!(problem["differs"], json!(["notes"]), "{sent}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("{named_by} names")), "{detail}");
+
+        let get = call(Method::GET, if_match, if_none_match).send().await;
+        if expected == StatusCode::PRECONDITION_FAILED {
+            let problem = refused_for(&sent, &get, expected);
+            assert_eq!(problem["current_version"], 1, "{sent}");
+            assert_eq!(problem["differs"], json!([]), "{sent}");
+        } else {
+            assert_eq!(get.status, expected, "{sent}");
+        }
+        let head = call(Method::HEAD, if_match, if_none_match).send().await;
+        assert_eq!(head.status, expected, "{sent}");
+    }
+    assert_eq!(app.get(&path).await.body, before.body);
+
+    for (if_match, if_none_match) in [("\"1\"", "\"7\""), ("*", "\"7\""), ("\"1\"", ""), ("*", "")]
+    {
+        let get = call(Method::GET, if_match, if_none_match).send().await;
+        assert_eq!(whole(&get), whole(&before), "{if_match}, {if_none_match}");
+    }
+    let put = call(Method::PUT, "*", "\"7\", \"8\"").json(&body);
+    assert_eq!(put.send().await.header("etag"), Some("\"2\""));
+
+    // Of what is not there, nothing is known.
+    let unknown = format!("{}/4711", record.path());
+    for (name, tags) in [(IF_MATCH, "*"), (IF_NONE_MATCH, "*")] {
+        let put = app.call(Method::PUT, &unknown).header(&name, tags);
+        let put = put.json(&body).send().await;
+        refused_for(tags, &put, StatusCode::NOT_FOUND);
+        let get = app.call(Method::GET, &unknown).header(&name, tags);
+        refused_for(tags, &get.send().await, StatusCode::NOT_FOUND);
+    }
+}
+
+/// The version that was compared is the one that is changed.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_parallel_puts_to_another_version_exactly_one_succeeds(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    const WRITERS: usize = 50;
+    let app = TestApp::start(engine).await;
+    let path = record.create(&app).await;
+    let puts = (0..WRITERS).map(|number| {
+        let body = record.body(json!({ "notes": format!("writer {number}") }));
+        // All versions that the others make are among them.
+        let tags: Vec<_> = (2..60).map(|version| format!("\"{version}\"")).collect();
+        let call = app.call(Method::PUT, &path);
+        let call = call.header(IF_NONE_MATCH, &tags.join(", "));
+        call.json(&body).send()
+    });
+    let answers = join_all(puts).await;
+    let (won, lost): (Vec<_>, Vec<_>) = answers
+        .iter()
+        .partition(|answer| answer.status == StatusCode::OK);
+    assert_eq!(won.len(), 1);
+    assert_eq!(lost.len(), WRITERS - 1);
+    for answer in lost {
+        refused(answer, StatusCode::PRECONDITION_FAILED);
+    }
+    assert_eq!(read(&app, &path).await, won[0].json());
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_stale_put_is_told_what_differs(

@@ -2,7 +2,14 @@
 
 use std::collections::HashMap;
 
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode, header::AUTHORIZATION},
+};
+use clientele::{
+    config::{Network, Settings},
+    http::host::Peer,
+};
 use entity::{client, client_location as location};
 use rstest::rstest;
 use sea_orm::{ActiveValue::Set, EntityTrait};
@@ -196,6 +203,117 @@ async fn links_lead_once_to_every_row_in_either_direction(
     assert_eq!(rows, expected);
     assert_eq!(pages.len(), 3);
     assert_eq!(read(&app, &pages[2]).await.as_array().unwrap().len(), 1);
+}
+
+/// Many clients know no links but absolute ones.
+#[rstest]
+#[tokio::test]
+async fn links_begin_with_the_url_that_the_caller_called(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Record::Client, Record::Location)] record: Record,
+) {
+    let app = TestApp::start(engine).await;
+    let path = record.path();
+    for (host, expected) in [
+        ("example.com", "http://example.com"),
+        ("Example.com:8080", "http://Example.com:8080"),
+        ("[::1]:8080", "http://[::1]:8080"),
+    ] {
+        let call = app.call(Method::GET, path).header("host", host);
+        let answer = call.header("x-forwarded-proto", "https").send().await;
+        let links = links(&answer);
+        assert_eq!(links["first"], format!("{expected}{path}?page=1"));
+        assert_eq!(links["last"], links["first"]);
+    }
+    let absolute = format!("http://target.example{path}");
+    let call = app.call(Method::GET, &absolute).header("host", "other");
+    let links = links(&call.send().await);
+    assert_eq!(links["first"], format!("{absolute}?page=1"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_trusted_proxy_says_what_the_caller_called(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let trusted = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"];
+    let settings = Settings {
+        trusted_proxies: trusted
+            .map(|network| Network::parse(network).unwrap())
+            .to_vec(),
+        ..Settings::default()
+    };
+    let app = TestApp::builder(engine).settings(settings).start().await;
+    let path = Record::Client.path();
+    let first = async |peer: &str, headers: &[(&'static str, &str)]| {
+        let mut request = Request::get(path)
+            .extension(Peer(peer.parse().unwrap()))
+            .header(AUTHORIZATION, format!("Bearer {}", app.token))
+            .header("host", "inner:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = app.request(request.body(Body::empty()).unwrap()).await;
+        let first = links(&answer).remove("first").unwrap();
+        let url = first.strip_suffix(&format!("{path}?page=1"));
+        url.unwrap_or_else(|| panic!("{first}")).to_owned()
+    };
+    for (headers, expected) in [
+        (vec![], "http://inner:8080"),
+        (vec![("x-forwarded-proto", "https")], "https://inner:8080"),
+        (
+            vec![
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "example.com"),
+            ],
+            "https://example.com",
+        ),
+        (
+            vec![
+                ("x-forwarded-proto", "HTTPS, http"),
+                ("x-forwarded-host", "a.example:8443, b"),
+            ],
+            "https://a.example:8443",
+        ),
+        (
+            vec![("x-forwarded-proto", "https"), ("x-forwarded-port", "8443")],
+            "https://inner:8443",
+        ),
+        (
+            vec![
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "[2001:db8::1]"),
+                ("x-forwarded-port", "443"),
+            ],
+            "https://[2001:db8::1]",
+        ),
+        (
+            vec![(
+                "forwarded",
+                "for=192.0.2.1;Proto=https;host=\"example.com:8443\", for=10.0.0.1;host=b",
+            )],
+            "https://example.com:8443",
+        ),
+        // What is no scheme and no host is passed over.
+        (
+            vec![
+                ("x-forwarded-proto", "javascript"),
+                ("x-forwarded-host", "a b/c"),
+            ],
+            "http://inner:8080",
+        ),
+        (
+            vec![("forwarded", "proto=\"\";host=a/b")],
+            "http://inner:8080",
+        ),
+    ] {
+        for peer in ["10.1.2.3", "192.0.2.7", "::ffff:10.1.2.3", "2001:db8::7"] {
+            assert_eq!(first(peer, &headers).await, expected, "{peer}: {headers:?}");
+        }
+        for peer in ["11.0.0.1", "192.0.2.8", "::1", "2001:db9::1"] {
+            assert_eq!(first(peer, &headers).await, "http://inner:8080", "{peer}");
+        }
+    }
 }
 
 #[rstest]

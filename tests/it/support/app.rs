@@ -69,7 +69,9 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let lifecycle = self.gateway.lifecycle.clone();
-        tokio::spawn(server::serve(listener, self.router.clone(), lifecycle));
+        let keep_alive = self.gateway.settings.keep_alive();
+        let router = self.router.clone();
+        tokio::spawn(server::serve(listener, router, lifecycle, keep_alive));
         address
     }
 

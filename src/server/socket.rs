@@ -1,0 +1,231 @@
+//! A socket that gives up on clients which do not go on: with the head of a request,
+//! with the next request, or with reading what they asked for.
+//!
+//! hyper has one limit for a head and for the rest between requests. Those are two things:
+//! a load balancer keeps its connections for a minute, and no client needs a minute for
+//! a head. For writing hyper has no limit.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::activity::Activity;
+
+/// How long a client may take to send the head of a request, from its first byte on. A
+/// new connection has as long for its first byte, too.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may read nothing while there is something for it to read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long, and how many bytes, are read on and thrown away once an answer was the last
+/// one, so that the answer is not lost: a system that gets bytes for a closed socket
+/// resets the connection (RFC 9112, section 9.6).
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// How much of it is read at a time.
+const LINGER_BUFFER: usize = 8 * 1024;
+
+/// A connection's socket.
+pub struct Socket {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    /// How long a connection may rest between requests.
+    keep_alive: Duration,
+    /// How many requests had begun when it was last looked.
+    seen: usize,
+    /// When the head began that is being read.
+    head: Option<Instant>,
+    /// Whether a byte of that head has come.
+    is_within_head: bool,
+    /// Since when nothing comes between two requests.
+    resting: Option<Instant>,
+    /// Since when nothing can be written.
+    stalled: Option<Instant>,
+    /// Until when, and how many bytes, are thrown away before the socket is closed.
+    lingering: Option<(Instant, usize)>,
+    read_timer: Timer,
+    write_timer: Timer,
+}
+
+impl Socket {
+    /// A socket that was just accepted.
+    pub fn new(stream: TcpStream, activity: Arc<Activity>, keep_alive: Duration) -> Self {
+        Self {
+            stream,
+            activity,
+            keep_alive,
+            seen: 0,
+            head: Some(Instant::now()),
+            is_within_head: false,
+            resting: None,
+            stalled: None,
+            lingering: None,
+            read_timer: Timer::default(),
+            write_timer: Timer::default(),
+        }
+    }
+
+    /// Notes which requests have begun since it was last looked: their heads are read.
+    fn look(&mut self) {
+        let begun = self.activity.begun();
+        if begun != self.seen {
+            self.seen = begun;
+            self.head = None;
+            self.is_within_head = false;
+            self.resting = None;
+        }
+    }
+
+    /// Notes that something has come.
+    fn received(&mut self) {
+        self.resting = None;
+        if !self.activity.is_busy() && !self.activity.is_upgraded() {
+            self.head.get_or_insert_with(Instant::now);
+            self.is_within_head = true;
+        }
+    }
+
+    /// Looks at the clock while nothing comes. A client that does not go on with a head is
+    /// an error; one that does not send another request has ended the connection.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Whoever has an answer to read is watched by the limit for writing.
+        if self.activity.is_busy() || self.activity.is_upgraded() || self.stalled.is_some() {
+            return Poll::Pending;
+        }
+        if let Some(began) = self.head {
+            ready!(self.read_timer.poll(began + HEAD_TIMEOUT, context));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let since = *self.resting.get_or_insert_with(Instant::now);
+        ready!(self.read_timer.poll(since + self.keep_alive, context));
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks at the clock while nothing can be written.
+    fn watch_write<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        ready!(self.write_timer.poll(since + WRITE_TIMEOUT, context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Throws away what the client still sends.
+    fn poll_linger(
+        &mut self,
+        (until, mut left): (Instant, usize),
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let mut space = [0; LINGER_BUFFER];
+            let mut buffer = ReadBuf::new(&mut space);
+            let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+            let length = buffer.filled().len();
+            match read {
+                Poll::Ready(Ok(())) if (1..left).contains(&length) => left -= length,
+                // It has closed its side, is gone, or sends too much.
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.lingering = Some((until, left));
+                    return self.read_timer.poll(until, context);
+                }
+            }
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        self.look();
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) => {
+                if buffer.filled().len() > before {
+                    self.received();
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_silence(context),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch_write(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.watch_write(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Says that nothing more follows. Where the client may still be sending, it is
+    /// listened to for a moment longer.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let lingering = if let Some(lingering) = self.lingering {
+            lingering
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.look();
+            if !self.activity.has_unread() && !self.is_within_head {
+                return Poll::Ready(Ok(()));
+            }
+            (Instant::now() + LINGER_TIMEOUT, LINGER_BYTES)
+        };
+        self.poll_linger(lingering, context).map(Ok)
+    }
+}
+
+/// A timer that is made when it is first needed, and set again for each wait.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(context)
+    }
+}
