@@ -1,9 +1,10 @@
 //! The log of changes: what each mutation did to which record, for whom and by which
 //! face, written in the mutation's own transaction (`log.rs`). How its numbers come to
 //! be such that one can resume from any of them is told in
-//! `migration/src/m20261123_000005_create_changes.rs`.
+//! `migration/src/m20261123_000005_create_changes.rs`. When it happened is in `stamp.rs`.
 
 mod log;
+mod stamp;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields};
+pub use stamp::{Previous, horizon, stamp};
 
 /// What there is of `selection` up to the horizon: no row with a smaller number appears
 /// after one that was read. The statement that reads the rows must begin after this.
@@ -27,7 +29,7 @@ pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields};
 /// # Errors
 /// If the database fails.
 pub async fn settled(database: &Database, mut selection: Selection) -> Result<Selection> {
-    if let Some(horizon) = horizon(&database.reader).await? {
+    if let Some(horizon) = last_settled(&database.reader).await? {
         selection.condition = selection.condition.add(change::COLUMN.id.lte(horizon));
     }
     Ok(selection)
@@ -35,7 +37,7 @@ pub async fn settled(database: &Database, mut selection: Selection) -> Result<Se
 
 /// The number up to which all changes are settled; none where that holds for all that
 /// can be read.
-async fn horizon(db: &impl ConnectionTrait) -> Result<Option<i64>> {
+async fn last_settled(db: &impl ConnectionTrait) -> Result<Option<i64>> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     fold::fold,
     graphql::client::ClientFilter,
-    paging::{Filter, Listed, OrderField},
+    paging::{self, Filter, Listed, OrderField},
     search::sample::{Latest, Samples},
     statements::any_of,
     tally::{Tallies, Tally},
@@ -89,6 +89,10 @@ impl Filter for ClientFilter {
 
     fn names_few(&self) -> bool {
         self.id.is_some() || self.name.is_some() || self.account_code.is_some()
+    }
+
+    fn polled_by(&self) -> Option<OrderField> {
+        paging::polled_by(self.updated_from.as_ref(), self.created_from.as_ref())
     }
 
     fn condition(&self, checks: &mut Checks) -> Condition {

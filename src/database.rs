@@ -35,6 +35,7 @@ use crate::{
         Connections, LOCK_ATTEMPT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, manager::DatabaseFile,
     },
     error::Outage,
+    paging::Settled,
     search::sample::Samples,
     statements::{Ground, Observer, Statements},
     tally::Tallies,
@@ -80,6 +81,8 @@ pub struct Pools {
     pub tallies: Tallies,
     /// What is in them.
     pub samples: Samples,
+    /// Up to which instant of change they are settled.
+    pub settled: Arc<Settled>,
 }
 
 impl Deref for Database {
@@ -110,6 +113,7 @@ impl Database {
         Ok(Self(Arc::new(Pools {
             tallies: Tallies::new(readers.engine()),
             samples: Samples::default(),
+            settled: Arc::default(),
             reader: Statements::on(readers).that_read(),
             writer: Statements::on(writers.clone()),
             transactions: writers,

@@ -42,6 +42,8 @@ pub mod tokens;
 
 // Writes that are sent again: the first answer is given again, and nothing is done twice.
 pub mod idempotency;
+// The pages of a poll that are asked for by their numbers.
+pub mod polls;
 
 // The schema, its resolvers, and the one executor that every face uses. Lists and
 // single records are written by `graphql/plan.rs` where it knows all that is selected,

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     fold::fold,
     graphql::location::ClientLocationFilter,
-    paging::{Filter, Listed, OrderField, of_clients::OfClient},
+    paging::{self, Filter, Listed, OrderField, of_clients::OfClient},
     search::sample::{Latest, Samples},
     statements::any_of,
     tally::{Tallies, Tally},
@@ -115,6 +115,10 @@ impl Filter for ClientLocationFilter {
     /// Names may well be those of very many: "Head office".
     fn names_few(&self) -> bool {
         self.id.is_some() || self.client_id.is_some()
+    }
+
+    fn polled_by(&self) -> Option<OrderField> {
+        paging::polled_by(self.updated_from.as_ref(), self.created_from.as_ref())
     }
 
     fn condition(&self, checks: &mut Checks) -> Condition {

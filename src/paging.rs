@@ -4,11 +4,13 @@
 
 mod filter;
 pub mod of_clients;
+mod settled;
 mod total;
 
 use std::sync::Arc;
 
 use async_graphql::Enum;
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, IdenStatic,
     ModelTrait, Order as SqlOrder, QueryResult, QueryTrait, Statement, Value,
@@ -16,6 +18,7 @@ use sea_orm::{
 };
 
 use crate::{
+    changes,
     database::Database,
     error::Result,
     search::{
@@ -25,7 +28,9 @@ use crate::{
     statements::Statements,
     tally::{FIRST_ID, PARTS, SKIP, TOTAL, Tallies, Tally},
 };
-pub use filter::{Filter, Selection};
+pub use filter::{Filter, Selection, polled_by};
+pub use settled::Settled;
+use settled::{Polled, STAMP, are_settled};
 pub use total::count;
 use total::{Total, limited};
 
@@ -118,6 +123,8 @@ pub struct PageRequest {
     pub after: Option<Position>,
     /// Only rows before this one.
     pub before: Option<Position>,
+    /// Where the pages end that it belongs to, of a list that is polled.
+    pub until: Option<DateTime<Utc>>,
     /// Skips so many rows first, of a list that is sorted by id.
     pub offset: u64,
     /// The most rows to return.
@@ -127,6 +134,20 @@ pub struct PageRequest {
     /// Whether the caller wants to know of rows on the side that the page comes
     /// from, which may take a statement of its own.
     pub look_behind: bool,
+    /// How the caller goes on from the page.
+    pub next: Next,
+}
+
+/// How a caller goes on from a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Next {
+    /// Not from this one: it has no cursors.
+    #[default]
+    Nowhere,
+    /// By a cursor, if there are more rows.
+    IfMore,
+    /// In any case, unless the page is short.
+    IfFull,
 }
 
 /// The rows of a page, in the order of the list.
@@ -140,6 +161,24 @@ pub struct Page<T> {
     pub has_next: bool,
     /// How many rows the whole list has, if that was read along with them.
     pub total: Option<i64>,
+    /// Up to which instant it shows the rows of a list that is polled, if it had to end.
+    pub horizon: Option<DateTime<Utc>>,
+    /// Where the pages that follow must end, which its cursors carry.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl<T> Page<T> {
+    /// The same with other rows.
+    fn with<U>(self, rows: Vec<U>) -> Page<U> {
+        Page {
+            rows,
+            has_previous: self.has_previous,
+            has_next: self.has_next,
+            total: self.total,
+            horizon: self.horizon,
+            until: self.until,
+        }
+    }
 }
 
 /// An entity that can be listed page by page.
@@ -182,12 +221,14 @@ impl<T> Default for Page<T> {
             has_previous: false,
             has_next: false,
             total: None,
+            horizon: None,
+            until: None,
         }
     }
 }
 
 /// What is read of each row: all of it, unless told otherwise.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Reading {
     /// These columns.
     pub columns: Option<Vec<Expr>>,
@@ -213,15 +254,12 @@ pub async fn page_of_models<E: Listed>(
     let page = page::<E>(database, selection, request, Reading::default()).await?;
     let rows = page.rows.iter();
     let models = rows.map(|row| E::Model::from_query_result(row, ""));
-    Ok(Page {
-        rows: models.collect::<Result<_, _>>()?,
-        has_previous: page.has_previous,
-        has_next: page.has_next,
-        total: page.total,
-    })
+    let models = models.collect::<Result<_, _>>()?;
+    Ok(page.with(models))
 }
 
-/// Reads one page of the rows of `selection`.
+/// Reads one page of the rows of `selection`: of one that is polled up to where it is
+/// settled.
 ///
 /// # Errors
 /// If the database fails.
@@ -230,6 +268,53 @@ pub async fn page<E: Listed>(
     selection: &Selection,
     request: &PageRequest,
     reading: Reading,
+) -> Result<Page<QueryResult>> {
+    let Some(polled) = Polled::of(selection, request.order) else {
+        return read::<E>(database, selection, request, reading, None).await;
+    };
+    let until = request.until.filter(|_| polled.ends);
+    // What a transaction reads is for no poll: it has what nobody else can see yet.
+    let horizon = if until.is_some() || database.reader.is_in_transaction() {
+        until
+    } else {
+        // Before the page is read.
+        let known = database.settled.known();
+        let seen = Some((polled, None));
+        let page = read::<E>(database, selection, request, reading.clone(), seen).await?;
+        let must_end = polled.ends && goes_on(&page, request);
+        let engine = database.reader.get_database_backend();
+        if !must_end && (engine != DbBackend::Postgres || are_settled(&page.rows, known)?) {
+            return Ok(page);
+        }
+        let horizon = changes::horizon(database).await?;
+        database.settled.learn(horizon);
+        Some(horizon)
+    };
+    let seen = horizon.map(|horizon| (polled, Some(horizon)));
+    let mut page = read::<E>(database, selection, request, reading, seen).await?;
+    page.horizon = horizon;
+    page.until = horizon.filter(|_| polled.ends && goes_on(&page, request));
+    Ok(page)
+}
+
+/// Whether the caller asks for the page that follows.
+fn goes_on<T>(page: &Page<T>, request: &PageRequest) -> bool {
+    match request.next {
+        Next::Nowhere => false,
+        Next::IfMore if request.from_end => page.has_previous,
+        Next::IfMore => page.has_next,
+        Next::IfFull => request.limit > 0 && page.rows.len() as u64 == request.limit,
+    }
+}
+
+/// Reads one page; of a list that is polled, with the instant of each row or, if there is
+/// a horizon, up to that.
+async fn read<E: Listed>(
+    database: &Database,
+    selection: &Selection,
+    request: &PageRequest,
+    reading: Reading,
+    polled: Option<(Polled, Option<DateTime<Utc>>)>,
 ) -> Result<Page<QueryResult>> {
     let order = request.order;
     let direction = if request.from_end {
@@ -248,7 +333,17 @@ pub async fn page<E: Listed>(
         Some(columns) => from::<E>().exprs(columns).take(),
         None => E::find().into_query(),
     };
-    rows.cond_where(condition.clone());
+    let mut around = reading.around;
+    let condition = match polled {
+        Some((polled, horizon)) => {
+            let around = around.as_mut();
+            poll::<E>(db, &mut rows, around, condition, polled, horizon)
+        }
+        None => {
+            rows.cond_where(condition.clone());
+            condition
+        }
+    };
     if let Some(position) = &request.after {
         rows.and_where(beyond::<E>(order.field, order.direction, position));
     }
@@ -272,7 +367,7 @@ pub async fn page<E: Listed>(
     let total_of_none = total.as_ref().and_then(Total::of_none);
     let order_by = (order.field, direction);
     let limit = request.limit + 1;
-    let statement = statement::<E>(db, rows, order_by, limit, reading.around, total);
+    let statement = statement::<E>(db, rows, order_by, limit, around, total);
     let mut found = db.query_together(statement, limit).await?;
     let total = match found.first() {
         Some(row) if with_total => {
@@ -315,7 +410,46 @@ pub async fn page<E: Listed>(
         has_previous,
         has_next,
         total,
+        horizon: None,
+        until: None,
     })
+}
+
+/// Leaves out of `rows` what does not hold the condition or comes after the horizon; if
+/// there is none, adds the instants by which the rows are polled, where they matter.
+/// Returns what must hold for the rows that are counted.
+fn poll<E: Listed>(
+    db: &impl ConnectionTrait,
+    rows: &mut SelectStatement,
+    around: Option<&mut SelectStatement>,
+    condition: Condition,
+    polled: Polled,
+    horizon: Option<DateTime<Utc>>,
+) -> Condition {
+    let stamp = E::sort_column(polled.by).map(ColumnTrait::into_expr);
+    match (stamp, horizon) {
+        (Some(stamp), Some(horizon)) if polled.from_bound => {
+            let condition = condition.add(stamp.lte(horizon));
+            rows.cond_where(condition.clone());
+            return condition;
+        }
+        (Some(stamp), Some(horizon)) => {
+            // The list has all rows, and a tally may know how many those are.
+            rows.cond_where(condition.clone());
+            rows.and_where(stamp.lte(horizon));
+        }
+        (Some(stamp), None) if db.get_database_backend() == DbBackend::Postgres => {
+            rows.cond_where(condition.clone());
+            rows.expr_as(stamp, STAMP);
+            if let Some(around) = around {
+                around.column((PAGE, STAMP));
+            }
+        }
+        _ => {
+            rows.cond_where(condition.clone());
+        }
+    }
+    condition
 }
 
 /// Where to read rows.

@@ -103,6 +103,7 @@ pub async fn condition<E: Listed>(
         condition,
         search,
         has_one_plan,
+        polled_by: _,
     } = selection.clone();
     let Some(text) = search else {
         return (condition, has_one_plan);

@@ -165,6 +165,12 @@ impl Statements {
         }
     }
 
+    /// Whether statements here take part in a transaction.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        matches!(self.ground, Ground::Transaction(_))
+    }
+
     /// Whether several requests may share a statement here.
     #[must_use]
     pub fn shares_statements(&self) -> bool {

@@ -8,3 +8,4 @@ pub mod change;
 pub mod client;
 pub mod client_location;
 pub mod idempotency_key;
+pub mod poll;

@@ -11,6 +11,8 @@ mod m20261123_000005_create_changes;
 mod m20261123_000006_create_idempotency_keys;
 mod m20261126_000007_number_changes;
 mod m20261126_000008_index_runs;
+mod m20261130_000009_stamp_changes;
+mod m20261130_000010_create_polls;
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -27,6 +29,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_create_idempotency_keys::Migration),
             Box::new(m20261126_000007_number_changes::Migration),
             Box::new(m20261126_000008_index_runs::Migration),
+            Box::new(m20261130_000009_stamp_changes::Migration),
+            Box::new(m20261130_000010_create_polls::Migration),
         ]
     }
 }

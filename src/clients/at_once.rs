@@ -5,7 +5,6 @@
 //! They are text: putting such statements together from their parts took the gateway as
 //! long as all else that it does for a write.
 
-use chrono::{DateTime, Utc};
 use entity::{change::Kind, client, client_location};
 use sea_orm::{
     ActiveEnum, ActiveModelTrait,
@@ -22,23 +21,22 @@ use crate::{
     validation::Checks,
 };
 
-/// Inserts a client and its location, which are created at the instant `at`. All of
-/// their columns but the ids are known before, so only those are read back. One statement
-/// may do this for several requests.
+/// Inserts a client and its location. All of their columns but the ids and the instant of
+/// the creation are known before, so only those are read back. One statement may do this
+/// for several requests, all at one instant.
 ///
 /// # Errors
 /// What the database reports.
 pub async fn insert(
     database: &Database,
     author: &Author,
-    at: DateTime<Utc>,
     mut client: client::ActiveModel,
     mut location: client_location::ActiveModel,
 ) -> Result<(client::Model, client_location::Model)> {
     let mut asked = AskedValues::default();
-    let now = asked.add(at);
-    let (client_columns, client_values) = columns_and_values(&client, &now, &mut asked);
-    let (location_columns, location_values) = columns_and_values(&location, &now, &mut asked);
+    let given = asked.add(database.clock.given());
+    let (client_columns, client_values) = columns_and_values(&client, &mut asked);
+    let (location_columns, location_values) = columns_and_values(&location, &mut asked);
     let user = asked.add(&*author.user);
     let face = asked.add(author.face.to_value());
     let new_client = asked.add(logged(&client));
@@ -54,26 +52,33 @@ pub async fn insert(
         "WITH record AS ( \
              SELECT nextval('client_id_seq') AS client_id, \
              nextval('client_location_id_seq') AS location_id, {SETS}.* FROM {sets} \
+         ), stamp AS MATERIALIZED ( \
+             SELECT change_stamp(max({given}), NULL) AS at FROM record \
          ), new_client AS ( \
-             INSERT INTO client (id, {client_columns}) \
-             SELECT client_id, {client_values} FROM record \
+             INSERT INTO client (id, {client_columns}, created_at, updated_at) \
+             SELECT client_id, {client_values}, stamp.at, stamp.at FROM record CROSS JOIN stamp \
          ), new_location AS ( \
-             INSERT INTO client_location (id, client_id, {location_columns}) \
-             SELECT location_id, client_id, {location_values} FROM record \
+             INSERT INTO client_location \
+             (id, client_id, {location_columns}, created_at, updated_at) \
+             SELECT location_id, client_id, {location_values}, stamp.at, stamp.at \
+             FROM record CROSS JOIN stamp \
          ), log AS ( \
              INSERT INTO change ({log_columns}) \
-             SELECT {now}, {user}, {face}, kind, client_id, change.location_id, '{nothing}', new \
-             FROM record CROSS JOIN LATERAL (VALUES \
+             SELECT stamp.at, {user}, {face}, kind, client_id, change.location_id, '{nothing}', new \
+             FROM record CROSS JOIN stamp CROSS JOIN LATERAL (VALUES \
                  ('{client_created}', NULL::bigint, {new_client}), \
                  ('{location_created}', record.location_id, {new_location}) \
              ) AS change (kind, location_id, new) \
-         ) SELECT client_id, location_id, {NUMBER} FROM record"
+         ) SELECT client_id, location_id, stamp.at, {NUMBER} FROM record CROSS JOIN stamp"
     );
     let rows = database.writer().write_together(sql, asked.0).await?;
     let row = rows.first().ok_or(DbErr::RecordNotInserted)?;
     client.id = Set(row.try_get("", "client_id")?);
     location.client_id = client.id.clone();
     location.id = Set(row.try_get("", "location_id")?);
+    let now = row.try_get("", "at")?;
+    (client.created_at, client.updated_at) = (Set(now), Set(now));
+    (location.created_at, location.updated_at) = (Set(now), Set(now));
     Ok((client.try_into_model()?, location.try_into_model()?))
 }
 
@@ -133,7 +138,7 @@ pub async fn update(
     if let Some(version) = expected_version {
         is_as_expected = format!("AND client.version = before.{}", asked.add(*version));
     }
-    let now = asked.add(database.clock.now());
+    let given = asked.add(database.clock.given());
     let user = asked.add(&*author.user);
     let face = asked.add(author.face.to_value());
     let kind = Kind::ClientUpdated.to_value();
@@ -150,19 +155,24 @@ pub async fn update(
     let Some(sets) = together::table(asked.0.iter()) else {
         return Ok(None);
     };
-    // Time never stands still: see `Clock::after`.
+    // The stamp comes from the rows of those clients that are locked, so it is taken after
+    // all of them are, and not at all if there are none.
     let sql = format!(
         "WITH before AS ( \
-             SELECT client.id, {columns} {SETS}.* FROM {sets} JOIN client ON client.id = {SETS}.{id} \
+             SELECT client.id, client.updated_at AS previous, {columns} {SETS}.* \
+             FROM {sets} JOIN client ON client.id = {SETS}.{id} \
              FOR NO KEY UPDATE OF client SKIP LOCKED \
+         ), stamp AS MATERIALIZED ( \
+             SELECT change_stamp(max({given}), max(previous)) AS at FROM before \
+             HAVING count(*) > 0 \
          ), after AS ( \
-             UPDATE client SET {changes}, updated_at = before.{now}, version = client.version + 1 \
-             FROM before WHERE client.id = before.id \
-             AND client.updated_at < before.{now} {is_as_expected} AND ({differs}) \
+             UPDATE client SET {changes}, updated_at = stamp.at, version = client.version + 1 \
+             FROM before CROSS JOIN stamp WHERE client.id = before.id \
+             {is_as_expected} AND ({differs}) \
              RETURNING client.*, before.{NUMBER} \
          ), log AS ( \
              INSERT INTO change ({log_columns}) \
-             SELECT before.{now}, before.{user}, before.{face}, '{kind}', after.id, \
+             SELECT after.updated_at, before.{user}, before.{face}, '{kind}', after.id, \
              NULL::bigint, {old}, {new} FROM before JOIN after USING ({NUMBER}) \
          ) SELECT * FROM after"
     );
@@ -205,21 +215,10 @@ fn set_columns<A: ActiveModelTrait>(record: &A) -> impl Iterator<Item = (&'stati
     })
 }
 
-/// The same of a record that is created `now`, as two lists: each instant in it is that
-/// one.
-fn columns_and_values(
-    record: &impl ActiveModelTrait,
-    now: &str,
-    asked: &mut AskedValues,
-) -> (String, String) {
+/// The same as two lists.
+fn columns_and_values(record: &impl ActiveModelTrait, asked: &mut AskedValues) -> (String, String) {
     let (columns, values): (Vec<_>, Vec<_>) = set_columns(record)
-        .map(|(name, value)| {
-            let value = match value {
-                Value::ChronoDateTimeUtc(_) => now.to_owned(),
-                value => asked.add(value),
-            };
-            (format!("\"{name}\""), value)
-        })
+        .map(|(name, value)| (format!("\"{name}\""), asked.add(value)))
         .unzip();
     (columns.join(", "), values.join(", "))
 }

@@ -1,6 +1,7 @@
 //! Creating and updating clients, with their changes for the log.
 
 use async_graphql::MaybeUndefined;
+use chrono::{DateTime, Utc};
 use entity::{client, client_location};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel,
@@ -9,8 +10,7 @@ use sea_orm::{
 
 use super::at_once;
 use crate::{
-    changes::{self, Author, Log},
-    clock::Clock,
+    changes::{self, Author, Log, Previous},
     database::Database,
     error::{Error, Result},
     fold::fold,
@@ -41,10 +41,7 @@ pub async fn create(
         case_manager,
         primary_location,
     } = input;
-    let now = database.clock.now();
     let mut client = client::ActiveModel {
-        created_at: Set(now),
-        updated_at: Set(now),
         version: Set(1),
         ..Default::default()
     };
@@ -65,14 +62,17 @@ pub async fn create(
     };
     fill(&mut client, fields, &mut checks);
     let mut location = checks.within("primaryLocation", |checks| {
-        locations::first_of_client(primary_location, now, checks)
+        locations::first_of_client(primary_location, checks)
     });
     checks.finish()?;
 
     if database.writer().get_database_backend() == DbBackend::Postgres {
-        return at_once::insert(database, author, now, client, location).await;
+        return at_once::insert(database, author, client, location).await;
     }
     let transaction = database.begin().await?;
+    let now = changes::stamp(database, &transaction, &[]).await?;
+    (client.created_at, client.updated_at) = (Set(now), Set(now));
+    (location.created_at, location.updated_at) = (Set(now), Set(now));
     let client = client.insert(&transaction).await?;
     location.client_id = Set(client.id);
     let location = location.insert(&transaction).await?;
@@ -137,7 +137,7 @@ pub async fn update(
         let location = locations::find_primary(&transaction, id).await?;
         if let MaybeUndefined::Value(fields) = location_fields {
             changed_primary = checks.within("primaryLocation", |checks| {
-                locations::changed(location.clone(), fields, &database.clock, checks)
+                locations::changed(location.clone(), fields, checks)
             });
         }
         primary = Some(location);
@@ -150,16 +150,19 @@ pub async fn update(
     })?;
     checks.finish()?;
 
-    let touches_client = client.is_changed() || changed_primary.is_some();
+    if !client.is_changed() && changed_primary.is_none() {
+        return Ok((current, primary));
+    }
     let mut log = Log::new(author);
-    let client = if touches_client {
-        let client = save(&transaction, &database.clock, &current, client).await?;
-        log.updated(&current, &client);
-        client
-    } else {
-        current
-    };
-    if let Some(changed) = changed_primary {
+    let mut previous = vec![Previous::of(&current)];
+    if changed_primary.is_some() {
+        previous.extend(primary.iter().map(Previous::of));
+    }
+    let now = changes::stamp(database, &transaction, &previous).await?;
+    let client = save(&transaction, now, &current, client).await?;
+    log.updated(&current, &client);
+    if let Some(mut changed) = changed_primary {
+        changed.updated_at = Set(now);
         let changed = changed.update(&transaction).await?;
         if let Some(before) = primary.replace(changed.clone()) {
             log.updated(&before, &changed);
@@ -181,18 +184,18 @@ pub async fn lock(transaction: &impl ConnectionTrait, id: i64) -> Result<Option<
     Ok(client.one(transaction).await?)
 }
 
-/// Counts a change of a client's primary location as one of the client itself,
-/// whose REST body contains it.
+/// Counts a change of a client's primary location, made `now`, as one of the client
+/// itself, whose REST body contains it.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn touch(
     transaction: &impl ConnectionTrait,
-    clock: &Clock,
+    now: DateTime<Utc>,
     client: &client::Model,
 ) -> Result<()> {
     let unchanged = client.clone().into_active_model();
-    save(transaction, clock, client, unchanged).await?;
+    save(transaction, now, client, unchanged).await?;
     Ok(())
 }
 
@@ -222,12 +225,12 @@ pub fn differing<A: ActiveModelTrait>(record: &A) -> impl Iterator<Item = String
 
 async fn save(
     transaction: &impl ConnectionTrait,
-    clock: &Clock,
+    now: DateTime<Utc>,
     current: &client::Model,
     mut client: client::ActiveModel,
 ) -> Result<client::Model> {
     client.version = Set(current.version + 1);
-    client.updated_at = Set(clock.after(current.updated_at));
+    client.updated_at = Set(now);
     Ok(client.update(transaction).await?)
 }
 

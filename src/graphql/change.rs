@@ -150,8 +150,9 @@ pub struct ChangeFilter {
     pub face: Option<Face>,
     /// Changes of this kind.
     pub kind: Option<ChangeKind>,
-    /// Made at this instant or later. No index leads to an instant: in a long log go on
-    /// from a cursor instead.
+    /// Made at this instant or later. To follow the log go on from a cursor instead: no
+    /// index leads to an instant, and changes are numbered in another order than that of
+    /// their instants.
     pub from: Option<DateTime>,
     /// Made at this instant or earlier.
     pub to: Option<DateTime>,

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    paging::{self, Filter, Listed, Order, OrderField, Page, PageRequest, Selection},
+    paging::{self, Filter, Listed, Next, Order, OrderField, Page, PageRequest, Selection},
     validation::Checks,
 };
 
@@ -70,6 +70,7 @@ impl Paging {
             } else {
                 selected.previous
             },
+            next: selected.next_page(),
             ..PageRequest::default()
         };
         let mut cursor = |name, text: Option<String>| {
@@ -77,7 +78,7 @@ impl Paging {
                 Cursor::decode_cursor(text).map_err(str::to_owned)
             })?;
             match &cursor {
-                Cursor::Row(cursor_order, _) if *cursor_order != order => {
+                Cursor::Row(cursor_order, ..) if *cursor_order != order => {
                     checks.fault(
                         name,
                         "is a cursor of another order: use it in the order that it came from",
@@ -90,7 +91,10 @@ impl Paging {
         let after = cursor("after", self.after);
         let before = cursor("before", self.before);
         match after {
-            Some(Cursor::Row(_, position)) => request.after = Some(position),
+            Some(Cursor::Row(_, position, until)) => {
+                request.after = Some(position);
+                request.until = until;
+            }
             Some(Cursor::Offset(rows))
                 if selected.offsets && !request.from_end && order.field == OrderField::Id =>
             {
@@ -100,7 +104,10 @@ impl Paging {
             None => {}
         }
         match before {
-            Some(Cursor::Row(_, position)) => request.before = Some(position),
+            Some(Cursor::Row(_, position, until)) => {
+                request.before = Some(position);
+                request.until = request.until.into_iter().chain(until).min();
+            }
             Some(Cursor::Offset(_)) => checks.fault("before", UNKNOWN_CURSOR),
             None => {}
         }
@@ -117,6 +124,8 @@ pub struct Selected {
     pub previous: bool,
     /// Whether there are rows after the page.
     pub next: bool,
+    /// Cursors.
+    pub cursors: bool,
     /// Whether the page may begin after a number of rows.
     offsets: bool,
 }
@@ -138,22 +147,40 @@ impl Selected {
             rows: false,
             previous: false,
             next: false,
+            cursors: false,
             offsets,
         };
         for part in field.selection_set() {
             match part.name() {
-                "edges" | "nodes" => selected.rows = true,
+                "nodes" => selected.rows = true,
+                "edges" => {
+                    selected.rows = true;
+                    let mut fields = part.selection_set();
+                    selected.cursors |= fields.any(|field| field.name() == "cursor");
+                }
                 "pageInfo" => {
                     selected.rows = true;
                     for field in part.selection_set() {
                         selected.previous |= field.name() == "hasPreviousPage";
                         selected.next |= field.name() == "hasNextPage";
+                        selected.cursors |= matches!(field.name(), "startCursor" | "endCursor");
                     }
                 }
                 _ => {}
             }
         }
         selected
+    }
+}
+
+impl Selected {
+    /// How the caller goes on from a page. REST does so by numbers, until one is short.
+    fn next_page(&self) -> Next {
+        match (self.cursors, self.offsets) {
+            (false, _) => Next::Nowhere,
+            (true, false) => Next::IfMore,
+            (true, true) => Next::IfFull,
+        }
     }
 }
 
@@ -185,12 +212,14 @@ where
             && let run = plan.run::<F::Entity>(database, &selection, &request)
             && let Some(written) = unless_failed(run.await)?
         {
+            let selection = selection.up_to::<F::Entity>(written.horizon);
             return Ok(Connection::written(written, whole(selection)));
         }
         paging::page_of_models::<F::Entity>(database, &selection, &request).await?
     } else {
         Page::default()
     };
+    let selection = selection.up_to::<F::Entity>(page.horizon);
     Ok(Connection::new::<F::Entity>(
         page,
         order,
@@ -277,7 +306,8 @@ impl<Node: OutputType> Connection<Node> {
         node: impl Fn(E::Model) -> Node,
     ) -> Self {
         let edge = |row| {
-            let cursor = Cursor::Row(order, E::position(&row, order.field));
+            let position = E::position(&row, order.field);
+            let cursor = Cursor::Row(order, position, page.until);
             Edge::new(cursor, node(row))
         };
         Self {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use async_graphql::connection::CursorType;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, Utc};
 use sea_orm::Value;
 
 use crate::paging::{Direction, Order, OrderField, Position};
@@ -16,8 +16,9 @@ pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
 /// A place in a list, opaque to clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cursor {
-    /// After a row: the order of its list, and the row's position in it.
-    Row(Order, Position),
+    /// After a row: the order of its list, and the row's position in it. Of a list that
+    /// is polled, also the instant at which the pages end that follow.
+    Row(Order, Position, Option<DateTime<Utc>>),
     /// After a number of rows. Only the REST layer makes these, for `page`.
     Offset(u64),
 }
@@ -36,7 +37,7 @@ impl CursorType for Cursor {
     fn encode_cursor(&self) -> String {
         let text = match self {
             Self::Offset(rows) => format!("o:{rows}"),
-            Self::Row(order, position) => {
+            Self::Row(order, position, until) => {
                 let field = match order.field {
                     OrderField::Id => 'i',
                     OrderField::Name => 'n',
@@ -49,6 +50,9 @@ impl CursorType for Cursor {
                 };
                 let mut text = format!("{field}{direction}:{}", position.id);
                 // Writing to a String cannot fail.
+                if let Some(until) = until {
+                    let _ = write!(text, "@{}", until.timestamp_millis());
+                }
                 let _ = match &position.key {
                     Some(Value::String(Some(key))) => write!(text, ":{key}"),
                     Some(Value::ChronoDateTimeUtc(Some(at))) => {
@@ -98,18 +102,23 @@ impl Cursor {
             }
             OrderField::CreatedAt | OrderField::UpdatedAt => {
                 let (id, milliseconds) = rest.split_once(':')?;
-                let at = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
-                // As every instant that is stored; PostgreSQL fails on older ones.
-                if !(0..=9999).contains(&at.year()) {
-                    return None;
-                }
-                (id, Some(at.into()))
+                (id, Some(instant(milliseconds)?.into()))
             }
+        };
+        let (id, until) = match id.split_once('@') {
+            Some((id, until)) => (id, Some(instant(until)?)),
+            None => (id, None),
         };
         let position = Position {
             key,
             id: id.parse().ok()?,
         };
-        Some(Self::Row(Order { field, direction }, position))
+        Some(Self::Row(Order { field, direction }, position, until))
     }
+}
+
+/// Reads an instant, which is one that can be stored: PostgreSQL fails on older ones.
+fn instant(milliseconds: &str) -> Option<DateTime<Utc>> {
+    let instant = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
+    (0..=9999).contains(&instant.year()).then_some(instant)
 }

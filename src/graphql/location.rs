@@ -143,11 +143,15 @@ pub struct ClientLocationFilter {
     pub country: Option<String>,
     /// Locations in this state or province, ignoring case.
     pub state: Option<String>,
-    /// Created at this instant or later.
+    /// Created at this instant or later. Who asks again and again with the largest
+    /// `createdAt` that was seen misses nothing.
     pub created_from: Option<DateTime>,
     /// Created at this instant or earlier.
     pub created_to: Option<DateTime>,
-    /// Last changed at this instant or later.
+    /// Last changed at this instant or later. Who asks again and again with the largest
+    /// `updatedAt` that was seen, and reads all pages in turn, misses nothing: the list
+    /// shows a change once no earlier one can follow, mostly at once. A record's own field
+    /// shows it always at once.
     pub updated_from: Option<DateTime>,
     /// Last changed at this instant or earlier.
     pub updated_to: Option<DateTime>,

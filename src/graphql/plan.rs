@@ -23,6 +23,7 @@ use async_graphql::{
     ContextSelectionSet, OutputType, Positioned, SelectionField, ServerResult, Value as ConstValue,
     parser::types::Field, registry::Registry,
 };
+use chrono::{DateTime, Utc};
 use entity::client_location;
 use indexmap::IndexSet;
 use sea_orm::{
@@ -210,6 +211,8 @@ pub struct WrittenPage {
     pub has_next: bool,
     /// How many rows the whole list has, if that was read along with them.
     pub total: Option<i64>,
+    /// Up to which instant it shows the rows of a list that is polled, if it had to end.
+    pub horizon: Option<DateTime<Utc>>,
 }
 
 impl ListPlan {
@@ -235,11 +238,11 @@ impl ListPlan {
         let mut lists = HashMap::with_capacity(self.lists.len());
         for (key, list) in &self.lists {
             let mut writer = Writer::new(self.ids, &locations, page.rows.len());
-            writer.order = self.order;
+            (writer.order, writer.until) = (self.order, page.until);
             writer.list(list, &page.rows)?;
             lists.insert(key.clone(), raw(writer.out));
         }
-        let cursor = |row| cursor(self.order, row);
+        let cursor = |row| cursor(self.order, page.until, row);
         Ok(WrittenPage {
             lists,
             start: page.rows.first().map(cursor).transpose()?,
@@ -247,6 +250,7 @@ impl ListPlan {
             has_previous: page.has_previous,
             has_next: page.has_next,
             total: page.total,
+            horizon: page.horizon,
         })
     }
 }

@@ -17,7 +17,7 @@ use sea_orm::{
 
 use super::{KeyedRequest, REPLAYED, Refusal};
 use crate::{
-    connections::fault::Logged, database::Database, error::Error, transaction::Transaction,
+    connections::fault::Logged, database::Database, error::Error, polls, transaction::Transaction,
 };
 
 /// How long an answer is kept.
@@ -150,15 +150,20 @@ pub(super) async fn keep(
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
-/// Deletes the rows of keys that are too old, now and every hour. Any number of gateways
-/// may do so.
+/// Deletes the rows of keys that are too old, and those of polls, now and every hour. Any
+/// number of gateways may do so.
 pub async fn keep_tidy(database: Database) {
     loop {
-        match purge(&database).await {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "deleted old idempotency keys"),
-            Err(error) => {
-                tracing::warn!(error = %Logged(&error), "cannot delete old idempotency keys");
+        for (rows, purged) in [
+            ("idempotency keys", purge(&database).await),
+            ("cursors of polls", polls::purge(&database).await),
+        ] {
+            match purged {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "deleted old {rows}"),
+                Err(error) => {
+                    tracing::warn!(error = %Logged(&error), "cannot delete old {rows}");
+                }
             }
         }
         tokio::time::sleep(PURGE_INTERVAL).await;

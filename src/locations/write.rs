@@ -7,9 +7,8 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, IntoActiveMod
 
 use super::{find, find_primary};
 use crate::{
-    changes::{Author, Log},
+    changes::{self, Author, Log, Previous},
     clients,
-    clock::Clock,
     database::Database,
     error::{Error, Result},
     fold::fold,
@@ -22,12 +21,12 @@ use crate::{
 /// The primary location of a client that is about to be created.
 pub fn first_of_client(
     input: CreatePrimaryLocationInput,
-    now: DateTime<Utc>,
     checks: &mut Checks,
 ) -> location::ActiveModel {
     let mut location = location::ActiveModel {
         is_primary: Set(true),
-        ..created_at(now)
+        version: Set(1),
+        ..Default::default()
     };
     let CreatePrimaryLocationInput {
         is_primary: sent,
@@ -56,10 +55,10 @@ pub async fn create(
         location: input,
     } = input;
     let is_primary = is_primary.unwrap_or_default();
-    let now = database.clock.now();
     let mut location = location::ActiveModel {
         is_primary: Set(is_primary),
-        ..created_at(now)
+        version: Set(1),
+        ..Default::default()
     };
     fill(&mut location, input.into(), &mut checks);
 
@@ -79,10 +78,17 @@ pub async fn create(
     let client = client.ok_or_else(|| Error::Validation(Vec::new()))?;
 
     let mut log = Log::new(author);
-    if is_primary {
-        demote_primary(&transaction, &database.clock, client.id, &mut log).await?;
-        clients::touch(&transaction, &database.clock, &client).await?;
-    }
+    let now = if is_primary {
+        let primary = find_primary(&transaction, client.id).await?;
+        let previous = [Previous::of(&primary), Previous::of(&client)];
+        let now = changes::stamp(database, &transaction, &previous).await?;
+        demote(&transaction, now, primary, &mut log).await?;
+        clients::touch(&transaction, now, &client).await?;
+        now
+    } else {
+        changes::stamp(database, &transaction, &[]).await?
+    };
+    (location.created_at, location.updated_at) = (Set(now), Set(now));
     location.client_id = Set(client.id);
     let location = location.insert(&transaction).await?;
     log.created(&location);
@@ -118,25 +124,36 @@ pub async fn update(
     let current = find(&transaction, id).await?.ok_or_else(not_found)?;
 
     let was_primary = current.is_primary;
-    let changed = changed(current.clone(), input, &database.clock, &mut checks);
+    let changed = changed(current.clone(), input, &mut checks);
     clients::expect_version(expected_version, current.version, || {
         changed.iter().flat_map(clients::differing).collect()
     })?;
     checks.finish()?;
-    let Some(changed) = changed else {
+    let Some(mut changed) = changed else {
         return Ok(current);
     };
 
     let mut log = Log::new(author);
     let becomes_primary = !was_primary && changed.is_primary.try_as_ref() == Some(&true);
-    if becomes_primary {
+    let primary = if becomes_primary {
+        Some(find_primary(&transaction, client_id).await?)
+    } else {
+        None
+    };
+    let touches_client = was_primary || becomes_primary;
+    let mut previous = vec![Previous::of(&current)];
+    previous.extend(primary.iter().map(Previous::of));
+    previous.extend(touches_client.then(|| Previous::of(&client)));
+    let now = changes::stamp(database, &transaction, &previous).await?;
+    if let Some(primary) = primary {
         // First the old one: the database allows no two, not even for a moment.
-        demote_primary(&transaction, &database.clock, client_id, &mut log).await?;
+        demote(&transaction, now, primary, &mut log).await?;
     }
+    changed.updated_at = Set(now);
     let location = changed.update(&transaction).await?;
     log.updated(&current, &location);
-    if was_primary || becomes_primary {
-        clients::touch(&transaction, &database.clock, &client).await?;
+    if touches_client {
+        clients::touch(&transaction, now, &client).await?;
     }
     log.write(&transaction).await?;
     transaction.commit().await?;
@@ -144,49 +161,36 @@ pub async fn update(
 }
 
 /// `current` with the columns that `fields` gives, at its next version; none if
-/// nothing differs.
+/// nothing differs. When it changes is for the caller to add.
 pub fn changed(
     current: location::Model,
     fields: UpdateClientLocationInput,
-    clock: &Clock,
     checks: &mut Checks,
 ) -> Option<location::ActiveModel> {
-    let (version, updated_at) = (current.version, current.updated_at);
+    let version = current.version;
     let mut location = current.into_active_model();
     fill(&mut location, fields, checks);
     if !location.is_changed() {
         return None;
     }
     location.version = Set(version + 1);
-    location.updated_at = Set(clock.after(updated_at));
     Some(location)
 }
 
 /// Makes the client's primary location an ordinary one. In the same transaction
 /// another one must take its place, or the database refuses the commit.
-async fn demote_primary(
+async fn demote(
     transaction: &impl ConnectionTrait,
-    clock: &Clock,
-    client_id: i64,
+    now: DateTime<Utc>,
+    primary: location::Model,
     log: &mut Log<'_>,
 ) -> Result<()> {
-    let current = find_primary(transaction, client_id).await?;
-    let (version, updated_at) = (current.version, current.updated_at);
-    let mut location = current.clone().into_active_model();
+    let mut location = primary.clone().into_active_model();
     location.is_primary = Set(false);
-    location.version = Set(version + 1);
-    location.updated_at = Set(clock.after(updated_at));
-    log.updated(&current, &location.update(transaction).await?);
+    location.version = Set(primary.version + 1);
+    location.updated_at = Set(now);
+    log.updated(&primary, &location.update(transaction).await?);
     Ok(())
-}
-
-fn created_at(now: DateTime<Utc>) -> location::ActiveModel {
-    location::ActiveModel {
-        created_at: Set(now),
-        updated_at: Set(now),
-        version: Set(1),
-        ..Default::default()
-    }
 }
 
 /// Sets the columns that `fields` gives.

@@ -1,8 +1,9 @@
 //! Which rows of a list are wanted.
 
-use sea_orm::Condition;
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, Condition};
 
-use super::Listed;
+use super::{Listed, OrderField};
 use crate::{
     fold::fold,
     validation::{self, Checks},
@@ -29,7 +30,13 @@ pub trait Filter {
             has_one_plan: condition.is_empty() || self.names_few(),
             condition,
             search: search.map(|text| fold(&text)),
+            polled_by: self.polled_by(),
         }
+    }
+
+    /// The instant of which it has a lower bound: who asks again from there polls.
+    fn polled_by(&self) -> Option<OrderField> {
+        None
     }
 
     /// Whether it names the few rows that it accepts by a value of an index of their own.
@@ -48,4 +55,24 @@ pub struct Selection {
     /// Whether they are best found in the same way whatever the values of the condition
     /// are.
     pub has_one_plan: bool,
+    /// The instant by which they are polled.
+    pub polled_by: Option<OrderField>,
+}
+
+impl Selection {
+    /// The same up to the horizon at which a page of it ended, if it had to.
+    #[must_use]
+    pub fn up_to<E: Listed>(mut self, horizon: Option<DateTime<Utc>>) -> Self {
+        let column = self.polled_by.and_then(E::sort_column);
+        if let (Some(column), Some(horizon)) = (column, horizon) {
+            self.condition = self.condition.add(column.lte(horizon));
+        }
+        self
+    }
+}
+
+/// What a filter with these lower bounds is polled by.
+pub fn polled_by<T>(updated_from: Option<T>, created_from: Option<T>) -> Option<OrderField> {
+    let updated = updated_from.map(|_| OrderField::UpdatedAt);
+    updated.or(created_from.map(|_| OrderField::CreatedAt))
 }

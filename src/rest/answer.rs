@@ -18,6 +18,8 @@ pub struct Found<'a> {
     pub body: &'a ConstValue,
     /// What a list counted.
     pub total: Option<u64>,
+    /// The cursor of the last row of a list.
+    pub end_cursor: Option<&'a str>,
 }
 
 impl<'a> Found<'a> {
@@ -27,12 +29,18 @@ impl<'a> Found<'a> {
         let mut found = Self {
             body: &response.data,
             total: None,
+            end_cursor: None,
         };
         while let ConstValue::Object(members) = found.body
             && let Some(inner) = members.get(ANSWER)
         {
             if let Some(ConstValue::Number(total)) = members.get("total") {
                 found.total = total.as_u64();
+            }
+            if let Some(ConstValue::Object(page)) = members.get("page")
+                && let Some(ConstValue::String(cursor)) = page.get("end_cursor")
+            {
+                found.end_cursor = Some(cursor);
             }
             found.body = inner;
         }

@@ -16,7 +16,11 @@ use super::{
     problem::{BodyFaults, Problem},
     record::Call,
 };
-use crate::graphql::{connection::MAX_FIRST, cursor::Cursor};
+use crate::{
+    error::Error,
+    graphql::{connection::MAX_FIRST, cursor::Cursor},
+    polls::PollPage,
+};
 
 /// The page number, from 1.
 pub const PAGE: &str = "page";
@@ -26,6 +30,8 @@ pub const PER_PAGE: &str = "per_page";
 pub const MODE: &str = "mode";
 /// The only value of [`MODE`].
 pub const MODE_COUNT: &str = "count";
+/// Who asks again with a later bound polls.
+const POLLED_FROM: [&str; 2] = ["created_from", "updated_from"];
 /// The variable that takes the place where the page begins.
 const AFTER: &str = "_after";
 /// Rows in the whole list.
@@ -44,6 +50,8 @@ struct Query {
     page: u64,
     per_page: u64,
     count_only: bool,
+    /// Whether the pages belong to a poll.
+    is_polled: bool,
     /// The parameters as they were sent, without the page.
     sent: Vec<(String, String)>,
 }
@@ -55,7 +63,10 @@ impl Call {
         url: &str,
         pairs: Vec<(String, String)>,
     ) -> Result<Response, Problem> {
-        let query = self.query(pairs)?;
+        let mut query = self.query(pairs)?;
+        if query.is_polled && query.page > 1 {
+            self.go_on(&mut query).await?;
+        }
         let response = self
             .run(self.document(), query.variables.clone(), false)
             .await
@@ -73,10 +84,49 @@ impl Call {
             };
             return Ok((headers, Json(counts)).into_response());
         }
+        if query.is_polled
+            && let Some(cursor) = found.end_cursor
+        {
+            self.leave(&query, cursor).await;
+        }
         if let Ok(links) = HeaderValue::from_str(&self.links(url, &query, pages)) {
             headers.insert(LINK, links);
         }
         self.json(StatusCode::OK, headers, &found)
+    }
+
+    /// Has the page of a poll begin where the one before it ended, if that is known.
+    async fn go_on(&self, query: &mut Query) -> Result<(), Problem> {
+        let page = self.poll_page(query, query.page);
+        let cursor = page.cursor(&self.database).await.map_err(|error| {
+            let error = Error::from(error);
+            error.log(&self.request_id.0);
+            Problem::of(&error)
+        })?;
+        if let Some(cursor) = cursor {
+            query.variables.insert(AFTER.to_owned(), cursor.into());
+        }
+        Ok(())
+    }
+
+    /// Leaves word for the next page of a poll, if there may be one, where this one ended.
+    async fn leave(&self, query: &Query, cursor: &str) {
+        if !matches!(
+            Cursor::decode_cursor(cursor),
+            Ok(Cursor::Row(_, _, Some(_)))
+        ) {
+            return;
+        }
+        let next = self.poll_page(query, query.page.saturating_add(1));
+        // Whoever has all rows on this page needs no other one.
+        if let Err(error) = next.keep(&self.database, cursor.to_owned()).await {
+            tracing::warn!(%error, "the next page of a poll may begin in another place");
+        }
+    }
+
+    fn poll_page(&self, query: &Query, number: u64) -> PollPage {
+        let path = self.route.resource.path;
+        PollPage::new(self.viewer.token, path, &query.sent, number)
     }
 
     /// Reads the parameters; all that are at fault are named.
@@ -146,7 +196,9 @@ impl Call {
             let after = Cursor::Offset(before).encode_cursor();
             variables.insert(AFTER.to_owned(), after.into());
         }
+        let is_bound = |name: &str| variables.contains_key(name);
         Ok(Query {
+            is_polled: !count_only && POLLED_FROM.into_iter().any(is_bound),
             variables,
             page,
             per_page,

@@ -72,7 +72,7 @@ async fn all_ids(app: &TestApp) -> Vec<i64> {
 
 /// Makes commits on PostgreSQL take up to a few milliseconds, each another time: they
 /// overtake each other then, and writers of one client meet.
-async fn slow_commits(app: &TestApp) {
+pub async fn slow_commits(app: &TestApp) {
     let db = &app.database.reader;
     if db.get_database_backend() == DbBackend::Postgres {
         let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$

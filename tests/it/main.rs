@@ -21,6 +21,7 @@ mod graphql;
 mod hang_up;
 mod health;
 mod panics;
+mod polling;
 mod rest;
 mod server;
 mod socket;

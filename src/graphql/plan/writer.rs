@@ -54,8 +54,13 @@ pub fn id_of(row: &QueryResult) -> Result<i64, DbErr> {
     row.try_get_by_index(ID)
 }
 
-/// The cursor of a row of a list in this order.
-pub fn cursor(order: Order, row: &QueryResult) -> Result<Cursor, DbErr> {
+/// The cursor of a row of a list in this order, with the instant at which the pages end
+/// that follow.
+pub fn cursor(
+    order: Order,
+    until: Option<DateTime<Utc>>,
+    row: &QueryResult,
+) -> Result<Cursor, DbErr> {
     let key = match order.field {
         OrderField::Id => None,
         OrderField::Name => Some(row.try_get_by_index::<String>(SORT_KEY)?.into()),
@@ -64,12 +69,13 @@ pub fn cursor(order: Order, row: &QueryResult) -> Result<Cursor, DbErr> {
         }
     };
     let id = id_of(row)?;
-    Ok(Cursor::Row(order, Position { key, id }))
+    Ok(Cursor::Row(order, Position { key, id }, until))
 }
 
 /// Appends rows as JSON text.
 pub struct Writer<'a> {
     pub order: Order,
+    pub until: Option<DateTime<Utc>>,
     ids: Ids,
     locations: &'a [LocationPages],
     pub out: Vec<u8>,
@@ -79,6 +85,7 @@ impl<'a> Writer<'a> {
     pub fn new(ids: Ids, locations: &'a [LocationPages], rows: usize) -> Self {
         Self {
             order: Order::default(),
+            until: None,
             ids,
             locations,
             out: Vec::with_capacity(rows * ROW_LENGTH),
@@ -131,7 +138,7 @@ impl<'a> Writer<'a> {
         has_next: bool,
     ) -> Result<(), DbErr> {
         // Its cursors are those of its own order.
-        let order = std::mem::take(&mut self.order);
+        let (order, until) = (std::mem::take(&mut self.order), self.until.take());
         let written = self.members(members, |writer, part| match part {
             ConnectionPart::TypeName(name) => {
                 writer.text(name);
@@ -149,7 +156,7 @@ impl<'a> Writer<'a> {
                 Ok(())
             }),
         });
-        self.order = order;
+        (self.order, self.until) = (order, until);
         written
     }
 
@@ -172,7 +179,7 @@ impl<'a> Writer<'a> {
 
     fn cursor(&mut self, row: Option<&QueryResult>) -> Result<(), DbErr> {
         match row {
-            Some(row) => self.text(&cursor(self.order, row)?.encode_cursor()),
+            Some(row) => self.text(&cursor(self.order, self.until, row)?.encode_cursor()),
             None => self.out.extend_from_slice(b"null"),
         }
         Ok(())
