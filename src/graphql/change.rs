@@ -11,6 +11,7 @@ use super::{
     client::Client,
     columns::camel_case,
     connection::{Connection, List, Paging, Selected},
+    cursor::ListKind,
     location::ClientLocation,
     scalar::DateTime,
 };
@@ -166,7 +167,7 @@ pub(super) struct ChangePaging {
 }
 
 impl ChangePaging {
-    fn request(self, selected: &Selected, checks: &mut Checks) -> PageRequest {
+    fn request(self, kind: ListKind, selected: &Selected, checks: &mut Checks) -> PageRequest {
         let order = Order {
             field: OrderField::Id,
             direction: self.direction.unwrap_or_default(),
@@ -176,7 +177,7 @@ impl ChangePaging {
             after: self.after,
             ..Paging::default()
         };
-        paging.request(order, selected, checks)
+        paging.request(kind, order, selected, checks)
     }
 }
 
@@ -191,7 +192,7 @@ pub(super) async fn history(
 ) -> Result<Connection<ClientChange>> {
     let selected = Selected::by(&context.field(), false);
     let mut checks = Checks::new("");
-    let request = paging.request(&selected, &mut checks);
+    let request = paging.request(ListKind::History, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
         let loaders = RequestData::of(context)?.loaders();
@@ -243,7 +244,7 @@ impl ChangeQueries {
         let mut checks = Checks::new("");
         let filter = filter.unwrap_or_default();
         let selection = checks.within("filter", |checks| filter.select(checks));
-        let request = paging.request(&selected, &mut checks);
+        let request = paging.request(ListKind::Changes, &selected, &mut checks);
         checks.finish()?;
         let database = &RequestData::of(context)?.database;
         let selection = changes::settled(database, selection).await?;

@@ -8,7 +8,7 @@ use super::{
     change::{self, ChangePaging, ClientChange},
     columns::CLIENT,
     connection::{self, Connection, List, Paging, Selected},
-    cursor::UNKNOWN_CURSOR,
+    cursor::{ListKind, UNKNOWN_CURSOR},
     location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
     plan::{Planned, RecordPlan, unless_failed},
     scalar::DateTime,
@@ -130,7 +130,7 @@ impl Client {
             after,
             ..Paging::default()
         };
-        let request = paging.request(Order::default(), &selected, &mut checks);
+        let request = paging.request(ListKind::OfClient, Order::default(), &selected, &mut checks);
         if request.offset > 0 {
             // The loader knows no offsets.
             checks.fault("after", UNKNOWN_CURSOR);
@@ -347,6 +347,7 @@ impl ClientQueries {
             last,
             before,
         };
+        let order = (ListKind::Clients, order);
         connection::resolve(context, filter, order, paging, List::Clients, Client::from).await
     }
 }

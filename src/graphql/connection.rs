@@ -18,7 +18,7 @@ use super::{
     RequestData,
     change::ClientChange,
     client::Client,
-    cursor::{Cursor, UNKNOWN_CURSOR},
+    cursor::{Cursor, ListKind, OTHER_LIST, Place, UNKNOWN_CURSOR},
     location::ClientLocation,
     plan::{ListPlan, Planned, WrittenPage, response_key, unless_failed},
 };
@@ -47,9 +47,15 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Reads the arguments of a list that is sorted by `order` and of which
-    /// `selected` is wanted. Faults go to `checks`.
-    pub fn request(self, order: Order, selected: &Selected, checks: &mut Checks) -> PageRequest {
+    /// Reads the arguments of a list of this `kind` that is sorted by `order` and of which
+    /// `selected` is wanted. An empty cursor is none. Faults go to `checks`.
+    pub fn request(
+        self,
+        kind: ListKind,
+        order: Order,
+        selected: &Selected,
+        checks: &mut Checks,
+    ) -> PageRequest {
         let mut limit = DEFAULT_FIRST;
         for (name, value) in [("first", self.first), ("last", self.last)] {
             match value.map(u32::try_from) {
@@ -74,11 +80,16 @@ impl Paging {
             ..PageRequest::default()
         };
         let mut cursor = |name, text: Option<String>| {
-            let cursor = checks.value(name, &text?, |text| {
+            let text = text.filter(|text| !text.is_empty())?;
+            let cursor = checks.value(name, &text, |text| {
                 Cursor::decode_cursor(text).map_err(str::to_owned)
             })?;
             match &cursor {
-                Cursor::Row(cursor_order, ..) if *cursor_order != order => {
+                Cursor::Row(place, _) if place.list.is_some_and(|list| list != kind) => {
+                    checks.fault(name, OTHER_LIST);
+                    None
+                }
+                Cursor::Row(place, _) if place.order != order => {
                     checks.fault(
                         name,
                         "is a cursor of another order: use it in the order that it came from",
@@ -91,9 +102,9 @@ impl Paging {
         let after = cursor("after", self.after);
         let before = cursor("before", self.before);
         match after {
-            Some(Cursor::Row(_, position, until)) => {
+            Some(Cursor::Row(place, position)) => {
                 request.after = Some(position);
-                request.until = until;
+                request.until = place.until;
             }
             Some(Cursor::Offset(rows))
                 if selected.offsets && !request.from_end && order.field == OrderField::Id =>
@@ -104,9 +115,9 @@ impl Paging {
             None => {}
         }
         match before {
-            Some(Cursor::Row(_, position, until)) => {
+            Some(Cursor::Row(place, position)) => {
                 request.before = Some(position);
-                request.until = request.until.into_iter().chain(until).min();
+                request.until = request.until.into_iter().chain(place.until).min();
             }
             Some(Cursor::Offset(_)) => checks.fault("before", UNKNOWN_CURSOR),
             None => {}
@@ -184,14 +195,14 @@ impl Selected {
     }
 }
 
-/// Resolves a root list: `whole` names it, `node` wraps its rows.
+/// Resolves a root list of this `kind`: `whole` names it, `node` wraps its rows.
 ///
 /// # Errors
 /// `Validation` with every fault of the arguments, or what the database reports.
 pub async fn resolve<F, Node>(
     context: &Context<'_>,
     filter: Option<F>,
-    order: Order,
+    (kind, order): (ListKind, Order),
     paging: Paging,
     whole: impl FnOnce(Selection) -> List,
     node: impl Fn(<F::Entity as EntityTrait>::Model) -> Node,
@@ -204,11 +215,11 @@ where
     let mut checks = Checks::new("");
     let filter = filter.unwrap_or_default();
     let selection = checks.within("filter", |checks| filter.select(checks));
-    let request = paging.request(order, &selected, &mut checks);
+    let request = paging.request(kind, order, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
         let database = &RequestData::of(context)?.database;
-        if let Some(plan) = ListPlan::compile::<F::Entity>(context, order)
+        if let Some(plan) = ListPlan::compile::<F::Entity>(context, kind, order)
             && let run = plan.run::<F::Entity>(database, &selection, &request)
             && let Some(written) = unless_failed(run.await)?
         {
@@ -297,6 +308,18 @@ pub enum List {
     History(i64),
 }
 
+impl List {
+    fn kind(&self) -> ListKind {
+        match self {
+            Self::Clients(_) => ListKind::Clients,
+            Self::Locations(_) => ListKind::Locations,
+            Self::LocationsOf(_) => ListKind::OfClient,
+            Self::Changes(_) => ListKind::Changes,
+            Self::History(_) => ListKind::History,
+        }
+    }
+}
+
 impl<Node: OutputType> Connection<Node> {
     /// A page of `list`, which is sorted by `order`.
     pub fn new<E: Listed>(
@@ -305,10 +328,14 @@ impl<Node: OutputType> Connection<Node> {
         list: List,
         node: impl Fn(E::Model) -> Node,
     ) -> Self {
+        let place = Place {
+            list: Some(list.kind()),
+            order,
+            until: page.until,
+        };
         let edge = |row| {
             let position = E::position(&row, order.field);
-            let cursor = Cursor::Row(order, position, page.until);
-            Edge::new(cursor, node(row))
+            Edge::new(Cursor::Row(place, position), node(row))
         };
         Self {
             rows: Rows::Edges(page.rows.into_iter().map(edge).collect()),

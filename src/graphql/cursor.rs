@@ -10,17 +10,54 @@ use sea_orm::Value;
 
 use crate::paging::{Direction, Order, OrderField, Position};
 
+/// What is wrong with a cursor of another list.
+pub const OTHER_LIST: &str = "is a cursor of another list: use it in the list that it came from";
 /// What is wrong with a cursor that cannot be read.
 pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
 
 /// A place in a list, opaque to clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cursor {
-    /// After a row: the order of its list, and the row's position in it. Of a list that
-    /// is polled, also the instant at which the pages end that follow.
-    Row(Order, Position, Option<DateTime<Utc>>),
+    /// After a row: the page that it was on, and the row's position in the list.
+    Row(Place, Position),
     /// After a number of rows. Only the REST layer makes these, for `page`.
     Offset(u64),
+}
+
+/// What the cursors of one page have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The list; none of a cursor that was given out when they did not tell.
+    pub list: Option<ListKind>,
+    /// How the list is sorted.
+    pub order: Order,
+    /// Of a list that is polled, the instant at which the pages end that follow.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// The kinds of lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// All clients.
+    Clients,
+    /// All locations.
+    Locations,
+    /// The locations of a client.
+    OfClient,
+    /// All changes.
+    Changes,
+    /// The changes of a client.
+    History,
+}
+
+impl ListKind {
+    const LETTERS: [(Self, char); 5] = [
+        (Self::Clients, 'c'),
+        (Self::Locations, 'l'),
+        (Self::OfClient, 'o'),
+        (Self::Changes, 'x'),
+        (Self::History, 'h'),
+    ];
 }
 
 impl CursorType for Cursor {
@@ -37,7 +74,7 @@ impl CursorType for Cursor {
     fn encode_cursor(&self) -> String {
         let text = match self {
             Self::Offset(rows) => format!("o:{rows}"),
-            Self::Row(order, position, until) => {
+            Self::Row(Place { list, order, until }, position) => {
                 let field = match order.field {
                     OrderField::Id => 'i',
                     OrderField::Name => 'n',
@@ -48,7 +85,10 @@ impl CursorType for Cursor {
                     Direction::Asc => 'a',
                     Direction::Desc => 'd',
                 };
-                let mut text = format!("{field}{direction}:{}", position.id);
+                let mut letters = ListKind::LETTERS.into_iter();
+                let list = letters.find(|(kind, _)| Some(*kind) == *list);
+                let list = list.map_or_else(String::new, |(_, letter)| letter.to_string());
+                let mut text = format!("{field}{direction}{list}:{}", position.id);
                 // Writing to a String cannot fail.
                 if let Some(until) = until {
                     let _ = write!(text, "@{}", until.timestamp_millis());
@@ -88,6 +128,13 @@ impl Cursor {
             'd' => Direction::Desc,
             _ => return None,
         };
+        let list = match letters.next() {
+            Some(letter) => {
+                let mut known = ListKind::LETTERS.into_iter();
+                Some(known.find(|(_, known)| *known == letter)?.0)
+            }
+            None => None,
+        };
         if letters.next().is_some() {
             return None;
         }
@@ -113,7 +160,8 @@ impl Cursor {
             key,
             id: id.parse().ok()?,
         };
-        Some(Self::Row(Order { field, direction }, position, until))
+        let order = Order { field, direction };
+        Some(Self::Row(Place { list, order, until }, position))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     client::Client,
     columns::LOCATION,
     connection::{self, Connection, List, Paging},
+    cursor::ListKind,
     plan::{Planned, RecordPlan, unless_failed},
     scalar::{DateTime, PostalCode},
 };
@@ -375,7 +376,7 @@ impl LocationQueries {
         connection::resolve(
             context,
             filter,
-            order,
+            (ListKind::Locations, order),
             paging,
             List::Locations,
             ClientLocation,

@@ -33,14 +33,14 @@ use sea_orm::{
 
 use super::{
     columns::{CLIENT, Column, Ids, LOCATION, Record},
-    cursor::Cursor,
+    cursor::{Cursor, Place},
     raw::raw,
 };
 use crate::{
     database::Database,
     error::{Error, Result},
     paging::{
-        self, Listed, Order, PAGE, PageRequest, Reading, Selection,
+        self, Listed, PAGE, PageRequest, Reading, Selection,
         of_clients::{Slice, first_of_each},
     },
     statements::Statements,
@@ -59,7 +59,8 @@ const EDGES: &str = "edges";
 
 /// How the rows of a list are read and written.
 pub struct ListPlan {
-    order: Order,
+    /// What its cursors have in common.
+    place: Place,
     ids: Ids,
     rows: Rows,
     /// What is written, by the response keys of the fields.
@@ -235,14 +236,18 @@ impl ListPlan {
             .rows
             .read_locations(&database.reader, &page.rows)
             .await?;
+        let place = Place {
+            until: page.until,
+            ..self.place
+        };
         let mut lists = HashMap::with_capacity(self.lists.len());
         for (key, list) in &self.lists {
             let mut writer = Writer::new(self.ids, &locations, page.rows.len());
-            (writer.order, writer.until) = (self.order, page.until);
+            writer.place = place;
             writer.list(list, &page.rows)?;
             lists.insert(key.clone(), raw(writer.out));
         }
-        let cursor = |row| cursor(self.order, page.until, row);
+        let cursor = |row| cursor(place, row);
         Ok(WrittenPage {
             lists,
             start: page.rows.first().map(cursor).transpose()?,

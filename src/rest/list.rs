@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     error::Error,
-    graphql::{connection::MAX_FIRST, cursor::Cursor},
+    graphql::{
+        connection::MAX_FIRST,
+        cursor::{Cursor, Place},
+    },
     polls::PollPage,
 };
 
@@ -113,7 +116,7 @@ impl Call {
     async fn leave(&self, query: &Query, cursor: &str) {
         if !matches!(
             Cursor::decode_cursor(cursor),
-            Ok(Cursor::Row(_, _, Some(_)))
+            Ok(Cursor::Row(Place { until: Some(_), .. }, _))
         ) {
             return;
         }

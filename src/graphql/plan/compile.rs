@@ -14,6 +14,7 @@ use crate::{
         RequestData,
         columns::{CLIENT, Ids, LOCATION, Record},
         connection::{Paging, Selected},
+        cursor::{ListKind, Place},
     },
     paging::{Listed, Order},
     validation::Checks,
@@ -23,7 +24,7 @@ impl ListPlan {
     /// A plan for the connection field that is being resolved, over the rows of `E`;
     /// none if the resolvers must answer.
     #[must_use]
-    pub fn compile<E: Listed>(context: &Context<'_>, order: Order) -> Option<Self> {
+    pub fn compile<E: Listed>(context: &Context<'_>, kind: ListKind, order: Order) -> Option<Self> {
         let record: &'static Record = if E::default().table_name() == CLIENT.table {
             &CLIENT
         } else {
@@ -43,7 +44,11 @@ impl ListPlan {
         }
         let is_stored = RequestData::of(context).ok()?.is_stored;
         Some(Self {
-            order,
+            place: Place {
+                list: Some(kind),
+                order,
+                until: None,
+            },
             ids: if is_stored { Ids::Number } else { Ids::Text },
             rows,
             lists,
@@ -159,7 +164,7 @@ impl Rows {
         }
         let selected = Selected::by(field, false);
         let mut checks = Checks::new("");
-        let request = paging.request(Order::default(), &selected, &mut checks);
+        let request = paging.request(ListKind::OfClient, Order::default(), &selected, &mut checks);
         // Faults are for the resolver to report, and what stands before the page takes
         // a statement of its own.
         checks.finish().ok()?;

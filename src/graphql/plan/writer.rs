@@ -10,8 +10,11 @@ use super::{
     CLIENT_ID, ConnectionPart, EdgePart, ID, List, Members, Object, PageInfoPart, Part, SORT_KEY,
 };
 use crate::{
-    graphql::{columns::Ids, cursor::Cursor},
-    paging::{Order, OrderField, Position},
+    graphql::{
+        columns::Ids,
+        cursor::{Cursor, ListKind, Place},
+    },
+    paging::{OrderField, Position},
 };
 
 /// About how long the text of a row is, in bytes.
@@ -54,14 +57,9 @@ pub fn id_of(row: &QueryResult) -> Result<i64, DbErr> {
     row.try_get_by_index(ID)
 }
 
-/// The cursor of a row of a list in this order, with the instant at which the pages end
-/// that follow.
-pub fn cursor(
-    order: Order,
-    until: Option<DateTime<Utc>>,
-    row: &QueryResult,
-) -> Result<Cursor, DbErr> {
-    let key = match order.field {
+/// The cursor of a row of a page.
+pub fn cursor(place: Place, row: &QueryResult) -> Result<Cursor, DbErr> {
+    let key = match place.order.field {
         OrderField::Id => None,
         OrderField::Name => Some(row.try_get_by_index::<String>(SORT_KEY)?.into()),
         OrderField::CreatedAt | OrderField::UpdatedAt => {
@@ -69,13 +67,12 @@ pub fn cursor(
         }
     };
     let id = id_of(row)?;
-    Ok(Cursor::Row(order, Position { key, id }, until))
+    Ok(Cursor::Row(place, Position { key, id }))
 }
 
 /// Appends rows as JSON text.
 pub struct Writer<'a> {
-    pub order: Order,
-    pub until: Option<DateTime<Utc>>,
+    pub place: Place,
     ids: Ids,
     locations: &'a [LocationPages],
     pub out: Vec<u8>,
@@ -84,8 +81,7 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub fn new(ids: Ids, locations: &'a [LocationPages], rows: usize) -> Self {
         Self {
-            order: Order::default(),
-            until: None,
+            place: Place::default(),
             ids,
             locations,
             out: Vec::with_capacity(rows * ROW_LENGTH),
@@ -137,8 +133,11 @@ impl<'a> Writer<'a> {
         rows: &[QueryResult],
         has_next: bool,
     ) -> Result<(), DbErr> {
-        // Its cursors are those of its own order.
-        let (order, until) = (std::mem::take(&mut self.order), self.until.take());
+        let own = Place {
+            list: Some(ListKind::OfClient),
+            ..Place::default()
+        };
+        let place = std::mem::replace(&mut self.place, own);
         let written = self.members(members, |writer, part| match part {
             ConnectionPart::TypeName(name) => {
                 writer.text(name);
@@ -156,7 +155,7 @@ impl<'a> Writer<'a> {
                 Ok(())
             }),
         });
-        (self.order, self.until) = (order, until);
+        self.place = place;
         written
     }
 
@@ -179,7 +178,7 @@ impl<'a> Writer<'a> {
 
     fn cursor(&mut self, row: Option<&QueryResult>) -> Result<(), DbErr> {
         match row {
-            Some(row) => self.text(&cursor(self.order, self.until, row)?.encode_cursor()),
+            Some(row) => self.text(&cursor(self.place, row)?.encode_cursor()),
             None => self.out.extend_from_slice(b"null"),
         }
         Ok(())
