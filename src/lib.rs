@@ -92,7 +92,8 @@ pub mod snapshot;
 pub mod breaker;
 // Every failure in one enum, with what each face calls it.
 pub mod error;
-// The instants that are stored: UTC, in milliseconds.
+// The instants that are stored: UTC, in milliseconds; and how they are written.
 pub mod clock;
+pub mod instant;
 // Health, metrics, and a log line per request.
 pub mod telemetry;

@@ -16,7 +16,7 @@ use crate::{
     invisible::is_invisible,
 };
 
-pub use country::country;
+pub use country::{country, country_codes};
 pub use website::website;
 
 /// The longest name, in characters.
@@ -26,9 +26,9 @@ pub const MAX_LINE: usize = 255;
 /// The longest notes, in characters.
 pub const MAX_NOTES: usize = 65_535;
 /// The longest URL, in characters.
-const MAX_URL: usize = 2_048;
+pub const MAX_URL: usize = 2_048;
 /// The longest text of a filter, in characters.
-const MAX_FILTER: usize = 1_000;
+pub const MAX_FILTER: usize = 1_000;
 
 /// A rule for a text that must be there.
 pub type Required = fn(&str) -> Result<String, String>;

@@ -13,11 +13,11 @@ use super::{
     connection::{Connection, List, Paging, Selected},
     cursor::ListKind,
     location::ClientLocation,
-    scalar::DateTime,
 };
 use crate::{
     changes,
     error::{Error, Result},
+    instant::DateTime,
     paging::{self, Direction, Filter, Order, OrderField, Page, PageRequest},
     validation::Checks,
 };

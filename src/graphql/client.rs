@@ -11,11 +11,11 @@ use super::{
     cursor::{ListKind, UNKNOWN_CURSOR},
     location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
     plan::{Planned, RecordPlan, unless_failed},
-    scalar::DateTime,
 };
 use crate::{
     clients::{self, ClientUpdate},
     error::Result,
+    instant::DateTime,
     paging::{Direction, Order, OrderField, Page},
     validation::{self, Checks},
 };

@@ -36,6 +36,8 @@ use crate::error::{Error, Fault, Result};
 pub struct Executed {
     /// Its tree: one operation, without fragments and directives.
     pub document: ExecutableDocument,
+    /// How many fields it has.
+    pub fields: usize,
     /// The plans of its root fields.
     pub plans: Plans,
 }
@@ -54,6 +56,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Resul
             .collect(),
         depth: 0,
         is_fixed: true,
+        fields: 0,
         faults: Vec::new(),
     };
     let selection_set = collector.merged(&[&operation.tree.selection_set]);
@@ -92,7 +95,11 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Resul
         operations: DocumentOperations::Single(Positioned::new(executed, position)),
         fragments: HashMap::new(),
     };
-    Ok(Executed { document, plans })
+    Ok(Executed {
+        document,
+        fields: collector.fields,
+        plans,
+    })
 }
 
 struct Collector<'a> {
@@ -102,6 +109,7 @@ struct Collector<'a> {
     depth: usize,
     /// Whether no variable stands below the root fields.
     is_fixed: bool,
+    fields: usize,
     faults: Vec<Fault>,
 }
 
@@ -119,6 +127,7 @@ impl<'a> Collector<'a> {
         let items = fields.map(|(field, selections)| {
             let position = self.document.position(field.location());
             let arguments = self.arguments(field);
+            self.fields += 1;
             self.depth += 1;
             let selections = self.merged(&selections);
             self.depth -= 1;

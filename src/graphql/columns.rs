@@ -11,7 +11,7 @@ use sea_orm::{
     sqlx::{ColumnIndex, Decode, Row},
 };
 
-use super::scalar::DateTime;
+use crate::instant::DateTime;
 
 /// An object type whose fields are columns of one table.
 pub struct Record {

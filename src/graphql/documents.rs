@@ -28,17 +28,18 @@ use super::{
 };
 use crate::error::{Code, Error};
 
-/// The most bytes of text that are remembered; parsed, a document takes some fifty times
-/// as much.
-const CAPACITY: u64 = 512 * 1024;
+/// The most bytes of text that are remembered; with all that is remembered of it, a document
+/// takes a hundred times as much, or two.
+const CAPACITY: u64 = 256 * 1024;
 /// Longer documents are parsed each time: one must not push out all others.
 const MAX_TEXT: usize = 16 * 1024;
 /// About how many documents fit.
 const DOCUMENTS: usize = 1_000;
 /// How deep brackets may nest: the parser recurses for each.
 const MAX_NESTING: usize = 64;
-/// In how many forms of its variables an operation is remembered.
-const MAX_FORMS: usize = 16;
+/// How many fields are remembered of an operation, in all forms of its variables: fragments
+/// may make very many of a short text.
+const MAX_FIELDS: usize = 256;
 
 /// The schema, as the compiler of documents knows it.
 #[expect(
@@ -82,7 +83,14 @@ pub struct Operation {
     introspects: bool,
     /// What it costs, unless that depends on variables.
     pub cost: OnceLock<Option<Cost>>,
-    forms: Mutex<HashMap<Form, Arc<Executed>>>,
+    forms: Mutex<Forms>,
+}
+
+/// What is executed in each form of the variables.
+#[derive(Default)]
+struct Forms {
+    executed: HashMap<Form, Arc<Executed>>,
+    fields: usize,
 }
 
 /// What of an operation's variables decides which fields and arguments are executed.
@@ -218,13 +226,14 @@ impl Operation {
     /// If a value in the document is none of its type.
     pub fn executed(&self, document: &Document, form: &Form) -> Result<Arc<Executed>, Error> {
         let known = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(executed) = known().get(form) {
+        if let Some(executed) = known().executed.get(form) {
             return Ok(Arc::clone(executed));
         }
         let executed = Arc::new(collect::collect(document, self, form)?);
         let mut known = known();
-        if known.len() < MAX_FORMS {
-            known.insert(form.clone(), Arc::clone(&executed));
+        if known.fields + executed.fields <= MAX_FIELDS {
+            known.fields += executed.fields;
+            known.executed.insert(form.clone(), Arc::clone(&executed));
         }
         Ok(executed)
     }

@@ -10,10 +10,11 @@ use super::{
     connection::{self, Connection, List, Paging},
     cursor::ListKind,
     plan::{Planned, RecordPlan, unless_failed},
-    scalar::{DateTime, PostalCode},
+    scalar::PostalCode,
 };
 use crate::{
     error::Result,
+    instant::DateTime,
     locations,
     paging::{Direction, Order, OrderField},
     validation,

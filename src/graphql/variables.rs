@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use super::{
     documents::{Form, Given, Operation, SCHEMA},
-    scalar::{DateTime, PostalCode},
+    scalar::{self, PostalCode},
     suggestions,
 };
 use crate::{
@@ -336,7 +336,7 @@ pub fn input_field(kind: &Type, name: &str) -> Option<&'static Node<InputValueDe
 /// What the value must be.
 pub fn check_scalar(kind: &str, value: &ConstValue) -> Result<(), String> {
     let parsed = match kind {
-        "DateTime" => DateTime::parse_value(value).map(drop),
+        "DateTime" => scalar::instant(value).map(drop),
         "PostalCode" => PostalCode::parse_value(value).map(drop),
         _ => Ok(()),
     };

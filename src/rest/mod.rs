@@ -74,6 +74,8 @@ pub struct Resource {
     pub wrapper: &'static str,
     /// What people call it.
     pub title: &'static str,
+    /// What it is, for people.
+    pub description: &'static str,
     /// The name of the id in the documented path.
     pub id_name: &'static str,
     /// The operation behind each action.
@@ -99,6 +101,7 @@ const RESOURCES: [Resource; 2] = [
         path: "/api/v1/clients",
         wrapper: "client",
         title: "client",
+        description: "Top-level organisations, each with its primary location.",
         id_name: "client_id",
         operations: [
             (
@@ -124,6 +127,7 @@ const RESOURCES: [Resource; 2] = [
         path: "/api/v1/client/locations",
         wrapper: "client_location",
         title: "client location",
+        description: "The branches of clients, of which each client has one at least.",
         id_name: "client_location_id",
         operations: [
             (Action::List, operation!("list_locations", "location")),

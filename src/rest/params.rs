@@ -14,9 +14,10 @@ use super::{
     operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
     problem::BodyFaults,
 };
-use crate::{graphql::scalar::DateTime, json};
+use crate::{instant::DateTime, json};
 
 pub use meant::did_you_mean;
+pub use values::{NO, YES};
 use values::{coerced, is_empty};
 
 /// Reads the value of a query parameter.

@@ -24,6 +24,12 @@ const RESERVED: [(&str, &str); 17] = [
     ("ZR", "CD"),
 ];
 
+/// All codes that [`country`] takes, in upper case.
+pub fn country_codes() -> impl Iterator<Item = &'static str> {
+    let countries = rust_iso3166::ALL_ALPHA2.iter().copied();
+    countries.chain([USER_ASSIGNED])
+}
+
 /// An ISO 3166-1 alpha-2 country code that exists, or that of Kosovo, stored in upper
 /// case.
 ///

@@ -52,6 +52,11 @@ pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
     }
 }
 
+/// The words that mean yes, in letters of either case.
+pub const YES: [&str; 4] = ["true", "1", "on", "yes"];
+/// Those that mean no.
+pub const NO: [&str; 4] = ["false", "0", "off", "no"];
+
 /// Reads a boolean as forms and scripts send it.
 fn boolean(value: &Value) -> Option<bool> {
     match value {
@@ -65,9 +70,9 @@ fn boolean(value: &Value) -> Option<bool> {
             let text = text.trim();
             let is_one_of =
                 |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-            if is_one_of(["true", "1", "on", "yes"]) {
+            if is_one_of(YES) {
                 Some(true)
-            } else if is_one_of(["false", "0", "off", "no"]) {
+            } else if is_one_of(NO) {
                 Some(false)
             } else {
                 None

@@ -1,0 +1,118 @@
+//! Instants: how they are read, stored, compared and written, on both faces (SPEC section 1).
+
+use chrono::{DateTime as Chrono, Datelike, SubsecRound, TimeDelta, Timelike, Utc};
+
+/// In a second.
+const NANOSECONDS: u32 = 1_000_000_000;
+
+/// An instant as it is sent and returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime(pub Chrono<Utc>);
+
+impl DateTime {
+    /// Reads RFC 3339, and what ISO 8601 has beside it: an offset without its colon or its
+    /// minutes, as PHP's `DATE_ISO8601` has it, and a comma before the fraction. The year
+    /// must have four digits in UTC, too: SQLite compares instants as text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let instant = Chrono::parse_from_rfc3339(&in_rfc3339(text)?).ok()?;
+        // chrono keeps a leap second as a second with too many nanoseconds; it
+        // becomes the second that follows.
+        let nanoseconds = instant.timestamp_subsec_nanos();
+        let seconds = instant.timestamp() + i64::from(nanoseconds / NANOSECONDS);
+        let instant = Chrono::from_timestamp(seconds, nanoseconds % NANOSECONDS)?;
+        Self::new(instant)
+    }
+
+    /// An instant whose year has four digits.
+    #[must_use]
+    pub fn new(instant: Chrono<Utc>) -> Option<Self> {
+        (0..=9999)
+            .contains(&instant.year())
+            .then_some(Self(instant))
+    }
+
+    /// The text that is returned everywhere.
+    #[must_use]
+    pub fn text(self) -> String {
+        let mut text = Vec::with_capacity(24);
+        self.write(&mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Appends the text that is returned everywhere. Lists hold many instants, and
+    /// chrono's own formatting takes ten times as long. Years have four digits: no
+    /// others are stored.
+    pub fn write(self, out: &mut Vec<u8>) {
+        let Self(instant) = self;
+        let mut digits = |number: u32, count: u32, mark: u8| {
+            for place in (0..count).rev() {
+                out.push(b'0' + u8::try_from(number / 10_u32.pow(place) % 10).unwrap_or_default());
+            }
+            out.push(mark);
+        };
+        digits(instant.year().unsigned_abs(), 4, b'-');
+        digits(instant.month(), 2, b'-');
+        digits(instant.day(), 2, b'T');
+        digits(instant.hour(), 2, b':');
+        digits(instant.minute(), 2, b':');
+        digits(instant.second(), 2, b'.');
+        digits(instant.timestamp_subsec_millis(), 3, b'Z');
+    }
+
+    /// The first stored instant that is not before this one. Bounds may be finer
+    /// than what is stored. After the last instant of the year 9999, which no
+    /// record reaches, comes none.
+    #[must_use]
+    pub fn first_millisecond(self) -> Chrono<Utc> {
+        let cut = self.last_millisecond();
+        let next = cut + TimeDelta::milliseconds(1);
+        if cut < self.0 && next.year() <= 9999 {
+            next
+        } else {
+            cut
+        }
+    }
+
+    /// The last stored instant that is not after this one.
+    #[must_use]
+    pub fn last_millisecond(self) -> Chrono<Utc> {
+        self.0.trunc_subsecs(3)
+    }
+}
+
+/// Rewrites a timestamp in the strict form, if it has the parts of one.
+fn in_rfc3339(text: &str) -> Option<String> {
+    /// As in `2026-01-31`, and `09:15:00` behind it.
+    const DAY: usize = 10;
+    const TIME: usize = 8;
+    let (day, rest) = text.split_at_checked(DAY)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let (time, rest) = rest.split_at_checked(TIME)?;
+    let (fraction, offset) = match rest.strip_prefix(['.', ',']) {
+        Some(rest) => {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (digits, offset) = rest.split_at(digits);
+            (format!(".{digits}"), offset)
+        }
+        None => (String::new(), rest),
+    };
+    // Some, such as Ruby, have a space before a numeric offset.
+    let offset = match offset.strip_prefix(' ') {
+        Some(numeric) if numeric.starts_with(['+', '-']) => numeric,
+        _ => offset,
+    };
+    let offset = match offset.as_bytes() {
+        b"Z" | b"z" => "Z".to_owned(),
+        [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => match digits.len() {
+            2 => format!("{offset}:00"),
+            4 => {
+                let (hours, minutes) = offset.split_at(3);
+                format!("{hours}:{minutes}")
+            }
+            _ => return None,
+        },
+        _ => offset.to_owned(),
+    };
+    Some(format!("{day}T{time}{fraction}{offset}"))
+}
