@@ -11,14 +11,14 @@ use std::collections::{HashMap, HashSet};
 
 use apollo_compiler::{
     Name as GraphqlName, Node,
-    ast::{DirectiveList, InputValueDefinition, OperationType, Type, Value},
+    ast::{DirectiveList, OperationType, Value},
     executable::{Field, Selection, SelectionSet},
 };
 use async_graphql::{
-    Name, Positioned, Value as ConstValue,
+    Name, Positioned,
     parser::types::{
-        DocumentOperations, ExecutableDocument, Field as ExecutedField, OperationDefinition,
-        OperationType as ExecutedOperation, Selection as ExecutedSelection,
+        BaseType, DocumentOperations, ExecutableDocument, Field as ExecutedField,
+        OperationDefinition, OperationType as ExecutedOperation, Selection as ExecutedSelection,
         SelectionSet as ExecutedSelections, Type as ExecutedType, VariableDefinition,
     },
 };
@@ -28,9 +28,7 @@ use indexmap::IndexMap;
 use super::{
     documents::{Document, Form, Given, Operation},
     plan::Plans,
-    variables,
 };
-use crate::error::{Error, Fault, Result};
 
 /// An operation as it is executed.
 pub struct Executed {
@@ -43,10 +41,8 @@ pub struct Executed {
 }
 
 /// Collects the fields of `operation`, whose variables are given in this form.
-///
-/// # Errors
-/// `Validation` with every value of the document that its scalar does not take.
-pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Result<Executed> {
+#[must_use]
+pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Executed {
     let definitions = &operation.tree.variables;
     let given = definitions.iter().zip(form);
     let mut collector = Collector {
@@ -57,30 +53,24 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Resul
         depth: 0,
         is_fixed: true,
         fields: 0,
-        faults: Vec::new(),
     };
     let selection_set = collector.merged(&[&operation.tree.selection_set]);
-    if !collector.faults.is_empty() {
-        return Err(Error::Validation(collector.faults));
-    }
     let position = document.position(operation.tree.location());
     let variable_definitions = definitions.iter().map(|definition| {
         let name = Positioned::new(executed_name(&definition.name), position);
-        let nullable = !definition.ty.is_non_null();
         // Values are coerced already: nothing but this is asked of the type.
-        let base = ExecutedType::new(definition.ty.inner_named_type()).map(|kind| kind.base);
-        let base = base.unwrap_or_else(|| {
-            async_graphql::parser::types::BaseType::Named(executed_name(&definition.name))
-        });
+        let kind = ExecutedType {
+            base: BaseType::Named(name.node.clone()),
+            nullable: !definition.ty.is_non_null(),
+        };
         let definition = VariableDefinition {
             name,
-            var_type: Positioned::new(ExecutedType { base, nullable }, position),
+            var_type: Positioned::new(kind, position),
             directives: Vec::new(),
             default_value: None,
         };
         Positioned::new(definition, position)
     });
-    let plans = Plans::new(collector.is_fixed);
     let executed = OperationDefinition {
         ty: match operation.tree.operation_type {
             OperationType::Query => ExecutedOperation::Query,
@@ -91,15 +81,14 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Resul
         directives: Vec::new(),
         selection_set: Positioned::new(selection_set, position),
     };
-    let document = ExecutableDocument {
-        operations: DocumentOperations::Single(Positioned::new(executed, position)),
-        fragments: HashMap::new(),
-    };
-    Ok(Executed {
-        document,
+    Executed {
+        document: ExecutableDocument {
+            operations: DocumentOperations::Single(Positioned::new(executed, position)),
+            fragments: HashMap::new(),
+        },
         fields: collector.fields,
-        plans,
-    })
+        plans: Plans::new(collector.is_fixed),
+    }
 }
 
 struct Collector<'a> {
@@ -110,7 +99,6 @@ struct Collector<'a> {
     /// Whether no variable stands below the root fields.
     is_fixed: bool,
     fields: usize,
-    faults: Vec<Fault>,
 }
 
 /// The occurrences of each response key.
@@ -203,93 +191,61 @@ impl<'a> Collector<'a> {
         &mut self,
         field: &Node<Field>,
     ) -> Vec<(Positioned<Name>, Positioned<ExecutedValue>)> {
+        let is_omitted = |name: &str| self.given.get(name) == Some(&Given::Omitted);
         let mut arguments = Vec::with_capacity(field.arguments.len());
         for argument in &field.arguments {
-            let definition = field.definition.argument_by_name(&argument.name);
-            let mut path = argument.name.to_string();
-            let kind = definition.map(|definition: &Node<InputValueDefinition>| &*definition.ty);
-            let Some(value) = self.value(kind, &argument.value, &mut path) else {
-                continue;
-            };
-            let position = self.document.position(argument.value.location());
-            let name = Positioned::new(executed_name(&argument.name), position);
-            arguments.push((name, Positioned::new(value, position)));
+            if let Some(value) = value(&argument.value, &is_omitted) {
+                let position = self.document.position(argument.value.location());
+                let name = Positioned::new(executed_name(&argument.name), position);
+                arguments.push((name, Positioned::new(value, position)));
+            }
+        }
+        if self.depth > 0 {
+            let mut values = arguments.iter();
+            self.is_fixed &= !values.any(|(_, value)| names_variable(&value.node));
         }
         arguments
     }
+}
 
-    /// A value of the document; none if it is a variable that was omitted.
-    fn value(
-        &mut self,
-        kind: Option<&Type>,
-        value: &Value,
-        path: &mut String,
-    ) -> Option<ExecutedValue> {
-        let executed = match value {
-            Value::Variable(name) => {
-                let given = self.given.get(name.as_str()).copied();
-                self.is_fixed &= self.depth == 0;
-                // The variable may be null, for it has a default.
-                if given == Some(Given::Null) && kind.is_some_and(Type::is_non_null) {
-                    self.fault(path, "is required and cannot be null".to_owned());
-                }
-                let is_omitted = given == Some(Given::Omitted);
-                return (!is_omitted).then(|| ExecutedValue::Variable(executed_name(name)));
-            }
-            Value::List(items) => {
-                let item = kind.map(Type::item_type);
-                let items = items.iter().map(|value| {
-                    // A list keeps its length: here the specification wants null.
-                    let value = self.value(item, value, path);
-                    value.unwrap_or(ExecutedValue::Null)
-                });
-                return Some(ExecutedValue::List(items.collect()));
-            }
-            Value::Object(members) => {
-                let mut object = IndexMap::with_capacity(members.len());
-                let length = path.len();
-                for (name, value) in members {
-                    let field = kind.and_then(|kind| variables::input_field(kind, name));
-                    path.push('.');
-                    path.push_str(name);
-                    let value = self.value(field.map(|field| &*field.ty), value, path);
-                    path.truncate(length);
-                    if let Some(value) = value {
-                        object.insert(executed_name(name), value);
-                    }
-                }
-                return Some(ExecutedValue::Object(object));
-            }
-            Value::Null => ConstValue::Null,
-            Value::Enum(name) => ConstValue::Enum(executed_name(name)),
-            Value::String(text) => ConstValue::String(text.clone()),
-            Value::Boolean(flag) => ConstValue::Boolean(*flag),
-            // An id may be longer than numbers are: it is told by its digits.
-            Value::Int(number) => match number.as_str().parse::<i64>() {
-                Ok(number) => ConstValue::Number(number.into()),
-                Err(_) => ConstValue::String(number.as_str().to_owned()),
-            },
-            Value::Float(number) => {
-                let number = number.as_str().parse().ok();
-                let number = number.and_then(serde_json::Number::from_f64);
-                number.map_or(ConstValue::Null, ConstValue::Number)
-            }
-        };
-        if let Some(kind) = kind
-            && executed != ConstValue::Null
-            && let Err(message) = variables::check_scalar(kind.inner_named_type(), &executed)
-        {
-            self.fault(path, message);
+fn names_variable(value: &ExecutedValue) -> bool {
+    match value {
+        ExecutedValue::Variable(_) => true,
+        ExecutedValue::List(values) => values.iter().any(names_variable),
+        ExecutedValue::Object(members) => members.values().any(names_variable),
+        _ => false,
+    }
+}
+
+/// A value of a document; none if it is a variable that was omitted.
+pub fn value(value: &Value, is_omitted: &impl Fn(&str) -> bool) -> Option<ExecutedValue> {
+    Some(match value {
+        Value::Variable(name) if is_omitted(name) => return None,
+        Value::Variable(name) => ExecutedValue::Variable(executed_name(name)),
+        Value::List(items) => {
+            // A list keeps its length: here the specification wants null.
+            let items = items.iter().map(|item| self::value(item, is_omitted));
+            ExecutedValue::List(items.map(Option::unwrap_or_default).collect())
         }
-        Some(executed.into_value())
-    }
+        Value::Object(members) => {
+            let members = members.iter().filter_map(|(name, member)| {
+                Some((executed_name(name), self::value(member, is_omitted)?))
+            });
+            ExecutedValue::Object(members.collect())
+        }
+        Value::Null => ExecutedValue::Null,
+        Value::Enum(name) => ExecutedValue::Enum(executed_name(name)),
+        Value::String(text) => ExecutedValue::String(text.clone()),
+        Value::Boolean(flag) => ExecutedValue::Boolean(*flag),
+        Value::Int(number) => numeric(number.as_str()),
+        Value::Float(number) => numeric(number.as_str()),
+    })
+}
 
-    fn fault(&mut self, path: &str, message: String) {
-        self.faults.push(Fault {
-            path: path.to_owned(),
-            message,
-        });
-    }
+/// The grammar of numbers is that of JSON.
+fn numeric(text: &str) -> ExecutedValue {
+    text.parse()
+        .map_or(ExecutedValue::Null, ExecutedValue::Number)
 }
 
 fn executed_name(name: &GraphqlName) -> Name {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use apollo_compiler::{
-    ExecutableDocument, Name, Node, Schema,
-    ast::{FieldDefinition, OperationType, Value},
+    ExecutableDocument, Node, Schema,
+    ast::{DirectiveList, FieldDefinition, OperationType},
     diagnostic::ToCliReport,
     executable, name,
     parser::{Parser, SourceSpan},
@@ -16,15 +16,15 @@ use apollo_compiler::{
     ty,
     validation::{DiagnosticData, DiagnosticList, Valid},
 };
-use apollo_parser::{Lexer, TokenKind};
 use async_graphql::{Pos, ServerError};
 use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     collect::{self, Executed},
-    limits::{Cost, Limits},
-    sdl, suggestions,
-    variables::{Uses, visit_arguments},
+    executor::{MAX_ERRORS, server_error},
+    limits::{Cost, Limits, within},
+    rules::{self, Use, Violation},
+    sdl, suggestions, tokens,
 };
 use crate::error::{Code, Error};
 
@@ -56,7 +56,7 @@ pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
             name: name!("isOneOf"),
             arguments: Vec::new(),
             ty: ty!(Boolean),
-            directives: Default::default(),
+            directives: DirectiveList::default(),
         };
         kind.make_mut()
             .fields
@@ -70,6 +70,7 @@ pub struct Document {
     /// Its typed tree.
     pub tree: Valid<ExecutableDocument>,
     operations: Vec<Operation>,
+    text: Box<str>,
     /// Where each line of the text begins, in bytes.
     lines: Vec<usize>,
 }
@@ -78,8 +79,8 @@ pub struct Document {
 pub struct Operation {
     /// Its typed tree.
     pub tree: Node<executable::Operation>,
-    /// Where its variables are used.
-    pub uses: Uses,
+    /// How its variables are used, by their names.
+    pub uses: HashMap<String, Use>,
     introspects: bool,
     /// What it costs, unless that depends on variables.
     pub cost: OnceLock<Option<Cost>>,
@@ -99,10 +100,8 @@ pub type Form = Box<[Given]>;
 /// How a variable was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Given {
-    /// With a value.
+    /// With a value, or as null.
     Value,
-    /// As null.
-    Null,
     /// Not at all, and it has no default.
     Omitted,
     /// As this condition of a directive.
@@ -120,58 +119,61 @@ impl Document {
         limits: &Limits,
         with_suggestions: bool,
     ) -> Result<Self, Vec<ServerError>> {
-        limits.check_length(text).map_err(limit_error)?;
-        let text = without_descriptions(text, limits.max_query_tokens).map_err(limit_error)?;
-        let lines = lines(&text);
-        let mut parser = Parser::new().recursion_limit(MAX_NESTING);
-        let parsed = parser.parse_ast(text.as_str(), "query");
-        if parser.recursion_reached() > MAX_NESTING {
-            let nesting = parser.recursion_reached() as u64;
-            let refused = super::limits::within("nested brackets", nesting, MAX_NESTING as u64);
-            refused.map_err(limit_error)?;
-        }
-        let parsed = parsed.map_err(|invalid| {
-            // What follows the first fault mostly follows from it.
-            let first = invalid.errors.iter().next();
-            let (message, place) = first.map_or_else(Default::default, |fault| {
-                (fault.error.to_string(), fault.error.location())
-            });
+        let limited =
+            |checked: Result<(), Error>| checked.map_err(|error| vec![server_error(error)]);
+        limited(limits.check_length(text))?;
+        let lines = lines(text);
+        let syntax_error = |message: &str, offset| {
             let message = message
                 .trim_start_matches("syntax error: ")
                 .trim_end_matches('.');
             let message = format!("Syntax error: {message}.");
-            vec![document_error(
-                Code::ParseFailed,
-                message,
-                place.map(|place| position(&text, &lines, place)),
-            )]
+            let place = Some(position(text, &lines, offset));
+            vec![document_error(Code::ParseFailed, message, place)]
+        };
+        let tokens = tokens::scan(text).map_err(|(message, at)| syntax_error(&message, at))?;
+        limited(limits.check_tokens(tokens.count))?;
+        let mut parser = Parser::new().recursion_limit(MAX_NESTING);
+        let parsed = parser.parse_ast(tokens.text, "query");
+        limited(within(
+            "nested brackets",
+            parser.recursion_reached(),
+            MAX_NESTING,
+        ))?;
+        let parsed = parsed.map_err(|invalid| {
+            // What follows the first fault mostly follows from it.
+            let first = invalid.errors.iter().next().map(|fault| fault.error);
+            let (message, place) = first.map_or_else(Default::default, |fault| {
+                (fault.to_string(), fault.location())
+            });
+            syntax_error(&message, place.map_or(0, |place| place.offset()))
         })?;
-        let place = |span: SourceSpan| position(&text, &lines, span);
-        let invalid = |errors: &DiagnosticList| invalid(errors, &text, with_suggestions, place);
+        limited(limits.check_definitions(&parsed))?;
+        let place = |span: SourceSpan| position(text, &lines, span.offset());
         let tree = parsed
             .to_executable_validate(&SCHEMA)
-            .map_err(|found| invalid(&found.errors))?;
-        if tree.operations.is_empty() {
+            .map_err(|found| invalid(&found.errors, with_suggestions, place))?;
+        let operations = tree.operations.iter().map(|operation| {
+            let uses = rules::check(&tree, operation);
+            let uses = uses.map_err(|violations| refused(violations, place))?;
+            Ok(Operation {
+                uses,
+                introspects: operation
+                    .root_fields(&tree)
+                    .any(|field| matches!(field.name.as_str(), "__schema" | "__type")),
+                tree: operation.clone(),
+                cost: OnceLock::new(),
+                forms: Mutex::default(),
+            })
+        });
+        let operations: Vec<_> = operations.collect::<Result<_, Vec<ServerError>>>()?;
+        if operations.is_empty() {
             let message = "The document has no operation.".to_owned();
             return Err(vec![document_error(Code::DocumentInvalid, message, None)]);
         }
-        if let Some(member) = repeated_member(&tree) {
-            let message = format!("There can be only one input field named \"{member}\".");
-            let place = member.location().map(place);
-            return Err(vec![document_error(Code::DocumentInvalid, message, place)]);
-        }
-        limits.check_size(&tree).map_err(limit_error)?;
-        let operations = tree.operations.iter().map(|operation| Operation {
-            uses: Uses::of(&tree, operation),
-            introspects: operation
-                .root_fields(&tree)
-                .any(|field| matches!(field.name.as_str(), "__schema" | "__type")),
-            tree: operation.clone(),
-            cost: OnceLock::new(),
-            forms: Mutex::default(),
-        });
         Ok(Self {
-            operations: operations.collect(),
+            operations,
+            text: text.into(),
             lines,
             tree,
         })
@@ -198,11 +200,9 @@ impl Document {
     /// Where something stands in the text.
     #[must_use]
     pub fn position(&self, span: Option<SourceSpan>) -> Pos {
-        let text = self.tree.sources.values().next();
-        match (span, text) {
-            (Some(span), Some(text)) => position(text.source_text(), &self.lines, span),
-            _ => Pos::default(),
-        }
+        span.map_or_else(Pos::default, |span| {
+            position(&self.text, &self.lines, span.offset())
+        })
     }
 }
 
@@ -221,82 +221,24 @@ impl Operation {
 
     /// The tree to execute when the variables are given in this form: made once for each
     /// of the forms that are in use.
-    ///
-    /// # Errors
-    /// If a value in the document is none of its type.
-    pub fn executed(&self, document: &Document, form: &Form) -> Result<Arc<Executed>, Error> {
-        let known = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(executed) = known().executed.get(form) {
-            return Ok(Arc::clone(executed));
+    #[must_use]
+    pub fn executed(&self, document: &Document, form: &Form) -> Arc<Executed> {
+        let forms = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(executed) = forms().executed.get(form) {
+            return Arc::clone(executed);
         }
-        let executed = Arc::new(collect::collect(document, self, form)?);
-        let mut known = known();
-        if known.fields + executed.fields <= MAX_FIELDS {
-            known.fields += executed.fields;
-            known.executed.insert(form.clone(), Arc::clone(&executed));
-        }
-        Ok(executed)
-    }
-}
-
-/// The text with white space in place of the descriptions of operations, of fragments and
-/// of their variables, which the parser does not know yet (GraphQL specification of
-/// September 2025, "Descriptions").
-///
-/// # Errors
-/// `Limit` if there are more tokens than `most`.
-fn without_descriptions(text: &str, most: usize) -> Result<String, Error> {
-    let ignored = |kind| {
-        use TokenKind::{Comma, Comment, Eof, Whitespace};
-        matches!(kind, Whitespace | Comment | Comma | Eof)
-    };
-    let mut descriptions = Vec::new();
-    let (mut parentheses, mut others) = (0_usize, 0_usize);
-    let mut before = None;
-    // A string where a description may stand.
-    let mut described = None;
-    let mut count = 0;
-    // What the lexer does not take, the parser reports.
-    for token in Lexer::new(text).map_while(Result::ok) {
-        let kind = token.kind();
-        if ignored(kind) {
-            continue;
-        }
-        count += 1;
-        if let Some(place) = described.take() {
-            let is_definition = parentheses == 0 && kind == TokenKind::Name;
-            let is_variable = parentheses == 1 && kind == TokenKind::Dollar;
-            if is_definition || is_variable {
-                descriptions.push(place);
+        let executed = Arc::new(collect::collect(document, self, form));
+        if executed.fields <= MAX_FIELDS {
+            let mut forms = forms();
+            if forms.fields + executed.fields > MAX_FIELDS {
+                // Those that are in use come back.
+                *forms = Forms::default();
             }
+            forms.fields += executed.fields;
+            forms.executed.insert(form.clone(), Arc::clone(&executed));
         }
-        match kind {
-            TokenKind::LParen => parentheses += 1,
-            TokenKind::RParen => parentheses = parentheses.saturating_sub(1),
-            TokenKind::LCurly | TokenKind::LBracket => others += 1,
-            TokenKind::RCurly | TokenKind::RBracket => others = others.saturating_sub(1),
-            TokenKind::StringValue if others == 0 && before != Some(TokenKind::Eq) => {
-                described = Some(token.index()..token.index() + token.data().len());
-            }
-            _ => {}
-        }
-        before = Some(kind);
+        executed
     }
-    super::limits::within("tokens", count, most as u64)?;
-    let mut out = text.to_owned();
-    for place in descriptions.into_iter().rev() {
-        if let Some(description) = text.get(place.clone()) {
-            let keep_lines = |character| match character {
-                '\n' | '\r' => character,
-                _ => ' ',
-            };
-            out.replace_range(
-                place,
-                &description.chars().map(keep_lines).collect::<String>(),
-            );
-        }
-    }
-    Ok(out)
 }
 
 /// Where each line begins (GraphQL specification, "Line Terminators").
@@ -313,103 +255,107 @@ fn lines(text: &str) -> Vec<usize> {
 }
 
 /// Line and column, both from 1, in characters.
-fn position(text: &str, lines: &[usize], span: SourceSpan) -> Pos {
-    let line = lines.partition_point(|begin| *begin <= span.offset());
+fn position(text: &str, lines: &[usize], offset: usize) -> Pos {
+    let line = lines.partition_point(|begin| *begin <= offset);
     let begin = line.checked_sub(1).and_then(|line| lines.get(line));
-    let before = begin.and_then(|begin| text.get(*begin..span.offset()));
+    let before = begin.and_then(|begin| text.get(*begin..offset));
     Pos {
         line,
         column: before.map_or(0, |before| before.chars().count()) + 1,
     }
 }
 
-/// An input field that stands twice in one object: the compiler does not look for it
-/// (GraphQL specification, "Input Object Field Uniqueness").
-fn repeated_member(document: &ExecutableDocument) -> Option<&Name> {
-    fn within<'a>(value: &'a Value) -> Option<&'a Name> {
-        match value {
-            Value::List(items) => items.iter().find_map(|item| within(item)),
-            Value::Object(members) => {
-                let mut names = HashSet::with_capacity(members.len());
-                let repeated = members.iter().find(|(name, _)| !names.insert(name));
-                let repeated = repeated.map(|(name, _)| name);
-                repeated.or_else(|| members.iter().find_map(|(_, value)| within(value)))
-            }
-            _ => None,
-        }
-    }
-    let mut found = None;
-    let mut look = |value| found = found.or_else(|| within(value));
-    for operation in document.operations.iter() {
-        for definition in &operation.variables {
-            definition
-                .default_value
-                .iter()
-                .for_each(|value| look(value));
-        }
-    }
-    let operations = document
-        .operations
-        .iter()
-        .map(|operation| &operation.selection_set);
-    let fragments = document
-        .fragments
-        .values()
-        .map(|fragment| &fragment.selection_set);
-    for selections in operations.chain(fragments) {
-        visit_arguments(selections, &mut |argument, _| look(&argument.value));
-    }
-    found
-}
-
+/// What the compiler has found, each fault once, and not what only follows from others.
 fn invalid(
     errors: &DiagnosticList,
-    text: &str,
     with_suggestions: bool,
     place: impl Fn(SourceSpan) -> Pos,
 ) -> Vec<ServerError> {
-    // A field whose selections are all unknown is said to have none, too.
-    let is_noise = |fault: &DiagnosticData| {
-        let place = fault.location();
-        let place = place.and_then(|place| text.get(place.offset()..place.end_offset()));
-        fault.unstable_error_name() == Some("MissingSubselection")
-            && place.is_some_and(|field| field.ends_with('}'))
+    /// It cannot tell what is in a field or a fragment that it does not know.
+    const UNKNOWN: [&str; 3] = [
+        "UndefinedField",
+        "UndefinedTypeInNamedFragmentTypeCondition",
+        "UndefinedTypeInInlineFragmentTypeCondition",
+    ];
+    const FOLLOWING: [&str; 4] = [
+        "MissingSubselection",
+        "UndefinedFragment",
+        "UnusedFragment",
+        "UnusedVariable",
+    ];
+    let named = |fault: &DiagnosticData, names: &[&str]| {
+        fault
+            .unstable_error_name()
+            .is_some_and(|name| names.contains(&name))
     };
-    let errors = errors.iter().map(|fault| fault.error);
-    let errors = errors
-        .filter(|fault| !is_noise(fault))
-        .take(super::executor::MAX_ERRORS);
-    let errors = errors.map(|fault| {
+    let all: Vec<_> = errors.iter().map(|fault| fault.error).collect();
+    let has_unknown = all.iter().any(|fault| named(fault, &UNKNOWN));
+    let nulls: Vec<_> = all
+        .iter()
+        .filter(|fault| named(fault, &["UnsupportedValueType"]))
+        .filter_map(|fault| fault.location())
+        .collect();
+    let holds_null = |fault: &DiagnosticData| {
+        let outer = fault.location();
+        let within = |inner: &SourceSpan, outer: SourceSpan| {
+            (outer.offset()..outer.end_offset()).contains(&inner.offset())
+        };
+        outer.is_some_and(|outer| nulls.iter().any(|inner| within(inner, outer)))
+    };
+    let mut told = HashSet::new();
+    let mut faults = Vec::new();
+    for fault in all {
+        let follows = (has_unknown && named(fault, &FOLLOWING))
+            || (named(fault, &["RequiredArgument", "RequiredField"]) && holds_null(fault));
         let message = fault.unstable_compat_message();
         let mut message = message.unwrap_or_else(|| fault.to_string());
-        if fault.unstable_error_name() == Some("ConflictingFieldType") {
-            // It lacks a quotation mark.
-            message = message.replacen(" and \"", "\" and \"", 1);
+        if follows || !told.insert((message.clone(), fault.location())) {
+            continue;
         }
-        if !message.ends_with(['.', '?']) {
-            message.push('.');
+        if faults.len() + 1 < MAX_ERRORS {
+            let name = fault.unstable_error_name().unwrap_or_default();
+            suggestions::mend(name, &mut message, with_suggestions);
+            let place = fault.location().map(&place);
+            faults.push(document_error(Code::DocumentInvalid, message, place));
         }
-        if with_suggestions
-            && let Some(name) = fault.unstable_error_name()
-            && let Some(suggestion) = suggestions::of_fault(name, &message)
-        {
-            message.push(' ');
-            message.push_str(&suggestion);
-        }
-        document_error(Code::DocumentInvalid, message, fault.location().map(&place))
-    });
-    errors.collect()
+    }
+    if told.len() > faults.len() {
+        let message = format!("{} more faults are not listed.", told.len() - faults.len());
+        faults.push(document_error(Code::DocumentInvalid, message, None));
+    }
+    faults
 }
 
-fn document_error(code: Code, message: String, place: Option<Pos>) -> ServerError {
+/// What our own rules have found: faults of the document, or those of values in it.
+fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
+    let (mut errors, mut faults, mut first) = (Vec::new(), Vec::new(), None);
+    for violation in violations {
+        let at = violation.place.map(&place);
+        match violation.kind {
+            rules::Kind::Document(message) if errors.len() < MAX_ERRORS => {
+                errors.push(document_error(Code::DocumentInvalid, message, at));
+            }
+            rules::Kind::Document(_) => {}
+            rules::Kind::Value(fault) => {
+                first = first.or(at);
+                faults.push(fault);
+            }
+        }
+    }
+    if errors.is_empty() {
+        let mut error = server_error(Error::Validation(faults));
+        error.locations.extend(first);
+        errors.push(error);
+    }
+    errors
+}
+
+/// An error of a document.
+pub(super) fn document_error(code: Code, message: String, place: Option<Pos>) -> ServerError {
     let mut error = ServerError::new(message, place);
     let extensions = error.extensions.get_or_insert_default();
     extensions.set("code", code.name());
     error
-}
-
-fn limit_error(error: Error) -> Vec<ServerError> {
-    vec![super::executor::server_error(error)]
 }
 
 /// The documents that were sent lately, by their text.

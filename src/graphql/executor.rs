@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Pos, Request, Response, ServerError, ValidationMode, Variables};
+use async_graphql::{Pos, Request, Response, ServerError, Variables};
 use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 
 use super::{
     RequestData, Schema,
     collect::Executed,
-    documents::{Document as Compiled, Documents},
+    documents::{Document as Compiled, Documents, document_error},
     limits::Limits,
     schema, variables,
 };
@@ -25,8 +25,8 @@ use crate::{
 
 /// The most errors in one answer.
 pub(super) const MAX_ERRORS: usize = 10;
-/// The longest error message, in characters; they quote what was sent.
-const MAX_MESSAGE: usize = 300;
+/// The longest error message, in bytes; they quote what was sent.
+const MAX_MESSAGE: usize = 400;
 
 /// Executes operations.
 #[derive(Clone)]
@@ -98,8 +98,7 @@ impl Executor {
     #[must_use]
     pub fn new(limits: Limits, introspection: bool, tasks: TaskTracker) -> Self {
         Self(Arc::new(Inner {
-            // It executes what the compiler has validated.
-            schema: schema(ValidationMode::Fast),
+            schema: schema(),
             documents: Documents::default(),
             limits,
             introspection,
@@ -191,15 +190,16 @@ impl Inner {
                 .map_err(|error| (Stage::Forbidden, vec![server_error(error)]))?;
         }
         if !self.introspection && operation.introspects() {
-            let message = "asks for the schema, which is switched off here";
-            return Err(refuse(Error::fault("query", message)));
+            let message = "Introspection is switched off here.";
+            let error = document_error(Code::DocumentInvalid, message.to_owned(), None);
+            return Err((Stage::Refused, vec![error]));
         }
         let (variables, form) =
             variables::coerce(operation, variables, self.introspection).map_err(refuse)?;
         self.limits
             .check_operation(&document, operation, &variables)
             .map_err(refuse)?;
-        let executed = operation.executed(&document, &form).map_err(refuse)?;
+        let executed = operation.executed(&document, &form);
         Ok(Prepared {
             executed,
             is_mutation,
@@ -288,19 +288,15 @@ fn finish(response: &mut Response, request_id: &str) {
             }
         }
         cut(&mut error.message);
-        let has_code = error
-            .extensions
-            .as_ref()
-            .is_some_and(|extensions| extensions.get("code").is_some());
-        if !has_code {
-            // async-graphql's own: null, by a variable, where there must be a value.
-            let fault = Fault {
-                path: "query".to_owned(),
-                message: error.message.clone(),
-            };
-            let extensions = error.extensions.get_or_insert_default();
-            extensions.set("code", Code::ValidationFailed.name());
-            set_faults(error, &[fault]);
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            // async-graphql's own. The compiler and the coercion leave it nothing to find.
+            tracing::error!(
+                request_id,
+                message = error.message,
+                "an error without a code"
+            );
+            extensions.set("code", Code::Internal.name());
         }
     }
 }
@@ -313,8 +309,8 @@ fn set_faults(error: &mut ServerError, faults: &[Fault]) {
 }
 
 fn cut(message: &mut String) {
-    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
-        message.truncate(end);
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         message.push('…');
     }
 }

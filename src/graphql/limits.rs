@@ -4,11 +4,11 @@
 //! What a field is follows from the schema: whether it is a list, and which arguments say
 //! how long.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use apollo_compiler::{
     ExecutableDocument,
-    ast::Value,
+    ast::{self, Definition, Value},
     executable::{Field, Selection, SelectionSet},
 };
 use async_graphql::{Name, Value as ConstValue, Variables};
@@ -85,17 +85,30 @@ impl Limits {
     /// # Errors
     /// `Limit` if the text is too long.
     pub fn check_length(&self, text: &str) -> Result<()> {
-        within("bytes", text.len() as u64, self.max_query_bytes as u64)
+        within("bytes", text.len(), self.max_query_bytes)
     }
 
-    /// Checks how much a document defines.
+    /// Checks how many tokens the text has.
+    ///
+    /// # Errors
+    /// `Limit` if there are too many.
+    pub fn check_tokens(&self, count: usize) -> Result<()> {
+        within("tokens", count, self.max_query_tokens)
+    }
+
+    /// Checks how much a document defines, before it is validated.
     ///
     /// # Errors
     /// `Limit` if it defines too much.
-    pub fn check_size(&self, document: &ExecutableDocument) -> Result<()> {
-        let (operations, fragments) = (document.operations.len(), document.fragments.len());
-        within("operations", operations as u64, MAX_OPERATIONS as u64)?;
-        within("fragments", fragments as u64, MAX_FRAGMENTS as u64)
+    pub fn check_definitions(&self, document: &ast::Document) -> Result<()> {
+        let count = |is_kind: fn(&Definition) -> bool| {
+            let found = document.definitions.iter().filter(|found| is_kind(found));
+            found.count()
+        };
+        let operations = count(|found| found.as_operation_definition().is_some());
+        let fragments = count(|found| found.as_fragment_definition().is_some());
+        within("operations", operations, MAX_OPERATIONS)?;
+        within("fragments", fragments, MAX_FRAGMENTS)
     }
 
     /// Checks an operation.
@@ -138,7 +151,7 @@ impl Limits {
 ///
 /// # Errors
 /// `Limit`, with both numbers.
-pub fn within(what: &str, found: u64, limit: u64) -> Result<()> {
+pub fn within<N: Display + PartialOrd>(what: &str, found: N, limit: N) -> Result<()> {
     if found > limit {
         return Err(Error::Limit(format!(
             "The query is too expensive: it has {found} {what}, and {limit} are allowed. \

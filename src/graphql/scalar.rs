@@ -5,6 +5,22 @@ use serde_json::Number;
 
 use crate::{coerce, instant::DateTime};
 
+/// Whether a scalar of ours, or an id, takes a value. Other types do not ask here.
+///
+/// # Errors
+/// What the value must be.
+pub fn check(kind: &str, value: &Value) -> Result<(), String> {
+    let taken = match (kind, value) {
+        ("DateTime", value) => instant(value).map(drop),
+        ("PostalCode", value) => PostalCode::parse_value(value).map(drop),
+        ("ID", Value::Number(number)) if !number.is_i64() => {
+            Err("must be an id: a string, or a whole number that fits into 64 bits")
+        }
+        _ => Ok(()),
+    };
+    taken.map_err(str::to_owned)
+}
+
 /// Reads an instant.
 ///
 /// # Errors
@@ -26,10 +42,6 @@ pub fn instant(value: &Value) -> Result<DateTime, &'static str> {
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         instant(&value).map_err(InputValueError::custom)
-    }
-
-    fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(_))
     }
 
     fn to_value(&self) -> Value {
@@ -68,14 +80,6 @@ fn code(number: &Number) -> Option<String> {
 impl ScalarType for PostalCode {
     fn parse(value: Value) -> InputValueResult<Self> {
         Self::parse_value(&value).map_err(InputValueError::custom)
-    }
-
-    fn is_valid(value: &Value) -> bool {
-        match value {
-            Value::String(_) => true,
-            Value::Number(number) => code(number).is_some(),
-            _ => false,
-        }
     }
 
     fn to_value(&self) -> Value {

@@ -5,23 +5,45 @@ use apollo_compiler::schema::ExtendedType;
 use super::documents::SCHEMA;
 use crate::suggest::nearest;
 
-/// A sentence that names what was perhaps meant, for a fault of a document that the
-/// compiler calls `name` and tells by `message`, which quotes the names in question.
-#[must_use]
-pub fn of_fault(name: &str, message: &str) -> Option<String> {
+/// Mends the sentence of a fault of a document that the compiler calls `name`, and adds what
+/// was perhaps meant, if `with_suggestions` says so.
+pub fn mend(name: &str, message: &mut String, with_suggestions: bool) {
+    match name {
+        // It lacks a quotation mark.
+        "ConflictingFieldType" => *message = message.replacen(" and \"", "\" and \"", 1),
+        "MissingSubselection" if !with_suggestions => {
+            if let Some((fault, _)) = message.split_once(" Did you mean") {
+                *message = fault.to_owned();
+            }
+        }
+        "UndefinedArgument" => *message = message.replacen("on field \"@", "on directive \"@", 1),
+        _ => {}
+    }
+    if !message.ends_with(['.', '?']) {
+        message.push('.');
+    }
+    if with_suggestions && let Some(found) = meant(name, message) {
+        message.push_str(&format!(" Did you mean \"{found}\"?"));
+    }
+}
+
+/// What was perhaps meant by the name that is quoted first.
+fn meant(name: &str, message: &str) -> Option<&'static str> {
     let mut quoted = message.split('"').skip(1).step_by(2);
     let (wrong, place) = (quoted.next()?, quoted.next().unwrap_or_default());
-    let found = match name {
+    match name {
         "UndefinedField" | "UndefinedInputValue" | "UndefinedEnumValue" => {
             among_members(wrong, SCHEMA.types.get(place)?)
         }
         "UndefinedArgument" => {
-            let (parent, field) = place.split_once('.')?;
-            let field = SCHEMA.type_field(parent, field).ok()?;
-            nearest(
-                wrong,
-                field.arguments.iter().map(|known| known.name.as_str()),
-            )
+            let arguments = match place.strip_prefix('@') {
+                Some(directive) => &SCHEMA.directive_definitions.get(directive)?.arguments,
+                None => {
+                    let (parent, field) = place.split_once('.')?;
+                    &SCHEMA.type_field(parent, field).ok()?.arguments
+                }
+            };
+            nearest(wrong, arguments.iter().map(|known| known.name.as_str()))
         }
         "UndefinedDirective" => {
             let known = SCHEMA.directive_definitions.keys();
@@ -36,8 +58,7 @@ pub fn of_fault(name: &str, message: &str) -> Option<String> {
             nearest(wrong, SCHEMA.types.keys().map(|known| known.as_str()))
         }
         _ => None,
-    };
-    found.map(|found| format!("Did you mean \"{found}\"?"))
+    }
 }
 
 /// The field or value of `kind` that is most like `wrong`.

@@ -5,14 +5,10 @@
 //! nothing of our scalars, so what is wrong is found here: all of it, each fault at the
 //! argument and the input fields where the value goes, as our own rules tell theirs.
 
-use std::collections::HashMap;
-
 use apollo_compiler::{
-    ExecutableDocument, Node,
-    ast::{Argument, InputValueDefinition, Type, Value as Literal},
-    executable::{self, Selection, SelectionSet},
+    ast::Type,
     request::coerce_variable_values,
-    response::{JsonMap, JsonValue},
+    response::{JsonMap, JsonValue, serde_json_bytes},
     schema::ExtendedType,
 };
 use async_graphql::{Name, Value as ConstValue, Variables};
@@ -20,92 +16,18 @@ use serde_json::{Map, Value};
 
 use super::{
     documents::{Form, Given, Operation, SCHEMA},
-    scalar::{self, PostalCode},
-    suggestions,
+    scalar, suggestions,
 };
 use crate::{
     coerce::whole,
     error::{Error, Fault, Result},
-    json::MAX_ECHO,
 };
 
 /// The most faults that are told one by one: the answer to thousands of unknown fields
 /// would be many times as long as the request.
-const MAX_FAULTS: usize = 100;
-
-/// Where the variables of an operation are used: the argument and the input fields that
-/// lead to the first place, joined by dots.
-#[derive(Debug, Default)]
-pub struct Uses {
-    paths: HashMap<String, String>,
-    /// Those that are conditions of directives.
-    conditions: Vec<String>,
-}
-
-impl Uses {
-    /// Finds them.
-    #[must_use]
-    pub fn of(document: &ExecutableDocument, operation: &executable::Operation) -> Self {
-        let mut uses = Self::default();
-        if !operation.variables.is_empty() {
-            let fragments = document.fragments.values();
-            let fragments = fragments.map(|fragment| &fragment.selection_set);
-            for selections in fragments.chain([&operation.selection_set]) {
-                visit_arguments(selections, &mut |argument, is_condition| {
-                    uses.value(argument.name.to_string(), &argument.value, is_condition);
-                });
-            }
-        }
-        uses
-    }
-
-    fn value(&mut self, path: String, value: &Literal, is_condition: bool) {
-        match value {
-            Literal::Variable(name) if is_condition => self.conditions.push(name.to_string()),
-            Literal::Variable(name) => {
-                self.paths.entry(name.to_string()).or_insert(path);
-            }
-            Literal::List(items) => {
-                for item in items {
-                    self.value(path.clone(), item, is_condition);
-                }
-            }
-            Literal::Object(members) => {
-                for (name, value) in members {
-                    self.value(format!("{path}.{name}"), value, is_condition);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Shows `visit` every argument of fields and directives in a selection set, and whether it
-/// is one of a directive. Fragments that are spread are not followed.
-pub fn visit_arguments<'a>(
-    selections: &'a SelectionSet,
-    visit: &mut impl FnMut(&'a Node<Argument>, bool),
-) {
-    for selection in &selections.selections {
-        let directives = match selection {
-            Selection::Field(field) => {
-                for argument in &field.arguments {
-                    visit(argument, false);
-                }
-                visit_arguments(&field.selection_set, visit);
-                &field.directives
-            }
-            Selection::InlineFragment(fragment) => {
-                visit_arguments(&fragment.selection_set, visit);
-                &fragment.directives
-            }
-            Selection::FragmentSpread(spread) => &spread.directives,
-        };
-        for argument in directives.iter().flat_map(|found| &found.arguments) {
-            visit(argument, true);
-        }
-    }
-}
+const MAX_FAULTS: usize = 40;
+/// The most characters of a field's name that a fault repeats.
+const MAX_ECHO: usize = 40;
 
 /// Coerces the variables that were sent for `operation`. Those that it does not declare
 /// are not looked at.
@@ -127,10 +49,16 @@ pub fn coerce(
     let mut values = JsonMap::new();
     for definition in definitions {
         let name = definition.name.as_str();
-        let path = operation.uses.paths.get(name);
-        let mut path = path.map_or_else(|| name.to_owned(), Clone::clone);
-        if let Some(value) = sent.remove(name) {
-            let value = with_whole_numbers(value);
+        let known = operation.uses.get(name);
+        let mut path = known.map_or_else(|| name.to_owned(), |known| known.path.clone());
+        if let Some(mut value) = sent.remove(name) {
+            make_whole(&mut value);
+            if value.is_null() && known.is_some_and(|known| known.is_required) {
+                // It may be null, for it has a default, but not where it stands.
+                faults.add(&path, REQUIRED);
+                continue;
+            }
+            let value = value.into();
             faults.check(&mut path, &definition.ty, &value);
             values.insert(name, value);
         } else if definition.ty.is_non_null() && definition.default_value.is_none() {
@@ -141,34 +69,31 @@ pub fn coerce(
         }
     }
     faults.finish()?;
+    // Nothing can be wrong with them any more: this fills in defaults and makes lists.
     let coerced = coerce_variable_values(&SCHEMA, &operation.tree, &values);
     let coerced =
         coerced.map_err(|error| Error::fault("variables", error.message().to_string()))?;
-
     let mut variables = Variables::default();
-    let mut form = Vec::with_capacity(definitions.len());
     for (name, value) in coerced.into_inner() {
         variables.insert(Name::new(name.as_str()), constant(value));
     }
-    for definition in definitions {
+    let given = definitions.iter().map(|definition| {
         let name = definition.name.as_str();
-        let is_condition = operation.uses.conditions.iter().any(|used| used == name);
-        form.push(match variables.get(&Name::new(name)) {
-            None if is_condition => return Err(no_condition(name)),
-            Some(ConstValue::Null) if is_condition => return Err(no_condition(name)),
+        let is_condition = operation
+            .uses
+            .get(name)
+            .is_some_and(|known| known.is_condition);
+        match variables.get(&Name::new(name)) {
             Some(ConstValue::Boolean(condition)) if is_condition => Given::Condition(*condition),
-            Some(ConstValue::Null) => Given::Null,
             Some(_) => Given::Value,
             None => Given::Omitted,
-        });
-    }
-    Ok((variables, form.into()))
+        }
+    });
+    let form = given.collect();
+    Ok((variables, form))
 }
 
-fn no_condition(name: &str) -> Error {
-    let message = "decides what is selected, so it must be true or false, and not null";
-    Error::fault(name, message)
-}
+const REQUIRED: &str = "is required and cannot be null";
 
 /// What is wrong with the values.
 struct Faults {
@@ -207,7 +132,7 @@ impl Faults {
     fn check(&mut self, path: &mut String, kind: &Type, value: &JsonValue) {
         if value.is_null() {
             if kind.is_non_null() {
-                self.add(path, "is required and cannot be null");
+                self.add(path, REQUIRED);
             }
             return;
         }
@@ -249,7 +174,7 @@ impl Faults {
                 "Boolean" => value.is_boolean(),
                 "ID" => value.is_string() || value.is_i64(),
                 _ => {
-                    if let Err(message) = check_scalar(name, &constant(value.clone())) {
+                    if let Err(message) = scalar::check(name, &constant(value.clone())) {
                         self.add(path, message);
                     }
                     return;
@@ -321,58 +246,20 @@ impl Faults {
     }
 }
 
-/// A field of the input type behind `kind`.
-#[must_use]
-pub fn input_field(kind: &Type, name: &str) -> Option<&'static Node<InputValueDefinition>> {
-    match SCHEMA.types.get(kind.inner_named_type())? {
-        ExtendedType::InputObject(definition) => Some(&definition.fields.get(name)?.node),
-        _ => None,
-    }
-}
-
-/// Whether one of our own scalars takes a value; any other type does not ask here.
-///
-/// # Errors
-/// What the value must be.
-pub fn check_scalar(kind: &str, value: &ConstValue) -> Result<(), String> {
-    let parsed = match kind {
-        "DateTime" => scalar::instant(value).map(drop),
-        "PostalCode" => PostalCode::parse_value(value).map(drop),
-        _ => Ok(()),
-    };
-    parsed.map_err(str::to_owned)
-}
-
 /// JSON knows no whole numbers: `7.0` is 7 (GraphQL specification, "Int").
-fn with_whole_numbers(value: Value) -> JsonValue {
+fn make_whole(value: &mut Value) {
     match value {
-        Value::Number(number) => match whole(&number) {
-            Some(number) => JsonValue::Number(number.into()),
-            None => JsonValue::Number(number),
-        },
-        Value::Null => JsonValue::Null,
-        Value::Bool(flag) => JsonValue::Bool(flag),
-        Value::String(text) => JsonValue::String(text.into()),
-        Value::Array(items) => items.into_iter().map(with_whole_numbers).collect(),
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| (name, with_whole_numbers(value)))
-            .collect(),
+        Value::Number(number) => {
+            if let Some(whole) = whole(number) {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(members) => members.values_mut().for_each(make_whole),
+        _ => {}
     }
 }
 
 fn constant(value: JsonValue) -> ConstValue {
-    match value {
-        JsonValue::Null => ConstValue::Null,
-        JsonValue::Bool(flag) => ConstValue::Boolean(flag),
-        JsonValue::Number(number) => ConstValue::Number(number),
-        JsonValue::String(text) => ConstValue::String(text.as_str().to_owned()),
-        JsonValue::Array(items) => ConstValue::List(items.into_iter().map(constant).collect()),
-        JsonValue::Object(members) => ConstValue::Object(
-            members
-                .into_iter()
-                .map(|(name, value)| (Name::new(name.as_str()), constant(value)))
-                .collect(),
-        ),
-    }
+    serde_json_bytes::from_value(value).unwrap_or_default()
 }

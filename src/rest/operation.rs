@@ -10,8 +10,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use apollo_compiler::{
-    ExecutableDocument, Node,
-    ast::{InputValueDefinition, Value},
+    ExecutableDocument,
+    ast::Value,
     executable::{self, Field, Selection, SelectionSet},
     schema::ExtendedType,
 };
@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 use crate::graphql::{
     documents::{Document, SCHEMA},
     limits::Limits,
-    variables::input_field,
+    rules::Use,
 };
 
 /// The alias that leads to the body.
@@ -139,7 +139,7 @@ impl StoredOperation {
         {
             body = inner;
         }
-        let (parameters, internal) = parameters(&operation.tree, &uses_of(selections))?;
+        let (parameters, internal) = parameters(&operation.tree, &operation.uses)?;
         Ok(Self {
             answer: body,
             parameters,
@@ -164,12 +164,6 @@ fn kind_of(name: &str) -> Result<Kind, Mistake> {
             _ => return Err(Mistake(format!("{name} is no type of a value"))),
         },
     })
-}
-
-/// Where a variable's value goes, and what the schema says of it there.
-struct Use<'a> {
-    path: String,
-    definition: &'a Node<InputValueDefinition>,
 }
 
 fn object(document: &ExecutableDocument, selections: &SelectionSet) -> Result<Shape, Mistake> {
@@ -212,51 +206,16 @@ fn shape(document: &ExecutableDocument, field: &Field) -> Result<Shape, Mistake>
     })
 }
 
-/// Finds where each variable is used, from the arguments of the root fields.
-fn uses_of(selections: &SelectionSet) -> HashMap<&str, Use<'_>> {
-    let mut uses = HashMap::new();
-    for field in selections.fields() {
-        for argument in &field.arguments {
-            if let Some(definition) = field.definition.argument_by_name(&argument.name) {
-                let path = argument.name.to_string();
-                find_uses(&argument.value, path, definition, &mut uses);
-            }
-        }
-    }
-    uses
-}
-
-fn find_uses<'a>(
-    value: &'a Value,
-    path: String,
-    definition: &'a Node<InputValueDefinition>,
-    uses: &mut HashMap<&'a str, Use<'a>>,
-) {
-    match value {
-        Value::Variable(name) => {
-            uses.insert(name.as_str(), Use { path, definition });
-        }
-        Value::Object(members) => {
-            for (name, value) in members {
-                if let Some(field) = input_field(&definition.ty, name) {
-                    find_uses(value, format!("{path}.{name}"), field, uses);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn parameters(
     operation: &executable::Operation,
-    uses: &HashMap<&str, Use<'_>>,
+    uses: &HashMap<String, Use>,
 ) -> Result<(Vec<Parameter>, Vec<String>), Mistake> {
     let (mut parameters, mut internal) = (Vec::new(), Vec::new());
     for definition in &operation.variables {
         let name = definition.name.to_string();
         let target = uses
-            .get(definition.name.as_str())
-            .ok_or_else(|| Mistake(format!("${name} is not used by a root field")))?;
+            .get(&name)
+            .ok_or_else(|| Mistake(format!("${name} is not used")))?;
         if name.starts_with('_') {
             internal.push(name);
             continue;

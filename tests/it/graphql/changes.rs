@@ -199,7 +199,7 @@ async fn lists_of_changes_are_walked_page_by_page(
         } else {
             "aWE6MQ"
         };
-        for after in [other, "bmE6MTph", "bzoz", "", "x"] {
+        for after in [other, "bmE6MTph", "bzoz", "x"] {
             let answer = app.graphql(&query, json!({ "after": after })).await;
             assert_eq!(faults(&answer), ["after"], "{after}");
         }

@@ -310,6 +310,11 @@ async fn faults_of_variables_are_told_all_at_once_with_their_paths(
         totalCount } }";
     let answer = app.graphql(query, json!({})).await;
     assert_eq!(faults(&answer), ["filter.createdFrom"]);
+    let query = "query ($to: DateTime, $zip: DateTime = \"junk\") { clients(filter: {
+        createdTo: $to, updatedTo: $zip }) { totalCount } }";
+    let answer = app.graphql(query, json!({})).await;
+    assert_eq!(faults(&answer), ["zip"]);
+    let query = "query ($to: DateTime) { clients(filter: { createdTo: $to }) { totalCount } }";
     let answer = app.graphql(query, json!({ "to": 5 })).await;
     assert_eq!(faults(&answer), ["filter.createdTo"]);
     assert_eq!(app.counts().await, [1, 1]);
@@ -320,9 +325,10 @@ async fn faults_of_variables_are_told_all_at_once_with_their_paths(
     let query = "query ($f: ClientFilter) { clients(filter: $f) { totalCount } }";
     let answer = app.graphql(query, json!({ "f": many })).await;
     let told = faults(&answer);
-    assert_eq!(told.len(), 101);
-    let last = &answer["errors"][0]["extensions"]["fields"][100]["message"];
-    assert_eq!(last, "have 4900 more faults, which are not listed");
+    assert_eq!(told.len(), 41);
+    let last = &answer["errors"][0]["extensions"]["fields"][40]["message"];
+    assert_eq!(last, "have 4960 more faults, which are not listed");
+    assert!(answer.to_string().len() <= 8 * 1024);
 }
 
 #[rstest]
@@ -426,4 +432,129 @@ async fn errors_of_documents_are_told_once_where_they_are(
         let place = &answer["errors"][0]["locations"][0];
         assert_eq!(place, &json!({ "line": line, "column": column }), "{query}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_the_compiler_does_not_check_is_checked(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = app_with_client(engine).await;
+    for query in [
+        // A name without a value.
+        "{ clients(filter: { name }) { totalCount } }",
+        "{ clients(first) { totalCount } }",
+        "{ clients(first filter: { name: \"x\" }) { totalCount } }",
+        "mutation { updateClient(id: 1, input: { notes }) { client { id } } }",
+        // A variable inside an input.
+        "query ($v: String) { clients(filter: { id: $v }) { totalCount } }",
+        "query ($v: [String]) { clients(filter: { name: $v }) { totalCount } }",
+        "mutation ($v: String) { createClient(input: { name: $v, primaryLocation: {
+           name: \"a\", state: \"CO\", country: \"US\" } }) { client { id } } }",
+        "query ($v: Int) { ...f } fragment f on Query { clients(filter: { name: $v }) { totalCount } }",
+        // A default of null is none.
+        "query ($v: ID = null) { client(id: $v) { id } }",
+        "query ($v: Boolean = null) { client(id: 1) { id @include(if: $v) } }",
+        "query ($v: String = null) { __type(name: $v) { name } }",
+        // A field twice, wherever.
+        "{ clients(filter: { id: 1, id: 2 }) { totalCount } }",
+        "{ a: client(id: 1) { id } clients(filter: { id: 1, id: 1 }) @skip(if: true) { totalCount } }",
+        "query ($f: ClientFilter = { id: 1, id: 2 }) { clients(filter: $f) { totalCount } }",
+        // A string that describes nothing.
+        "query \"x\" Q { __typename }",
+        "{ ...F } fragment \"x\" F on Query { __typename }",
+        "{ ...F } fragment F \"x\" on Query { __typename }",
+        "{ ...F } fragment F on \"x\" Query { __typename }",
+        "{ __typename } \"x\"",
+    ] {
+        assert_invalid(&app, query, json!({ "v": 1 })).await;
+        assert_invalid(&app, query, json!({ "v": "x" })).await;
+    }
+    // Values that no scalar of ours takes, wherever they stand.
+    for (query, path) in [
+        (
+            "{ clients(filter: { createdFrom: [\"x\"] }) { totalCount } }",
+            "filter.createdFrom",
+        ),
+        (
+            "{ clients(filter: { createdFrom: { a: 1 } }) { totalCount } }",
+            "filter.createdFrom",
+        ),
+        (
+            "{ __typename clients(filter: { createdTo: 5 }) @skip(if: true) { totalCount } }",
+            "filter.createdTo",
+        ),
+        (
+            "query a { __typename } query b { clients(filter: { createdTo: 5 }) { totalCount } }",
+            "filter.createdTo",
+        ),
+        (
+            "query ($f: ClientFilter = { createdTo: 5 }) { clients(filter: $f) { totalCount } }",
+            "f.createdTo",
+        ),
+        (
+            "query ($v: ID = 99999999999999999999) { client(id: $v) { id } }",
+            "v",
+        ),
+        ("{ client(id: 99999999999999999999) { id } }", "id"),
+    ] {
+        let name = query.starts_with("query a").then_some("a");
+        let body = json!({ "query": query, "operationName": name });
+        let answer = app.post("/graphql", body).await.json();
+        assert_eq!(faults(&answer), [path], "{query}");
+        assert_eq!(answer.get("data"), None, "{query}");
+        assert_ne!(
+            answer["errors"][0]["locations"][0]["line"],
+            Value::Null,
+            "{query}"
+        );
+    }
+    // What one operation uses is nothing to another.
+    let document = "query A($a: String) { clients(filter: { name: $a }) { totalCount } }
+        query B($a: Boolean!) { client(id: 1) { ...F } } fragment F on Client { name @include(if: $a) }";
+    for variables in [json!({}), json!({ "a": null })] {
+        let body = json!({ "query": document, "operationName": "A", "variables": variables });
+        let answer = app.post("/graphql", body).await.json();
+        assert_eq!(
+            answer,
+            json!({ "data": { "clients": { "totalCount": 1 } } })
+        );
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn no_fault_is_told_for_another(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = app_with_client(engine).await;
+    for (query, expected) in [
+        (
+            "{ client(id: null) { id } }",
+            vec!["ID cannot represent value: null."],
+        ),
+        (
+            "query A { ...F } query B { ...F } fragment F on Query { client { id } }",
+            vec![
+                "Field \"client\" argument \"id\" of type \"ID!\" is required, but it was not provided.",
+            ],
+        ),
+        (
+            "query ($id: ID!) { clent(id: $id) { id } }",
+            vec!["Cannot query field \"clent\" on type \"Query\". Did you mean \"client\"?"],
+        ),
+        (
+            "{ ...f } fragment f on Qery { __typename }",
+            vec!["Unknown type \"Qery\". Did you mean \"Query\"?"],
+        ),
+        (
+            "{ __typename @include(fi: true, if: true) }",
+            vec!["Unknown argument \"fi\" on directive \"@include\". Did you mean \"if\"?"],
+        ),
+    ] {
+        let answer = app.graphql(query, json!({})).await;
+        assert_eq!(messages(&answer), expected, "{query}");
+    }
+    let many = format!("{{ client(id: 1) {{ {} }} }}", "a b c d e f ".repeat(4));
+    let answer = app.graphql(&many, json!({})).await;
+    assert_eq!(messages(&answer).len(), 10);
+    assert_eq!(messages(&answer)[9], "15 more faults are not listed.");
 }

@@ -16,7 +16,6 @@ use crate::support::{Engine, TestApp};
 #[tokio::test]
 async fn wrong_arguments_are_refused(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let (app, _) = app_with_rows(engine).await;
-    let encoded = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
     let mut cases = vec![
         (json!({ "first": -1 }), vec!["first"]),
         (json!({ "first": 501 }), vec!["first"]),
@@ -301,6 +300,10 @@ async fn a_page_tells_how_many_there_are_whether_few_or_many(
             }
         }
     }
+}
+
+fn encoded(text: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(text)
 }
 
 /// Every list, by a query with the variable `$after`.

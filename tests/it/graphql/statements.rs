@@ -169,7 +169,7 @@ async fn the_locations_of_a_client_are_walked_page_by_page(
         .collect();
     assert_eq!(seen, ids);
 
-    for after in ["", "x", "bmE6MTph", "bzoz"] {
+    for after in ["x", "bmE6MTph", "bzoz"] {
         let answer = app.graphql(query, json!({ "after": after })).await;
         assert_eq!(super::faults(&answer), ["after"], "{after}");
     }

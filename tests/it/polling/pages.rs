@@ -5,7 +5,7 @@ use std::path::Path;
 use async_graphql::connection::CursorType;
 use chrono::{DateTime, TimeDelta};
 use clientele::{
-    graphql::cursor::Cursor,
+    graphql::cursor::{Cursor, ListKind, Place},
     paging::{Direction, Order, OrderField, Position},
     polls,
 };
@@ -148,6 +148,7 @@ fn cursors_are_read_as_they_were_written() {
         let at = DateTime::from_timestamp_millis(at).unwrap();
         let until = until.map(|until| DateTime::from_timestamp_millis(until).unwrap());
         let direction = if is_descending { Direction::Desc } else { Direction::Asc };
+        let mut lists = [ListKind::Clients, ListKind::History, ListKind::OfClient].into_iter();
         for (field, key) in [
             (OrderField::Id, None),
             (OrderField::Name, Some(SqlValue::from(key.clone()))),
@@ -155,7 +156,9 @@ fn cursors_are_read_as_they_were_written() {
             (OrderField::UpdatedAt, Some(at.into())),
         ] {
             let order = Order { field, direction };
-            let cursor = Cursor::Row(order, Position { key, id }, until);
+            let list = lists.next();
+            let place = Place { list, order, until };
+            let cursor = Cursor::Row(place, Position { key, id });
             let read = Cursor::decode_cursor(&cursor.encode_cursor());
             prop_assert_eq!(read, Ok(cursor));
         }
