@@ -24,7 +24,7 @@ function get(string $path, array $parameters): array
     return json_decode($answer, true, 512, JSON_THROW_ON_ERROR);
 }
 
-// All pages of one poll, until one is short. They must be asked for in turn.
+// All pages of one poll, until one is short: in turn, and without long breaks.
 function changed_since(string $instant): Generator
 {
     $page = 1;

@@ -27,7 +27,7 @@ def get(path, parameters):
 
 
 def changed_since(instant):
-    """All pages of one poll, until one is short. They must be asked for in turn."""
+    """All pages of one poll, until one is short: in turn, and without long breaks."""
     page = 1
     while True:
         parameters = {"updated_from": instant, "per_page": PER_PAGE, "page": page}

@@ -147,9 +147,12 @@ fn check_type(headers: &HeaderMap, declared: Declared) -> Result<(), Refusal> {
     }
 }
 
-/// Whether a charset is UTF-8, by its name or by the one that many programs have for it.
+/// Whether a charset is UTF-8, by its name or by the one that many programs have for it, or
+/// a part of it, or not told.
 fn is_utf_8(charset: &str) -> bool {
-    charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
+    ["utf-8", "utf8", "us-ascii", ""]
+        .into_iter()
+        .any(|known| charset.eq_ignore_ascii_case(known))
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {

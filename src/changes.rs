@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields};
-pub use stamp::{Previous, horizon, stamp};
+pub use stamp::{Previous, horizon, latest, stamp};
 
 /// What there is of `selection` up to the horizon: no row with a smaller number appears
 /// after one that was read. The statement that reads the rows must begin after this.

@@ -6,7 +6,7 @@ mod write;
 use std::sync::Arc;
 
 use entity::{client, client_location};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
 use crate::{
     error::Result,
@@ -122,14 +122,26 @@ impl Filter for ClientFilter {
         let account_code = text_of("accountCode", account_code);
         Condition::all()
             .add_option(id.map(|id| columns.id.eq(id)))
-            // Texts are stored without surrounding white space.
+            // Names are stored without surrounding white space.
             .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
-            .add_option(account_code.map(|code| columns.account_code_key.eq(fold(code.trim()))))
+            .add_option(account_code.map(|code| has_code(&code)))
             .add_option(salesperson.map(|id| columns.salesperson.eq(id)))
             .add_option(case_manager.map(|id| columns.case_manager.eq(id)))
             .add_option(created_from.map(|at| columns.created_at.gte(at.first_millisecond())))
             .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
             .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
             .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
+    }
+}
+
+/// Whether a client has this account code. Earlier versions kept codes with the white space
+/// that was sent around them.
+fn has_code(code: &str) -> Expr {
+    let key = client::COLUMN.account_code_key;
+    let trimmed = code.trim();
+    if trimmed == code {
+        key.eq(fold(code))
+    } else {
+        key.is_in([fold(code), fold(trimmed)])
     }
 }

@@ -16,6 +16,8 @@ use tower_http::{
     },
 };
 
+use crate::media_type::essence;
+
 /// The shortest body that is compressed, in bytes: a shorter one goes in one or two
 /// packets anyway.
 const MIN_SIZE: u64 = 2 * 1024;
@@ -41,11 +43,12 @@ pub fn layer() -> CompressionLayer<And<SizeAbove, Suitable>> {
 }
 
 fn is_suitable(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let media_type = content_type.split(|byte| *byte == b';').next();
-    let is_listed = |listed: &&str| media_type == Some(listed.as_bytes());
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::to_str);
+    let Some(Ok(content_type)) = content_type else {
+        return false;
+    };
+    let media_type = essence(content_type);
+    let is_listed = |listed: &&str| *listed == media_type;
     // A strong tag stands for one sequence of bytes (RFC 9110, section 8.8.3), and the
     // records that have one are short.
     MEDIA_TYPES.iter().any(is_listed) && !headers.contains_key(ETAG)

@@ -79,6 +79,9 @@ pub enum Command {
     #[command(subcommand)]
     Token(TokenCommand),
     /// Fill the database with plausible demo data, the same each time
+    ///
+    /// Whoever polls does not see it: its timestamps are old, and it is not in the log of
+    /// changes.
     Seed(SeedOptions),
     /// Copy an SQLite database, while gateways write to it, and verify the copy
     Backup(BackupOptions),
@@ -138,21 +141,51 @@ pub struct ServeOptions {
     pub settings: Settings,
 }
 
+/// Origins of web pages, as one option or variable lists them.
+pub type Origins = Vec<HeaderValue>;
+/// Networks, likewise.
+pub type Networks = Vec<Network>;
+
+fn origins(text: &str) -> Result<Origins, String> {
+    list(text, origin::parse)
+}
+
+fn networks(text: &str) -> Result<Networks, String> {
+    list(text, Network::parse)
+}
+
+/// Reads a list that has commas between its elements. An empty element, as after the last
+/// comma, is none.
+fn list<T>(text: &str, parse: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let elements = text.split(',').map(str::trim);
+    let elements = elements.filter(|element| !element.is_empty());
+    let read = elements.map(|element| {
+        parse(element).map_err(|message| {
+            if element == text {
+                message
+            } else {
+                format!("{element}: {message}")
+            }
+        })
+    });
+    read.collect()
+}
+
 /// What the HTTP faces allow.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// Web pages of other origins that may call the gateway, such as
     /// `https://app.example.com`, and apps, such as `capacitor://localhost`; separate several
     /// by commas
-    #[arg(long, env = "ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN",
-        value_parser = origin::parse)]
-    pub allow_origin: Vec<HeaderValue>,
+    #[arg(long, env = "ALLOW_ORIGIN", value_name = "ORIGIN",
+        value_parser = origins)]
+    pub allow_origin: Vec<Origins>,
     /// Proxies that are believed when they say by `Forwarded` or `X-Forwarded-*` under which
     /// URL they were called: addresses, or networks such as 10.0.0.0/8; separate several by
     /// commas
-    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORK",
-        value_parser = Network::parse)]
-    pub trusted_proxies: Vec<Network>,
+    #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORK",
+        value_parser = networks)]
+    pub trusted_proxies: Vec<Networks>,
     /// How long a connection may rest between two requests, in seconds: longer than a load
     /// balancer keeps one that it means to use again
     #[arg(long, env = "KEEP_ALIVE_SECONDS", default_value_t = Self::default().keep_alive_seconds,

@@ -16,10 +16,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    SqlxError, TransactionOptions, TransactionTrait,
+    SqlxError, Statement, TransactionOptions, TransactionTrait,
     sqlx::{
         ConnectOptions as _, Connection,
         postgres::{PgConnectOptions, PgConnection},
@@ -35,6 +36,7 @@ use crate::{
         Connections, LOCK_ATTEMPT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, manager::DatabaseFile,
     },
     error::Outage,
+    gather::Gathering,
     paging::Settled,
     search::sample::Samples,
     statements::{Ground, Observer, Statements},
@@ -83,6 +85,8 @@ pub struct Pools {
     pub samples: Samples,
     /// Up to which instant of change they are settled.
     pub settled: Arc<Settled>,
+    /// Those who are about to find out.
+    pub(crate) horizons: Gathering<(), DateTime<Utc>>,
 }
 
 impl Deref for Database {
@@ -114,6 +118,7 @@ impl Database {
             tallies: Tallies::new(readers.engine()),
             samples: Samples::default(),
             settled: Arc::default(),
+            horizons: Gathering::default(),
             reader: Statements::on(readers).that_read(),
             writer: Statements::on(writers.clone()),
             transactions: writers,
@@ -219,6 +224,24 @@ impl Database {
         Migrator::get_pending_migrations_read_only(&self.reader)
             .await
             .is_ok_and(|pending| pending.is_empty())
+    }
+
+    /// Whether the database takes no writes, as a standby of PostgreSQL after a fail-over. An
+    /// SQLite file that takes none is a mistake, which stays one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn is_read_only(&self) -> std::result::Result<bool, DbErr> {
+        let engine = self.reader.get_database_backend();
+        if engine != DbBackend::Postgres {
+            return Ok(false);
+        }
+        let sql = "SELECT current_setting('transaction_read_only') = 'on' AS is_read_only";
+        let statement = Statement::from_string(engine, sql);
+        match self.reader.query_one_raw(statement).await? {
+            Some(row) => row.try_get("", "is_read_only"),
+            None => Ok(false),
+        }
     }
 
     /// Calls `observer` after each statement. Call it before the database is

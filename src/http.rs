@@ -116,7 +116,7 @@ impl RequestId {
 
 /// All routes, with the middleware around them.
 pub fn router(gateway: Gateway) -> Router {
-    let origins: Arc<[HeaderValue]> = gateway.settings.allow_origin.clone().into();
+    let origins: Arc<[HeaderValue]> = gateway.settings.allow_origin.concat().into();
     let graphql = get(socket::get).post(endpoint::post);
     let routes = Router::new()
         .route("/", get(|| async { Redirect::to("/graphiql") }))
@@ -135,8 +135,9 @@ pub fn router(gateway: Gateway) -> Router {
         // Around all that write bodies.
         .map_request(compression::negotiate)
         .layer(compression::layer())
-        .layer(middleware::from_fn(around))
+        // Around all that is refused, which the page is to see, too.
         .option_layer((!origins.is_empty()).then(|| cross_origin::sharing(&origins)))
+        .layer(middleware::from_fn(around))
         // Browsers send credentials of HTTP Basic along with any page's request.
         .layer(cross_origin::protection(origins))
         .map_response(IntoResponse::into_response)

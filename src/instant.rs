@@ -11,8 +11,9 @@ pub struct DateTime(pub Chrono<Utc>);
 
 impl DateTime {
     /// Reads RFC 3339, and what ISO 8601 has beside it: an offset without its colon or its
-    /// minutes, as PHP's `DATE_ISO8601` has it, and a comma before the fraction. The year
-    /// must have four digits in UTC, too: SQLite compares instants as text.
+    /// minutes, as PHP's `DATE_ISO8601` has it, and a comma before the fraction; also UTC by
+    /// its name, as Ruby's `Time#to_s` has it. The year must have four digits in UTC, too:
+    /// SQLite compares instants as text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let instant = Chrono::parse_from_rfc3339(&in_rfc3339(text)?).ok()?;
@@ -103,7 +104,8 @@ fn in_rfc3339(text: &str) -> Option<String> {
         _ => offset,
     };
     let offset = match offset.as_bytes() {
-        b"Z" | b"z" => "Z".to_owned(),
+        // Ruby has the name of a time zone, too.
+        b"Z" | b"z" | b" UTC" | b" GMT" => "Z".to_owned(),
         [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => match digits.len() {
             2 => format!("{offset}:00"),
             4 => {

@@ -44,6 +44,8 @@ pub mod tokens;
 pub mod idempotency;
 // The pages of a poll that are asked for by their numbers.
 pub mod polls;
+// Old rows of both are deleted, a few at a time.
+mod purge;
 
 // The schema, its resolvers, and the one executor that every face uses. Lists and
 // single records are written by `graphql/plan.rs` where it knows all that is selected,

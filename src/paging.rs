@@ -42,9 +42,11 @@ pub enum OrderField {
     Id,
     /// By name, ignoring case.
     Name,
-    /// By the instant of creation.
+    /// By the instant of creation. Who goes on from `endCursor` misses nothing: the list
+    /// lags as one with `createdFrom` does.
     CreatedAt,
-    /// By the instant of the last change.
+    /// By the instant of the last change. Who goes on from `endCursor` misses nothing: the
+    /// list lags as one with `updatedFrom` does.
     UpdatedAt,
 }
 
@@ -273,9 +275,10 @@ pub async fn page<E: Listed>(
         return read::<E>(database, selection, request, reading, None).await;
     };
     let until = request.until.filter(|_| polled.ends);
-    // What a transaction reads is for no poll: it has what nobody else can see yet.
     let horizon = if until.is_some() || database.reader.is_in_transaction() {
         until
+    } else if request.limit == 0 {
+        horizon_of_total(database, selection).await?
     } else {
         // Before the page is read.
         let known = database.settled.known();
@@ -286,15 +289,40 @@ pub async fn page<E: Listed>(
         if !must_end && (engine != DbBackend::Postgres || are_settled(&page.rows, known)?) {
             return Ok(page);
         }
-        let horizon = changes::horizon(database).await?;
-        database.settled.learn(horizon);
-        Some(horizon)
+        Some(settle(database).await?)
     };
     let seen = horizon.map(|horizon| (polled, Some(horizon)));
     let mut page = read::<E>(database, selection, request, reading, seen).await?;
     page.horizon = horizon;
     page.until = horizon.filter(|_| polled.ends && goes_on(&page, request));
     Ok(page)
+}
+
+/// Up to where to count the rows of `selection` if none of them is read that would tell
+/// whether the total is settled.
+///
+/// # Errors
+/// If the database fails.
+pub async fn horizon_of_total(
+    database: &Database,
+    selection: &Selection,
+) -> Result<Option<DateTime<Utc>>> {
+    let reader = &database.reader;
+    // What a transaction reads is for no poll: it has what nobody else can see yet.
+    if selection.polled_by.is_none()
+        || reader.is_in_transaction()
+        || reader.get_database_backend() != DbBackend::Postgres
+    {
+        return Ok(None);
+    }
+    settle(database).await.map(Some)
+}
+
+/// Reads the horizon, and keeps it for the pages that follow.
+async fn settle(database: &Database) -> Result<DateTime<Utc>> {
+    let horizon = changes::horizon(database).await?;
+    database.settled.learn(horizon);
+    Ok(horizon)
 }
 
 /// Whether the caller asks for the page that follows.

@@ -3,28 +3,48 @@
 //! All pages of a poll end at the same instant (`paging/settled.rs`), so a row that changes
 //! after the first page was read is in none that follow. Were those found by counting rows,
 //! as pages are by their numbers, each such row would push another one out of sight. So
-//! each page leaves its last cursor for the next one, for any gateway to find.
+//! each page leaves its last cursor for the next one, for any gateway to find, and with it
+//! the total of the first page: who counts what is missing yet would else stop too early.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use entity::poll::{self, Column};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, sea_query::OnConflict,
+    ActiveValue::Set,
+    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use sha2::{Digest, Sha256};
 
-use crate::database::Database;
+use crate::{database::Database, purge::delete_up_to};
 
+/// How long a page can be asked for after the one before it. A cursor that is older
+/// belongs to a poll that was given up.
+const YOUNG: TimeDelta = TimeDelta::minutes(15);
 /// How long a cursor is kept.
-const RETENTION: TimeDelta = TimeDelta::hours(24);
+const RETENTION: TimeDelta = TimeDelta::hours(1);
+/// The most cursors that are kept for one token.
+const MOST_OF_A_TOKEN: u64 = 1000;
 
 /// A page of a poll.
-pub struct PollPage(String);
+pub struct PollPage {
+    token_id: i64,
+    key: String,
+}
+
+/// What a page leaves for the next one.
+pub struct Bookmark {
+    /// Of its last row.
+    pub cursor: String,
+    /// How many rows the list had when the first page was read; following pages tell no
+    /// other total.
+    pub total: u64,
+}
 
 impl PollPage {
-    /// The page with this number of what `token` asks for at `path` by these parameters.
+    /// The page with this number of what the token asks for at `path` by these parameters.
     #[must_use]
-    pub fn new(token: i64, path: &str, parameters: &[(String, String)], number: u64) -> Self {
+    pub fn new(token_id: i64, path: &str, parameters: &[(String, String)], number: u64) -> Self {
         let mut parameters: Vec<_> = parameters.iter().collect();
         parameters.sort_unstable();
         let mut hash = Sha256::new();
@@ -33,7 +53,7 @@ impl PollPage {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         };
-        add(&token.to_be_bytes());
+        add(&token_id.to_be_bytes());
         add(&number.to_be_bytes());
         add(path.as_bytes());
         for (name, value) in parameters {
@@ -41,34 +61,61 @@ impl PollPage {
             add(value.as_bytes());
         }
         let digest: [u8; 32] = hash.finalize().into();
-        Self(BASE64_URL_SAFE_NO_PAD.encode(digest))
+        Self {
+            token_id,
+            key: BASE64_URL_SAFE_NO_PAD.encode(digest),
+        }
     }
 
-    /// The cursor after which it begins, if the page before left one.
+    /// What the page before left, if it did so not long ago.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn cursor(&self, database: &Database) -> Result<Option<String>, DbErr> {
-        let row = poll::Entity::find_by_id(self.0.clone());
-        Ok(row.one(&database.reader).await?.map(|row| row.cursor))
+    pub async fn bookmark(&self, database: &Database) -> Result<Option<Bookmark>, DbErr> {
+        let row = poll::Entity::find_by_id(self.key.clone())
+            .filter(poll::COLUMN.at.gt(database.clock.now() - YOUNG))
+            .one(&database.reader)
+            .await?;
+        Ok(row.map(|row| Bookmark {
+            cursor: row.cursor,
+            total: u64::try_from(row.total).unwrap_or_default(),
+        }))
     }
 
-    /// Leaves the cursor after which it begins.
+    /// Leaves this for the page.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn keep(self, database: &Database, cursor: String) -> Result<(), DbErr> {
+    pub async fn keep(self, database: &Database, bookmark: Bookmark) -> Result<(), DbErr> {
         let row = poll::ActiveModel {
-            key: Set(self.0),
-            cursor: Set(cursor),
+            key: Set(self.key),
+            token_id: Set(self.token_id),
+            cursor: Set(bookmark.cursor),
+            total: Set(i64::try_from(bookmark.total).unwrap_or(i64::MAX)),
             at: Set(database.clock.now()),
         };
         let in_place_of_an_old_one = OnConflict::column(Column::Key)
-            .update_columns([Column::Cursor, Column::At])
+            .update_columns([Column::Cursor, Column::Total, Column::At])
             .to_owned();
         poll::Entity::insert(row)
             .on_conflict(in_place_of_an_old_one)
             .exec_without_returning(database.writer())
+            .await?;
+        // None, mostly: then this reads a few entries of an index.
+        let of_token = || poll::COLUMN.token_id.eq(self.token_id);
+        let latest_in_excess = poll::Entity::find()
+            .select_only()
+            .column(Column::At)
+            .filter(of_token())
+            .order_by_desc(Column::At)
+            .offset(MOST_OF_A_TOKEN)
+            .limit(1)
+            .into_query();
+        let latest_in_excess = Expr::SubQuery(None, Box::new(latest_in_excess.into()));
+        poll::Entity::delete_many()
+            .filter(of_token())
+            .filter(Expr::col(Column::At).lte(latest_in_excess))
+            .exec(database.writer())
             .await?;
         Ok(())
     }
@@ -79,9 +126,6 @@ impl PollPage {
 /// # Errors
 /// If the database fails.
 pub async fn purge(database: &Database) -> Result<u64, DbErr> {
-    let deleted = poll::Entity::delete_many()
-        .filter(Column::At.lte(database.clock.now() - RETENTION))
-        .exec(database.writer())
-        .await?;
-    Ok(deleted.rows_affected)
+    let instant = database.clock.now() - RETENTION;
+    delete_up_to::<poll::Entity, 1>(database, [Column::Key], Column::At, instant).await
 }

@@ -20,8 +20,9 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     http::{
-        HeaderValue, Request, Response, StatusCode,
+        HeaderValue, Request, Response, StatusCode, Version,
         header::{CONNECTION, EXPECT},
+        request::Parts,
     },
 };
 use hyper::{
@@ -165,9 +166,10 @@ async fn answer(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
-    let under_way = UnderWay::begin(&connection.activity);
     let (head, body) = request.into_parts();
-    let is_announced = head.headers.contains_key(EXPECT);
+    let is_sized = body.size_hint().exact().is_some_and(|length| length > 0);
+    let under_way = UnderWay::begin(&connection.activity, is_sized);
+    let is_announced = is_announced(&head);
     let (body, left) = unread::lend(body);
     let mut request = Request::from_parts(head, body);
     let checked = host::check(&request);
@@ -185,10 +187,13 @@ async fn answer(
         let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
         // Before it is given up: the socket looks when it is closed.
         connection.activity.set_unread(true);
-        if is_slow || (is_announced && !left.is_begun) {
+        if is_slow {
             is_last = true;
         } else {
-            is_last |= left.is_too_long();
+            // Who waits for `100 Continue` gets the answer instead, and perhaps sends nothing
+            // of the body, or all of it: nobody knows what comes next.
+            is_last |= left.is_too_long() || (is_announced && !left.is_begun);
+            // No `100 Continue` comes of it: the head of the answer goes out first.
             discard(&connection, left);
         }
     }
@@ -202,6 +207,13 @@ async fn answer(
         body,
         _under_way: under_way,
     }))
+}
+
+/// Whether a client waits for `100 Continue` before it sends a body (RFC 9110, section
+/// 10.1.1).
+fn is_announced(head: &Parts) -> bool {
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    head.version == Version::HTTP_11 && head.headers.get_all(EXPECT).iter().any(is_known)
 }
 
 /// Throws away the rest of a body, beside the answer: its sender may read the answer

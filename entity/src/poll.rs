@@ -6,12 +6,16 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "poll")]
 pub struct Model {
-    /// SHA-256 of the token, the query and the number of the page, in base64.
+    /// The token, a colon, and SHA-256 of the query and the number of the page, in base64.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
+    /// The token that polls: it has so many of these and no more.
+    pub token_id: i64,
     /// The cursor of the last row of the page before.
     pub cursor: String,
-    /// When that page was read.
+    /// How many rows the list had when the first page was read.
+    pub total: i64,
+    /// When the page before was read.
     pub at: DateTimeUtc,
 }
 

@@ -38,6 +38,10 @@
 //! takes another one, at the greatest stamp: else readers would see nothing that is newer
 //! than the clock while anybody writes.
 //!
+//! Stamps are whole milliseconds. Somebody's own SQL may leave smaller parts in a record;
+//! then both functions take the next whole one for the greatest stamp. No stamp is less
+//! than what was left, none gets such parts from it, and the horizon reaches it.
+//!
 //! Tests and others may give both functions an instant to use in place of the clock's.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
@@ -78,14 +82,16 @@ const POSTGRES: &str = "
             BEGIN
                 PERFORM pg_advisory_xact_lock_shared(
                     (x'7374'::bigint << 48) | (extract(epoch FROM announced) * 1000)::bigint);
-                SELECT greatest(announced, (SELECT max(updated_at) FROM client),
-                    (SELECT max(updated_at) FROM client_location))
+                SELECT date_trunc('milliseconds', interval '999 microseconds'
+                    + greatest(announced, (SELECT max(updated_at) FROM client),
+                        (SELECT max(updated_at) FROM client_location)))
                 INTO latest;
                 clock := date_trunc('milliseconds', coalesce(given, clock_timestamp()));
                 IF clock >= latest AND (previous IS NULL OR clock > previous) THEN
                     RETURN clock;
                 ELSIF attempt = 2 THEN
-                    RETURN greatest(latest, previous) + interval '1 millisecond';
+                    RETURN date_trunc('milliseconds', greatest(latest, previous))
+                        + interval '1 millisecond';
                 END IF;
                 RAISE SQLSTATE 'CL001';
             EXCEPTION WHEN SQLSTATE 'CL001' THEN
@@ -100,8 +106,9 @@ const POSTGRES: &str = "
         latest timestamptz;
         least_announced bigint;
     BEGIN
-        SELECT greatest('0001-01-01T00:00:00Z', (SELECT max(updated_at) FROM client),
-            (SELECT max(updated_at) FROM client_location))
+        SELECT date_trunc('milliseconds', interval '999 microseconds'
+            + greatest('0001-01-01T00:00:00Z', (SELECT max(updated_at) FROM client),
+                (SELECT max(updated_at) FROM client_location)))
         INTO latest;
         FOR attempt IN 1 .. 2 LOOP
             EXIT WHEN date_trunc('milliseconds', coalesce(given, clock_timestamp())) > latest;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, Statement, TryGetable};
 
 use super::Logged;
-use crate::{database::Database, error::Result};
+use crate::{database::Database, error::Result, gather::Turn};
 
 /// The smallest step of time.
 const STEP: TimeDelta = TimeDelta::milliseconds(1);
@@ -59,7 +59,7 @@ pub async fn stamp(
             "SELECT change_stamp($1, $2) AS at",
             [database.clock.given().into(), changed_last.into()],
         );
-        return instant(transaction, statement).await;
+        return Ok(instant(transaction, statement).await?);
     }
     let latest = latest(transaction).await?;
     let now = database.clock.now();
@@ -72,7 +72,8 @@ pub async fn stamp(
     if latest - now > MOST_AHEAD {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Ok(latest + STEP)
+    // Without the smaller parts that somebody's own SQL may have left.
+    Ok((latest + STEP).trunc_subsecs(3))
 }
 
 /// Whether these records stand behind all others of their tables that were changed `now`.
@@ -102,31 +103,57 @@ async fn are_last(
 /// If the database fails.
 pub async fn horizon(database: &Database) -> Result<DateTime<Utc>> {
     let db = &database.reader;
-    if db.get_database_backend() == DbBackend::Postgres {
-        let statement = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT stamp_horizon($1) AS at",
-            [database.clock.given().into()],
-        );
-        return instant(db, statement).await;
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(latest(db).await?.unwrap_or(DateTime::UNIX_EPOCH));
     }
-    Ok(latest(db).await?.unwrap_or(DateTime::UNIX_EPOCH))
+    // It is the same for all who have come before it is read.
+    let mut lead = match database.horizons.turn("horizon", 1, || ()).await {
+        Turn::Done(horizon) => return Ok(horizon),
+        Turn::Alone | Turn::Lost => return Ok(read_horizon(database).await?),
+        Turn::Lead(lead) => lead,
+    };
+    let companions = lead.take_companions();
+    let horizon = read_horizon(database).await;
+    drop(lead);
+    for companion in companions {
+        match &horizon {
+            Ok(horizon) => companion.tell(*horizon),
+            Err(_) => companion.leave(),
+        }
+    }
+    Ok(horizon?)
 }
 
-/// The greatest instant of a change on SQLite.
-async fn latest(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>> {
+/// The horizon on PostgreSQL, for one or for several.
+async fn read_horizon(database: &Database) -> Result<DateTime<Utc>, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT stamp_horizon($1) AS at",
+        [database.clock.given().into()],
+    );
+    instant(&database.reader, statement).await
+}
+
+/// The greatest instant of a change.
+///
+/// # Errors
+/// If the database fails.
+pub async fn latest(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
     // Each of the two is the last entry of an index.
     let statement = Statement::from_string(
-        DbBackend::Sqlite,
+        db.get_database_backend(),
         "SELECT max(at) AS at FROM (SELECT max(updated_at) AS at FROM client \
-         UNION ALL SELECT max(updated_at) FROM client_location)",
+         UNION ALL SELECT max(updated_at) FROM client_location) AS latest",
     );
     instant(db, statement).await
 }
 
 /// The only value that a statement gives.
-async fn instant<T: TryGetable>(db: &impl ConnectionTrait, statement: Statement) -> Result<T> {
+async fn instant<T: TryGetable>(
+    db: &impl ConnectionTrait,
+    statement: Statement,
+) -> Result<T, DbErr> {
     let row = db.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("an instant".to_owned()))?;
-    Ok(row.try_get("", "at")?)
+    row.try_get("", "at")
 }

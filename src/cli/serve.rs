@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use chrono::TimeDelta;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -15,7 +16,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{begin_migration, migrate, open};
 use crate::{
+    changes,
     config::ServeOptions,
+    connections::fault::Logged,
     database::Database,
     http::{Gateway, router},
     idempotency, server, telemetry, tokens,
@@ -23,6 +26,8 @@ use crate::{
 
 /// The user of the token that an empty database gets.
 const FIRST_USER: &str = "admin";
+/// Clocks differ by less.
+const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// Serves until a signal says to stop.
 pub async fn run(options: ServeOptions) -> Result<()> {
@@ -44,6 +49,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let address = listener.local_addr()?;
     let first_token = prepare(&database).await?;
+    warn_of_the_future(&database).await;
 
     tokio::spawn(idempotency::keep_tidy(database.clone()));
     let gateway = Gateway::new(database, options.settings);
@@ -73,8 +79,14 @@ fn announce(text: &str) {
 }
 
 /// Brings the schema up to date and gives an empty database its first token, in one
-/// transaction: of gateways that start together, one does it.
+/// transaction: of gateways that start together, one does it. A database that takes no
+/// writes is left as it is, if it has the schema.
 async fn prepare(database: &Database) -> Result<Option<String>> {
+    let is_read_only = database.is_read_only().await;
+    if is_read_only.context("the database cannot be read")? && database.is_ready().await {
+        tracing::warn!("the database takes no writes: it is served as it is");
+        return Ok(None);
+    }
     let transaction = begin_migration(database).await?;
     for step in migrate::up(&transaction).await? {
         tracing::info!(step, "migrated");
@@ -82,6 +94,20 @@ async fn prepare(database: &Database) -> Result<Option<String>> {
     let token = tokens::create_first(&transaction, &database.clock, FIRST_USER).await?;
     transaction.commit().await?;
     Ok(token)
+}
+
+/// Warns of an instant that is far ahead of the clock: all later ones follow it.
+async fn warn_of_the_future(database: &Database) {
+    match changes::latest(&database.reader).await {
+        Ok(Some(latest)) if latest - database.clock.now() > FAR_AHEAD => tracing::warn!(
+            %latest,
+            "the greatest updated_at is ahead of the clock, and all that is written follows it"
+        ),
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(error = %Logged(&error), "cannot read the greatest updated_at");
+        }
+    }
 }
 
 /// Opens GraphiQL already signed in: what follows the # stays in the browser.

@@ -5,6 +5,7 @@
 //! They are text: putting such statements together from their parts took the gateway as
 //! long as all else that it does for a write.
 
+use async_graphql::MaybeUndefined;
 use entity::{change::Kind, client, client_location};
 use sea_orm::{
     ActiveEnum, ActiveModelTrait,
@@ -17,6 +18,7 @@ use crate::{
     changes::{self, Author},
     database::Database,
     error::Result,
+    graphql::client::UpdateClientInput,
     statements::together::{self, NUMBER, SETS},
     validation::Checks,
 };
@@ -114,7 +116,7 @@ pub async fn update(
     };
     let mut checks = Checks::new("");
     fill(&mut client, input.clone(), &mut checks);
-    if !checks.may_write() {
+    if !checks.may_write() || is_rewritten(input, &client) {
         return Ok(None);
     }
 
@@ -181,6 +183,24 @@ pub async fn update(
         .first()
         .map(|row| client::Model::from_query_result(row, ""));
     Ok(client.transpose()?)
+}
+
+/// Whether a text of the input is not what would be stored for it. If it is stored as it was
+/// sent, by a rule of an earlier version, then it stays: only a look at the client can tell.
+fn is_rewritten(input: &UpdateClientInput, client: &client::ActiveModel) -> bool {
+    let differs = |sent: &MaybeUndefined<String>, stored: Option<&str>| {
+        let sent = sent.value();
+        sent.is_some_and(|sent| Some(sent.as_str()) != stored)
+    };
+    differs(&input.name, client.name.try_as_ref().map(String::as_str))
+        || [
+            (&input.account_code, &client.account_code),
+            (&input.website, &client.website),
+            (&input.email_invoice, &client.email_invoice),
+            (&input.notes, &client.notes),
+        ]
+        .into_iter()
+        .any(|(sent, column)| differs(sent, column.try_as_ref().and_then(Option::as_deref)))
 }
 
 /// The values that a request asks for, of several by one statement, which knows them by

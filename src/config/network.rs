@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+/// The bits before an address of version 4 in one of version 6 that stands for it.
+const MAPPED: u32 = 96;
+
 /// A network, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -31,7 +34,14 @@ impl Network {
                 .filter(|prefix: &u32| *prefix <= longest)
                 .ok_or_else(expected)?,
         };
-        Ok(Self { address, prefix })
+        // Addresses are compared in this form.
+        Ok(match address.to_canonical() {
+            canonical if canonical.is_ipv4() && address.is_ipv6() && prefix >= MAPPED => Self {
+                address: canonical,
+                prefix: prefix - MAPPED,
+            },
+            _ => Self { address, prefix },
+        })
     }
 
     /// Whether an address belongs to the network.

@@ -193,14 +193,20 @@ pub struct ClientFilter {
     /// Clients of this case manager.
     pub case_manager: Option<ID>,
     /// Created at this instant or later. Who asks again and again with the largest
-    /// `createdAt` that was seen misses nothing.
+    /// `createdAt` that was seen misses nothing if all pages are read in turn: in GraphQL
+    /// while `hasNextPage` says so, in REST until one is short. The list shows what was
+    /// created once nothing earlier can follow: at once when nobody is writing, otherwise
+    /// when the longest write under way has ended, after 7 seconds at most (10 if its
+    /// gateway died). To follow its changes, too, give `updatedFrom` as well.
     pub created_from: Option<DateTime>,
     /// Created at this instant or earlier.
     pub created_to: Option<DateTime>,
     /// Last changed at this instant or later. Who asks again and again with the largest
-    /// `updatedAt` that was seen, and reads all pages in turn, misses nothing: the list
-    /// shows a change once no earlier one can follow, mostly at once. A record's own field
-    /// shows it always at once.
+    /// `updatedAt` that was seen misses nothing if all pages are read in turn: in GraphQL
+    /// while `hasNextPage` says so, in REST until one is short. The list shows a change
+    /// once no earlier one can follow: at once when nobody is writing, otherwise when the
+    /// longest write under way has ended, after 7 seconds at most (10 if its gateway
+    /// died). A record that is asked for by its id shows it always at once.
     pub updated_from: Option<DateTime>,
     /// Last changed at this instant or earlier.
     pub updated_to: Option<DateTime>,

@@ -137,6 +137,8 @@ pub struct Selected {
     pub next: bool,
     /// Cursors.
     pub cursors: bool,
+    /// How many rows the whole list has.
+    total: bool,
     /// Whether the page may begin after a number of rows.
     offsets: bool,
 }
@@ -159,11 +161,13 @@ impl Selected {
             previous: false,
             next: false,
             cursors: false,
+            total: false,
             offsets,
         };
         for part in field.selection_set() {
             match part.name() {
                 "nodes" => selected.rows = true,
+                "totalCount" => selected.total = true,
                 "edges" => {
                     selected.rows = true;
                     let mut fields = part.selection_set();
@@ -227,6 +231,12 @@ where
             return Ok(Connection::written(written, whole(selection)));
         }
         paging::page_of_models::<F::Entity>(database, &selection, &request).await?
+    } else if selected.total {
+        let database = &RequestData::of(context)?.database;
+        Page {
+            horizon: paging::horizon_of_total(database, &selection).await?,
+            ..Page::default()
+        }
     } else {
         Page::default()
     };

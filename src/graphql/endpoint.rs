@@ -47,18 +47,17 @@ impl Media {
 
     /// The type that the client prefers; none if it accepts neither.
     fn negotiate(headers: &HeaderMap) -> Option<Self> {
-        let members: Vec<_> = headers
+        let accepted: Vec<_> = headers
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| split(value, ','))
-            .map(str::trim)
-            .filter(|member| !member.is_empty())
+            .filter_map(range)
             .collect();
-        if members.is_empty() {
+        // Whoever says nothing that can be read has said nothing.
+        if accepted.is_empty() {
             return Some(Self::Json);
         }
-        let accepted: Vec<_> = members.into_iter().filter_map(range).collect();
         let accepted: Accept = accepted.join(",").parse().ok()?;
         let types: Vec<_> = [Self::JSON, Self::RESPONSE]
             .into_iter()

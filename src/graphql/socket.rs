@@ -129,7 +129,8 @@ fn is_own_origin(gateway: &Gateway, headers: &HeaderMap) -> bool {
         .and_then(|origin| origin.parse::<Uri>().ok())
         .and_then(|origin| origin.authority().map(ToString::to_string));
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    gateway.settings.allow_origin.contains(origin)
+    let mut allowed = gateway.settings.allow_origin.iter().flatten();
+    allowed.any(|allowed| allowed == origin)
         || authority.is_some_and(|authority| Some(authority.as_str()) == host)
 }
 

@@ -1,21 +1,26 @@
 //! Where a request is meant to go (RFC 9112, sections 3.2 and 6.1), and where the caller
 //! takes the gateway to be.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use axum::http::{
     HeaderMap, HeaderName, Request, StatusCode, Version,
-    header::{FORWARDED, HOST, TRANSFER_ENCODING},
+    header::{FORWARDED, HOST, TRANSFER_ENCODING, VIA},
     request::Parts,
     uri::Authority,
 };
 
-use crate::{config::Network, media_type::split, rest::problem::Problem};
+use crate::{config::Networks, media_type::split, rest::problem::Problem};
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
+/// The ports of the schemes, unless a URL says another one.
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
 /// The other end of a connection: a client, or the last proxy before the gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
@@ -82,22 +87,43 @@ fn is_host(text: &str) -> bool {
         let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
         is_number && (port.is_empty() || port.parse::<u16>().is_ok())
     };
+    // Brackets stand around an address of version 6 or later (RFC 3986, section 3.2.2).
+    let is_name = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(is_literal),
+        None => !host.is_empty() && !host.contains(['[', ']']),
+    };
     let after = text.strip_prefix(host);
-    !host.is_empty()
+    is_name
         && after
             .is_some_and(|after| after.is_empty() || after.strip_prefix(':').is_some_and(is_port))
 }
 
+/// Whether `text` is an address that brackets stand around.
+fn is_literal(text: &str) -> bool {
+    let is_of_the_future = || {
+        let (version, address) = text.strip_prefix(['v', 'V'])?.split_once('.')?;
+        let is_version =
+            !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Some(is_version && !address.is_empty())
+    };
+    text.parse::<Ipv6Addr>().is_ok() || is_of_the_future() == Some(true)
+}
+
 /// The URL of the gateway as the caller knows it, without a path. A proxy in one of the
 /// networks `trusted` may say what it was called by (RFC 7239, and the older headers whose
-/// names begin with `X-Forwarded`). None if nobody says a host.
+/// names begin with `X-Forwarded`). None if nobody says a host, or if another proxy stands
+/// between: then nobody knows what the caller called, and by which scheme.
 #[must_use]
-pub fn external_url(request: &Parts, trusted: &[Network]) -> Option<String> {
+pub fn external_url(request: &Parts, trusted: &[Networks]) -> Option<String> {
     let peer = request.extensions.get::<Peer>();
-    let is_trusted =
-        peer.is_some_and(|Peer(address)| trusted.iter().any(|network| network.contains(*address)));
+    let is_trusted = peer.is_some_and(|Peer(address)| {
+        let mut networks = trusted.iter().flatten();
+        networks.any(|network| network.contains(*address))
+    });
     let forwarded = if is_trusted {
         Forwarded::of(&request.headers)
+    } else if shows_a_proxy(&request.headers) {
+        return None;
     } else {
         Forwarded::default()
     };
@@ -107,10 +133,24 @@ pub fn external_url(request: &Parts, trusted: &[Network]) -> Option<String> {
     };
     let host = forwarded.host.as_deref().or_else(own)?;
     let scheme = forwarded.scheme.unwrap_or("http");
+    let default = if scheme == "https" { HTTPS } else { HTTP };
     Some(match forwarded.port {
+        Some(port) if port == default => format!("{scheme}://{}", without_port(host)),
         Some(port) => format!("{scheme}://{}:{port}", without_port(host)),
         None => format!("{scheme}://{host}"),
     })
+}
+
+/// Whether a proxy shows itself, whatever it says.
+fn shows_a_proxy(headers: &HeaderMap) -> bool {
+    let names = [
+        FORWARDED,
+        FORWARDED_HOST,
+        FORWARDED_PORT,
+        FORWARDED_PROTO,
+        VIA,
+    ];
+    names.iter().any(|name| headers.contains_key(name))
 }
 
 /// What a proxy says of the request that it was sent.
@@ -123,36 +163,37 @@ struct Forwarded {
 
 impl Forwarded {
     fn of(headers: &HeaderMap) -> Self {
-        // Of several proxies the first one knows what the caller called.
+        // One header may say what another one leaves out. Of several proxies the first one
+        // knows what the caller called.
         let first = |name: HeaderName| {
             let value = headers.get(name)?.to_str().ok()?;
             split(value, ',').next().map(str::trim)
         };
-        if let Some(element) = first(FORWARDED) {
-            let member = |wanted: &str| {
-                split(element, ';').find_map(|pair| {
-                    let (name, value) = pair.split_once('=')?;
-                    let is_wanted = name.trim().eq_ignore_ascii_case(wanted);
-                    is_wanted.then(|| value.trim().trim_matches('"'))
-                })
-            };
-            return Self {
-                scheme: member("proto").and_then(scheme),
-                host: member("host").and_then(host),
-                port: None,
-            };
-        }
-        let scheme = first(FORWARDED_PROTO).and_then(scheme);
-        let host = first(FORWARDED_HOST).and_then(host);
-        let default = if scheme == Some("https") { 443 } else { 80 };
+        let element = first(FORWARDED).unwrap_or_default();
+        let member = |wanted: &str| {
+            split(element, ';').find_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                let is_wanted = name.trim().eq_ignore_ascii_case(wanted);
+                is_wanted.then(|| value.trim().trim_matches('"'))
+            })
+        };
+        let own_host = member("host").and_then(host);
+        // The port of that host is part of it.
+        let port = match own_host {
+            Some(_) => None,
+            None => first(FORWARDED_PORT).and_then(|port| port.parse::<u16>().ok()),
+        };
+        let host = own_host.or_else(|| first(FORWARDED_HOST).and_then(host));
+        let scheme = member("proto").and_then(scheme);
+        let scheme = scheme.or_else(|| first(FORWARDED_PROTO).and_then(self::scheme));
+        let scheme = scheme.or_else(|| (port == Some(HTTPS)).then_some("https"));
         let has_port = host
             .as_deref()
             .is_some_and(|host| without_port(host) != host);
-        let port = first(FORWARDED_PORT).and_then(|port| port.parse::<u16>().ok());
         Self {
             scheme,
             host,
-            port: port.filter(|port| *port != default && !has_port),
+            port: port.filter(|_| !has_port),
         }
     }
 }

@@ -10,22 +10,19 @@ use axum::{
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::idempotency_key::{self as stored, Column};
 use sea_orm::{
-    ActiveValue::Set,
-    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, RuntimeErr, SqlxError,
-    sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict},
+    ActiveValue::Set, DbErr, EntityTrait, QueryFilter, RuntimeErr, SqlxError, sea_query::OnConflict,
 };
 
 use super::{KeyedRequest, REPLAYED, Refusal};
 use crate::{
-    connections::fault::Logged, database::Database, error::Error, polls, transaction::Transaction,
+    connections::fault::Logged, database::Database, error::Error, polls, purge::delete_up_to,
+    transaction::Transaction,
 };
 
 /// How long an answer is kept.
 const RETENTION: TimeDelta = TimeDelta::hours(24);
-/// How often the old rows are deleted, and how many by one statement: others want to
-/// write meanwhile.
+/// How often the old rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
-const PURGE_BATCH: u64 = 500;
 
 /// Writes the row of a key, in place of one that is too old, and waits for whoever is
 /// writing it. Returns false if the key is taken.
@@ -175,29 +172,7 @@ pub async fn keep_tidy(database: Database) {
 /// # Errors
 /// If the database fails.
 pub async fn purge(database: &Database) -> Result<u64, DbErr> {
-    let columns = [Column::TokenId, Column::Key];
-    let mut deleted = 0;
-    loop {
-        let oldest = stored::Entity::find()
-            .select_only()
-            .columns(columns)
-            .filter(
-                stored::COLUMN
-                    .created_at
-                    .lte(database.clock.now() - RETENTION),
-            )
-            .order_by_asc(Column::CreatedAt)
-            .limit(PURGE_BATCH)
-            // Those that another gateway is deleting are none of ours.
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .into_query();
-        let batch = stored::Entity::delete_many()
-            .filter(Expr::tuple(columns.map(Expr::col)).in_subquery(oldest))
-            .exec(database.writer())
-            .await?;
-        deleted += batch.rows_affected;
-        if batch.rows_affected < PURGE_BATCH {
-            return Ok(deleted);
-        }
-    }
+    let key = [Column::TokenId, Column::Key];
+    let instant = database.clock.now() - RETENTION;
+    delete_up_to::<stored::Entity, 2>(database, key, Column::CreatedAt, instant).await
 }

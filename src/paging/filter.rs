@@ -60,7 +60,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The same up to the horizon at which a page of it ended, if it had to.
+    /// The same up to the horizon at which a page of it ended, if it had to: by the instant
+    /// by which that was cut.
     #[must_use]
     pub fn up_to<E: Listed>(mut self, horizon: Option<DateTime<Utc>>) -> Self {
         let column = self.polled_by.and_then(E::sort_column);
@@ -71,7 +72,8 @@ impl Selection {
     }
 }
 
-/// What a filter with these lower bounds is polled by.
+/// What a filter with these lower bounds is polled by. A record is never changed before it
+/// is created, so the instant of the change counts for both.
 pub fn polled_by<T>(updated_from: Option<T>, created_from: Option<T>) -> Option<OrderField> {
     let updated = updated_from.map(|_| OrderField::UpdatedAt);
     updated.or(created_from.map(|_| OrderField::CreatedAt))

@@ -58,21 +58,15 @@ pub struct Polled {
 }
 
 impl Polled {
-    /// How the rows of `selection` are polled in this order; none if they are not. A record
-    /// is never changed before it is created, so the instant of the change counts for both.
+    /// How the rows of `selection` are polled in this order; none if they are not. The bound
+    /// decides: a record whose creation is asked for must not be left out because it has
+    /// changed meanwhile.
     #[must_use]
     pub fn of(selection: &Selection, order: Order) -> Option<Self> {
         let is_instant =
             |field: &OrderField| matches!(field, OrderField::CreatedAt | OrderField::UpdatedAt);
-        let bound = selection.polled_by.filter(is_instant);
-        let sorted = Some(order.field).filter(is_instant);
-        let by = match (bound, sorted) {
-            (Some(OrderField::UpdatedAt), _) | (_, Some(OrderField::UpdatedAt)) => {
-                OrderField::UpdatedAt
-            }
-            (Some(field), _) | (None, Some(field)) => field,
-            (None, None) => return None,
-        };
+        let bound = selection.polled_by;
+        let by = bound.or(Some(order.field).filter(is_instant))?;
         Some(Self {
             by,
             from_bound: bound.is_some(),

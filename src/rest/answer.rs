@@ -18,6 +18,8 @@ pub struct Found<'a> {
     pub body: &'a ConstValue,
     /// What a list counted.
     pub total: Option<u64>,
+    /// Whether rows come after those of a list.
+    pub has_next: bool,
     /// The cursor of the last row of a list.
     pub end_cursor: Option<&'a str>,
 }
@@ -29,6 +31,7 @@ impl<'a> Found<'a> {
         let mut found = Self {
             body: &response.data,
             total: None,
+            has_next: false,
             end_cursor: None,
         };
         while let ConstValue::Object(members) = found.body
@@ -37,10 +40,11 @@ impl<'a> Found<'a> {
             if let Some(ConstValue::Number(total)) = members.get("total") {
                 found.total = total.as_u64();
             }
-            if let Some(ConstValue::Object(page)) = members.get("page")
-                && let Some(ConstValue::String(cursor)) = page.get("end_cursor")
-            {
-                found.end_cursor = Some(cursor);
+            if let Some(ConstValue::Object(page)) = members.get("page") {
+                found.has_next = page.get("has_next") == Some(&ConstValue::Boolean(true));
+                if let Some(ConstValue::String(cursor)) = page.get("end_cursor") {
+                    found.end_cursor = Some(cursor);
+                }
             }
             found.body = inner;
         }

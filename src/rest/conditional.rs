@@ -47,6 +47,12 @@ impl Preconditions {
         self.if_none_match.is_none() && self.if_match.as_ref().is_none_or(IfMatch::is_any)
     }
 
+    /// Whether the caller names versions by `If-Match`, and not whichever is there.
+    pub fn name_versions(&self) -> bool {
+        let condition = self.if_match.as_ref();
+        condition.is_some_and(|condition| !condition.is_any())
+    }
+
     /// Whether the caller asks for the version with this tag, or would change it.
     pub fn matches(&self, tag: &ETag) -> bool {
         self.if_match

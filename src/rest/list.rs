@@ -17,12 +17,12 @@ use super::{
     record::Call,
 };
 use crate::{
-    error::Error,
+    error::{Error, Outage},
     graphql::{
         connection::MAX_FIRST,
         cursor::{Cursor, Place},
     },
-    polls::PollPage,
+    polls::{Bookmark, PollPage},
 };
 
 /// The page number, from 1.
@@ -67,15 +67,29 @@ impl Call {
         pairs: Vec<(String, String)>,
     ) -> Result<Response, Problem> {
         let mut query = self.query(pairs)?;
-        if query.is_polled && query.page > 1 {
-            self.go_on(&mut query).await?;
-        }
+        let bookmark = if query.is_polled && query.page > 1 {
+            self.go_on(&mut query).await?
+        } else {
+            None
+        };
         let response = self
             .run(self.document(), query.variables.clone(), false)
             .await
             .map_err(|(response, _)| self.failed(&response, Input::Query, BodyFaults::default()))?;
         let found = Found::within(&response);
-        let total = found.total.ok_or_else(Problem::internal)?;
+        let counted = found.total.ok_or_else(Problem::internal)?;
+        // What changes while the pages of a poll are read counts no more, but whoever
+        // compares would think that less is missing.
+        let mut total = bookmark.as_ref().map_or(counted, |bookmark| bookmark.total);
+        if !query.count_only {
+            // It may have been counted a moment after the page was read.
+            let shown = query.page.saturating_mul(query.per_page);
+            if found.has_next {
+                total = total.max(shown.saturating_add(1));
+            } else if bookmark.is_none() {
+                total = total.min(shown);
+            }
+        }
         let pages = total.div_ceil(query.per_page);
 
         let mut headers = HeaderMap::new();
@@ -87,10 +101,11 @@ impl Call {
             };
             return Ok((headers, Json(counts)).into_response());
         }
-        if query.is_polled
-            && let Some(cursor) = found.end_cursor
-        {
-            self.leave(&query, cursor).await;
+        if query.is_polled {
+            let bookmark = bookmark.filter(|_| query.page < pages);
+            if let Some(cursor) = next_cursor(found.end_cursor, bookmark.as_ref()) {
+                self.leave(&query, Bookmark { cursor, total }).await?;
+            }
         }
         if let Ok(links) = HeaderValue::from_str(&self.links(url, &query, pages)) {
             headers.insert(LINK, links);
@@ -99,32 +114,38 @@ impl Call {
     }
 
     /// Has the page of a poll begin where the one before it ended, if that is known.
-    async fn go_on(&self, query: &mut Query) -> Result<(), Problem> {
+    async fn go_on(&self, query: &mut Query) -> Result<Option<Bookmark>, Problem> {
         let page = self.poll_page(query, query.page);
-        let cursor = page.cursor(&self.database).await.map_err(|error| {
-            let error = Error::from(error);
-            error.log(&self.request_id.0);
-            Problem::of(&error)
-        })?;
-        if let Some(cursor) = cursor {
-            query.variables.insert(AFTER.to_owned(), cursor.into());
+        let bookmark = page.bookmark(&self.database).await;
+        let bookmark = bookmark.map_err(|error| self.unavailable(&error.into()))?;
+        if let Some(Bookmark { cursor, .. }) = &bookmark {
+            let variables = &mut query.variables;
+            variables.insert(AFTER.to_owned(), cursor.as_str().into());
         }
-        Ok(())
+        Ok(bookmark)
     }
 
-    /// Leaves word for the next page of a poll, if there may be one, where this one ended.
-    async fn leave(&self, query: &Query, cursor: &str) {
-        if !matches!(
-            Cursor::decode_cursor(cursor),
-            Ok(Cursor::Row(Place { until: Some(_), .. }, _))
-        ) {
-            return;
-        }
+    /// Leaves word for the next page of a poll.
+    async fn leave(&self, query: &Query, bookmark: Bookmark) -> Result<(), Problem> {
         let next = self.poll_page(query, query.page.saturating_add(1));
-        // Whoever has all rows on this page needs no other one.
-        if let Err(error) = next.keep(&self.database, cursor.to_owned()).await {
-            tracing::warn!(%error, "the next page of a poll may begin in another place");
+        let Err(error) = next.keep(&self.database, bookmark).await else {
+            return Ok(());
+        };
+        match Error::from(error) {
+            // Then nothing changes, so the next page is found by its number, too.
+            error @ Error::Unavailable(Outage::ReadOnly, _) => {
+                let cause = error.cause();
+                tracing::debug!(cause, "nothing is left for the next page of a poll");
+                Ok(())
+            }
+            error => Err(self.unavailable(&error)),
         }
+    }
+
+    /// The answer to a failure of the database, which is logged.
+    fn unavailable(&self, error: &Error) -> Problem {
+        error.log(&self.request_id.0);
+        Problem::of(error)
     }
 
     fn poll_page(&self, query: &Query, number: u64) -> PollPage {
@@ -145,12 +166,13 @@ impl Call {
                 .parameters
                 .iter()
                 .find(|known| known.name == *name);
+            let trimmed = value.trim();
             let read = match (name.as_str(), known) {
-                (PAGE, _) => positive(value, None).map(|number| page = number),
+                (PAGE, _) => positive(trimmed, None).map(|number| page = number),
                 (PER_PAGE, _) => {
-                    positive(value, Some(MAX_FIRST.into())).map(|number| per_page = Some(number))
+                    positive(trimmed, Some(MAX_FIRST.into())).map(|number| per_page = Some(number))
                 }
-                (MODE, _) if value == MODE_COUNT => {
+                (MODE, _) if trimmed == MODE_COUNT => {
                     count_only = true;
                     Ok(())
                 }
@@ -245,6 +267,25 @@ impl Call {
             .collect();
         links.join(", ")
     }
+}
+
+/// Where the page of a poll begins that follows one with this last cursor, if there may
+/// be one. A short page has no other behind it; but where the total promises one, because
+/// of what has changed since, it must end at the same instant as the page that began at
+/// this bookmark.
+fn next_cursor(end: Option<&str>, bookmark: Option<&Bookmark>) -> Option<String> {
+    let place = |text: &str| match Cursor::decode_cursor(text) {
+        Ok(Cursor::Row(place, position)) => Some((place, position)),
+        _ => None,
+    };
+    let before = bookmark.and_then(|bookmark| place(&bookmark.cursor));
+    let (place, position) = match (end.and_then(place), before) {
+        (Some(end @ (Place { until: Some(_), .. }, _)), _) => end,
+        (Some((_, position)), Some((place, _))) => (place, position),
+        (None, Some(before)) => before,
+        (_, None) => return None,
+    };
+    Some(Cursor::Row(place, position).encode_cursor())
 }
 
 fn positive(value: &str, max: Option<u64>) -> Result<u64, String> {

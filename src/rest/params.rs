@@ -14,13 +14,14 @@ use super::{
     operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
     problem::BodyFaults,
 };
-use crate::{instant::DateTime, json};
+use crate::{instant::DateTime, json, validation::parse_id};
 
 pub use meant::did_you_mean;
 pub use values::{NO, YES};
 use values::{coerced, is_empty};
 
-/// Reads the value of a query parameter.
+/// Reads the value of a query parameter. White space around it is none of it; what that
+/// means to a text, its filter knows.
 ///
 /// # Errors
 /// What the value must be, to complete the sentence "The parameter ...".
@@ -32,7 +33,7 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
             } else {
                 Bound::Lower
             };
-            instant(value, bound)
+            instant(value.trim(), bound)
                 .map(|instant| Value::String(instant.text()))
                 .ok_or_else(|| {
                     "must be a date or time in UTC, such as 2026-01-31, 2026-01-31 09:15:00 or \
@@ -40,7 +41,9 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
                         .to_owned()
                 })
         }
-        Kind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
+        Kind::Integer => whole_number(value.trim()).map(|number| Value::Number(number.into())),
+        Kind::Id => parse_id(value.trim()).map(|id| Value::String(id.to_string())),
+        Kind::Enum(_) => coerced(&parameter.kind, &Value::String(value.trim().to_owned())),
         _ => coerced(&parameter.kind, &Value::String(value.to_owned())),
     }
 }
@@ -194,6 +197,9 @@ impl BodyReader<'_> {
         let value = match value {
             Value::Null if parameter.nullable => Ok(Value::Null),
             Value::Null => Err("is required and cannot be null".to_owned()),
+            // Forms send their empty fields, too. A boolean is never null, so this one was
+            // not given.
+            value if is_empty(value) && parameter.kind == Kind::Boolean => return,
             // An empty text is nothing; whether a text may be empty is for its own rule.
             value
                 if is_empty(value) && !matches!(parameter.kind, Kind::Text | Kind::PostalCode) =>

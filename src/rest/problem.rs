@@ -169,6 +169,20 @@ impl Problem {
         self
     }
 
+    /// As [`Self::stale`], of a record that changed under a request which named no version
+    /// by `If-Match`.
+    #[must_use]
+    pub fn overtaken(mut self) -> Self {
+        if let Some(stale) = &self.0.stale {
+            self.0.detail = format!(
+                "Somebody else changed the record while this request was under way (its ETag is \
+                 now \"{}\"). Read it again and repeat your change.",
+                stale.current_version
+            );
+        }
+        self
+    }
+
     /// A fault of ours; the log has the cause.
     #[must_use]
     pub fn internal() -> Self {

@@ -172,7 +172,13 @@ impl Call {
                 _ => {
                     let input = Input::Body(self.route.resource.wrapper);
                     let problem = self.failed(&response, input, faults);
-                    if is_named { problem.named() } else { problem }
+                    if is_named {
+                        problem.named()
+                    } else if preconditions.name_versions() {
+                        problem
+                    } else {
+                        problem.overtaken()
+                    }
                 }
             }
         })?;

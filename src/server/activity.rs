@@ -1,10 +1,15 @@
 //! What the service and the socket below it must know of one connection: whether a
 //! request is under way, how many have begun, and what the connection has become.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
 };
+
+use futures_util::task::AtomicWaker;
 
 /// What one connection does.
 #[derive(Debug, Default)]
@@ -13,6 +18,10 @@ pub struct Activity {
     begun: AtomicUsize,
     /// Requests whose body is being read, or whose answer is being made.
     under_way: AtomicUsize,
+    /// Whether the body of the last request that has begun is of a length that was told.
+    is_sized: AtomicBool,
+    /// The connection, while it rests because a request is under way or stalled.
+    resting: AtomicWaker,
     has_unread: AtomicBool,
     is_upgraded: AtomicBool,
 }
@@ -26,6 +35,23 @@ impl Activity {
     /// Whether a request is under way.
     pub fn is_busy(&self) -> bool {
         self.under_way.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether the last request that has begun has a body of a length that was told. Others
+    /// end with an empty line: that of the head, or that of the last chunk.
+    pub fn is_sized(&self) -> bool {
+        self.is_sized.load(Ordering::Acquire)
+    }
+
+    /// Has the connection woken by [`wake`](Self::wake), or once nothing is under way that
+    /// goes on beside it.
+    pub fn rest(&self, connection: &Waker) {
+        self.resting.register(connection);
+    }
+
+    /// Has the connection look at the clock again.
+    pub fn wake(&self) {
+        self.resting.wake();
     }
 
     /// Notes whether a part of a request is unread, which the client may still be sending.
@@ -50,24 +76,40 @@ impl Activity {
 }
 
 /// A request, or the rest of one, that is under way until this is dropped.
-pub struct UnderWay(Arc<Activity>);
+pub struct UnderWay {
+    activity: Arc<Activity>,
+    /// Whether another task than the connection's drops this.
+    is_beside: bool,
+}
 
 impl UnderWay {
-    /// A request begins.
-    pub fn begin(activity: &Arc<Activity>) -> Self {
+    /// A request begins. Its body `is_sized` if its length was told, and it is not empty.
+    pub fn begin(activity: &Arc<Activity>, is_sized: bool) -> Self {
+        activity.is_sized.store(is_sized, Ordering::Release);
         activity.begun.fetch_add(1, Ordering::AcqRel);
-        Self::go_on(activity)
+        Self::of(activity, false)
     }
 
-    /// A part of a request that has begun already goes on by itself.
+    /// A part of a request that has begun already goes on by itself, in a task of its own.
     pub fn go_on(activity: &Arc<Activity>) -> Self {
+        Self::of(activity, true)
+    }
+
+    fn of(activity: &Arc<Activity>, is_beside: bool) -> Self {
         activity.under_way.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
+        Self {
+            activity: Arc::clone(activity),
+            is_beside,
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        let was_last = self.activity.under_way.fetch_sub(1, Ordering::AcqRel) == 1;
+        // The connection itself goes on by itself.
+        if was_last && self.is_beside {
+            self.activity.wake();
+        }
     }
 }

@@ -46,6 +46,8 @@ pub struct Socket {
     head: Option<Instant>,
     /// Whether a byte of that head has come.
     is_within_head: bool,
+    /// How many lines end at the end of all that has come: two, if the last one is empty.
+    line_ends: usize,
     /// Since when nothing comes between two requests.
     resting: Option<Instant>,
     /// Since when nothing can be written.
@@ -66,6 +68,7 @@ impl Socket {
             seen: 0,
             head: Some(Instant::now()),
             is_within_head: false,
+            line_ends: 0,
             resting: None,
             stalled: None,
             lingering: None,
@@ -85,21 +88,53 @@ impl Socket {
         }
     }
 
-    /// Notes that something has come.
-    fn received(&mut self) {
-        self.resting = None;
-        if !self.activity.is_busy() && !self.activity.is_upgraded() {
+    /// Notes what has come.
+    fn received(&mut self, bytes: &[u8]) {
+        let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
+        let ends = bytes.iter().rev().take_while(is_end).count();
+        let is_all = ends == bytes.len();
+        let lines = bytes[bytes.len() - ends..].iter();
+        let lines: usize = lines.map(|byte| usize::from(*byte == b'\n')).sum();
+        self.line_ends = if is_all {
+            self.line_ends.saturating_add(lines)
+        } else {
+            lines
+        };
+        if self.activity.is_busy() || self.activity.is_upgraded() {
+            self.resting = None;
+        } else if self.is_within_head || !is_all {
+            // An empty line before a head is none of it (RFC 9112, section 2.2).
+            self.resting = None;
             self.head.get_or_insert_with(Instant::now);
             self.is_within_head = true;
         }
     }
 
+    /// Whether something has come of a head after the last request. That request has ended
+    /// with an empty line, or at a length of which nothing is known here.
+    fn has_begun_another(&self) -> bool {
+        self.line_ends < 2 && !self.activity.is_sized()
+    }
+
+    /// Whether the limit for silence does not hold. Whoever has an answer to read is watched
+    /// by the one for writing.
+    fn is_excused(&self) -> bool {
+        self.activity.is_busy() || self.activity.is_upgraded() || self.stalled.is_some()
+    }
+
     /// Looks at the clock while nothing comes. A client that does not go on with a head is
     /// an error; one that does not send another request has ended the connection.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Whoever has an answer to read is watched by the limit for writing.
-        if self.activity.is_busy() || self.activity.is_upgraded() || self.stalled.is_some() {
-            return Poll::Pending;
+        if self.is_excused() {
+            self.activity.rest(context.waker());
+            // It may have ended before anybody knew whom to wake.
+            if self.is_excused() {
+                return Poll::Pending;
+            }
+        }
+        if self.head.is_none() && self.resting.is_none() && self.has_begun_another() {
+            self.head = Some(Instant::now());
+            self.is_within_head = true;
         }
         if let Some(began) = self.head {
             ready!(self.read_timer.poll(began + HEAD_TIMEOUT, context));
@@ -117,7 +152,9 @@ impl Socket {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.activity.wake();
+            }
             return written;
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
@@ -159,8 +196,9 @@ impl AsyncRead for Socket {
         self.look();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(Ok(())) => {
-                if buffer.filled().len() > before {
-                    self.received();
+                let bytes = &buffer.filled()[before..];
+                if !bytes.is_empty() {
+                    self.received(bytes);
                 }
                 Poll::Ready(Ok(()))
             }

@@ -276,6 +276,32 @@ async fn a_constraint_that_fails_is_logged_without_values(
 
 #[rstest]
 #[tokio::test]
+async fn a_start_warns_of_an_instant_in_the_future(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    app.create_client(json!({})).await;
+    let folder = TempDir::new().unwrap();
+    let start = async || {
+        let mut served = Served::start(folder.path(), &app.database_url).await;
+        let mut log = served.child.stderr.take().unwrap();
+        served.stop().await;
+        let mut text = String::new();
+        log.read_to_string(&mut text).await.unwrap();
+        text
+    };
+    let warning = "the greatest updated_at is ahead of the clock";
+    let text = start().await;
+    assert!(!text.contains(warning), "{text}");
+    let by_hand = "UPDATE client SET updated_at = '2100-01-01T00:00:00.000+00:00'";
+    let writer = app.database.writer();
+    writer.execute_unprepared(by_hand).await.unwrap();
+    let text = start().await;
+    assert!(text.contains(warning), "{text}");
+}
+
+#[rstest]
+#[tokio::test]
 async fn tokens_are_made_listed_and_revoked(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
@@ -438,7 +464,7 @@ async fn origins_that_no_browser_sends_are_refused() {
         ("https://app.example.com#a", bare),
         ("https://user@app.example.com", bare),
         ("https://", bare),
-        ("https://a.example,", bare),
+        ("https://a.example,b.example", "b.example: must be a scheme"),
         ("wss://app.example.com", "begins with http or https"),
         ("file:///index.html", bare),
     ] {
@@ -460,7 +486,7 @@ async fn origins_that_no_browser_sends_are_refused() {
 async fn origins_are_allowed_however_they_are_written() {
     let folder = TempDir::new().unwrap();
     let origins = "HTTPS://App.Example.COM:443/, http://localhost:3000,http://a.example:80,\
-                   capacitor://localhost,tauri://LOCALHOST/,app://-";
+                   capacitor://localhost,,tauri://LOCALHOST/,app://-, ";
     let arguments = ["--listen", "127.0.0.1:0", "--allow-origin", origins];
     let served = Served::of(command(folder.path(), &arguments).spawn().unwrap()).await;
     for origin in [
@@ -482,6 +508,29 @@ async fn origins_are_allowed_however_they_are_written() {
         assert!(answer.contains(&allowed), "{origin}: {answer}");
     }
     served.stop().await;
+}
+
+/// As after a fail-over, where a standby answers.
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_served_as_it_is() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let read_only = "DO $do$ BEGIN EXECUTE format($sql$ALTER DATABASE %I \
+                     SET default_transaction_read_only = on$sql$, current_database()); END $do$";
+    let writer = app.database.writer();
+    writer.execute_unprepared(read_only).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let served = Served::start(folder.path(), &app.database_url).await;
+    let query = json!({ "query": "{ clients { totalCount } }" });
+    let answer = post(&served.address, "/graphql", &app.token, &query).await;
+    assert!(
+        answer.ends_with("{\"data\":{\"clients\":{\"totalCount\":0}}}"),
+        "{answer}"
+    );
+    let client = json!({ "client": { "name": "New", "primary_location": {
+        "name": "Main", "state": "CO", "country": "US" } } });
+    let answer = post(&served.address, "/api/v1/clients", &app.token, &client).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(served.stop().await, "");
 }
 
 /// So container files and service managers write what is not set.

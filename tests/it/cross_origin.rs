@@ -15,7 +15,7 @@ const APP: &str = "capacitor://localhost";
 
 async fn start(engine: Engine) -> TestApp {
     let settings = Settings {
-        allow_origin: [PAGE, APP].map(HeaderValue::from_static).to_vec(),
+        allow_origin: vec![[PAGE, APP].map(HeaderValue::from_static).to_vec()],
         ..Settings::default()
     };
     TestApp::builder(engine).settings(settings).start().await
@@ -100,5 +100,24 @@ async fn only_allowed_origins_write(#[values(Engine::Sqlite, Engine::Postgres)] 
             let refused = from(origin, site).send().await.status;
             assert_eq!(refused, StatusCode::FORBIDDEN, "{origin}, {site:?}");
         }
+    }
+}
+
+/// A page that may not see an answer takes it for a broken connection.
+#[rstest]
+#[tokio::test]
+async fn what_is_refused_can_be_seen(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = start(engine).await;
+    let long = format!("/api/v1/clients?name={}", "a".repeat(9 * 1024));
+    for (path, status) in [
+        (long.as_str(), StatusCode::URI_TOO_LONG),
+        ("/nowhere", StatusCode::NOT_FOUND),
+        ("/graphql", StatusCode::UNAUTHORIZED),
+    ] {
+        let call = app.call(Method::GET, path).anonymous();
+        let answer = call.header(ORIGIN, PAGE).send().await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
+        assert!(answer.header("x-request-id").is_some(), "{path}");
     }
 }

@@ -98,6 +98,8 @@ async fn a_database_that_takes_no_writes_is_told_of_and_read(
             "/api/v1/clients?mode=count",
             Some(json!({ "record_count": 1, "page_count": 1 })),
         ),
+        // Where a full page of a poll ends would be kept.
+        ("/api/v1/clients?updated_from=1970-01-01&per_page=1", None),
     ] {
         let answer = app.call(Method::GET, path).send_to(&router).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());

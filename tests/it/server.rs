@@ -110,6 +110,12 @@ async fn a_request_names_one_host(#[values(Engine::Sqlite, Engine::Postgres)] en
         "GET /healthz HTTP/1.1\r\nHost: x:+80",
         "GET /healthz HTTP/1.1\r\nHost: x:65536",
         "GET /healthz HTTP/1.1\r\nHost: :80",
+        "GET /healthz HTTP/1.1\r\nHost: [hello]",
+        "GET /healthz HTTP/1.1\r\nHost: [1.2.3.4]",
+        "GET /healthz HTTP/1.1\r\nHost: []",
+        "GET /healthz HTTP/1.1\r\nHost: a[1]",
+        "GET /healthz HTTP/1.1\r\nHost: a[b]:80",
+        "GET /healthz HTTP/1.1\r\nHost: [::1]a",
         "GET /healthz HTTP/1.1\r\nHost: \u{ff}",
         "GET http://x/healthz HTTP/1.1",
         "GET http://user@x/healthz HTTP/1.1\r\nHost: x",
@@ -127,6 +133,8 @@ async fn a_request_names_one_host(#[values(Engine::Sqlite, Engine::Postgres)] en
         "GET /healthz HTTP/1.1\r\nHost: x:",
         "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:80",
         "GET /healthz HTTP/1.1\r\nHost: [::1]:8080",
+        "GET /healthz HTTP/1.1\r\nHost: [::ffff:1.2.3.4]",
+        "GET /healthz HTTP/1.1\r\nHost: [v1.a:b]",
         "GET http://x/healthz HTTP/1.1\r\nHost: x",
     ] {
         let answer = whole(address, head).await;
@@ -233,6 +241,8 @@ async fn a_body_that_is_too_large_is_refused_before_it_comes(
             // More than would be thrown away.
             ("Content-Length: 20000000000", true),
             ("Content-Length: 2000000\r\nExpect: 100-continue", true),
+            // Nobody waits for that.
+            ("Content-Length: 2000000\r\nExpect: something", false),
         ] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let head = format!("{head}\r\n{more}\r\n\r\n");
@@ -242,6 +252,16 @@ async fn a_body_that_is_too_large_is_refused_before_it_comes(
             let says = answer.to_lowercase().contains("connection: close");
             assert_eq!(says, closes, "{more}: {answer}");
         }
+        // Who sends all of it nevertheless sees the answer, too.
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let length = 8 * 1024 * 1024;
+        let announced =
+            format!("{head}\r\nContent-Length: {length}\r\nExpect: 100-Continue\r\n\r\n");
+        stream.write_all(announced.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; length]).await.unwrap();
+        let answer = timeout(AT_ONCE, one_answer(&mut stream)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+
         let body = r#"{"query":"{ __typename }","client":{}}"#;
         let length = body.len();
         let announced =
@@ -286,6 +306,20 @@ async fn a_connection_rests_as_long_as_the_operator_says(
         let ended = timeout(Duration::from_secs(10), resting.read_u8()).await;
         assert!(ended.unwrap().is_err(), "something was sent");
         assert!(since.elapsed() > Duration::from_millis(900));
+    }
+    // Neither an empty line nor a body that nobody wanted is the beginning of a request.
+    let body = "x".repeat(100_000);
+    let refused =
+        format!("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{body}");
+    for more in ["\r\n", refused.as_str()] {
+        let mut resting = open().await;
+        resting.write_all(more.as_bytes()).await.unwrap();
+        if more == refused {
+            let answer = one_answer(&mut resting).await;
+            assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        }
+        let ended = timeout(Duration::from_secs(10), resting.read_u8()).await;
+        assert!(ended.unwrap().is_err(), "something was sent");
     }
     // What has begun has the time that a head has.
     half.write_all(rest).await.unwrap();
@@ -332,6 +366,14 @@ async fn clients_that_do_not_go_on_are_given_up(
         stream.read_u8().await.unwrap_err();
         since.elapsed()
     };
+    let one_and_a_half = async {
+        let mut stream = connect().await.unwrap();
+        let both = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTT";
+        stream.write_all(both).await.unwrap();
+        one_answer(&mut stream).await;
+        stream.read_u8().await.unwrap_err();
+        since.elapsed()
+    };
     let half_a_body = async {
         let mut stream = connect().await.unwrap();
         let head = format!(
@@ -345,8 +387,9 @@ async fn clients_that_do_not_go_on_are_given_up(
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         since.elapsed()
     };
-    let (silent, half_a_head, half_a_body) = tokio::join!(silent, half_a_head, half_a_body);
-    for elapsed in [silent, half_a_head, half_a_body] {
+    let (silent, half_a_head, one_and_a_half, half_a_body) =
+        tokio::join!(silent, half_a_head, one_and_a_half, half_a_body);
+    for elapsed in [silent, half_a_head, one_and_a_half, half_a_body] {
         assert!((EARLY..LATE).contains(&elapsed), "{elapsed:?}");
     }
     // The one that does not read is gone, too: otherwise it would be waited for.

@@ -78,7 +78,12 @@ fn of_list(route: &Route) -> Vec<Value> {
     let page = json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX, "default": 1 });
     let mode = json!({ "type": "string", "const": list::MODE_COUNT });
     own.chain([
-        in_query(list::PAGE, "The page, from 1.", &page),
+        in_query(
+            list::PAGE,
+            "The page, from 1. Pages of a list with updated_from or created_from are to be read \
+             in turn, each within 15 minutes of the one before.",
+            &page,
+        ),
         in_query(list::MODE, "Answers numbers instead of rows.", &mode),
     ])
     .collect()

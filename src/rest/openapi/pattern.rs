@@ -19,6 +19,10 @@ const PORT: &str = "(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|6
                     |6553[0-5])";
 /// A character of the part of an e-mail address before the @ (RFC 5322, section 3.2.3).
 const ATOM: &str = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]";
+/// The digits of a number that has all of them as a double, too, and how a whole one ends
+/// that is written as one.
+const SHORT: &str = "[1-9][0-9]{0,14}";
+const NO_FRACTION: &str = r"\.0{1,15}";
 /// What may follow the host of a URL.
 const PATH: &str = r"[/?#][!#$&-;=?-Z\[\]_a-z~]*(?:%[0-9A-Fa-f]{2}[!#$&-;=?-Z\[\]_a-z~]*)*";
 
@@ -88,29 +92,25 @@ pub static MOMENT: LazyLock<String> = LazyLock::new(|| {
     );
     let hour = "(?:[01][0-9]|2[0-3])";
     let time = format!("{hour}:[0-5][0-9]:[0-5][0-9](?:[.,][0-9]{{1,9}})?");
-    let offset = format!("(?:[Zz]| ?[+-]{hour}(?::?[0-5][0-9])?)?");
+    let offset = format!("(?:[Zz]| UTC| GMT| ?[+-]{hour}(?::?[0-5][0-9])?)?");
     format!("^(?!(?:0000|9999).{{15,}}[+-]){day}(?:[Tt ]{time}{offset})?$")
 });
 
-/// One of these words, in letters of either case, or nothing if that is one.
-pub fn words(words: &[&str], or_nothing: bool) -> String {
+/// One of these words, in letters of either case, or nothing.
+pub fn words(words: &[&str]) -> String {
     let words: Vec<_> = words.iter().map(|word| in_any_case(word)).collect();
-    let words = words.join("|");
-    if or_nothing {
-        optional(&words)
-    } else {
-        padded(&words)
-    }
+    optional(&words.join("|"))
 }
 
 /// The digits of a number of 64 bits, or nothing.
 pub fn optional_id() -> String {
-    format!("^(?:[{}]*|{})$", *SPACE, *ID)
+    optional(&format!("{}|-?(?:0|{SHORT}){NO_FRACTION}", *ID))
 }
 
 /// The digits of an id that the database gave.
 pub fn given_id() -> String {
-    format!("^(?:{})$", up_to(i64::MAX.unsigned_abs()))
+    let digits = up_to(i64::MAX.unsigned_abs());
+    padded(&format!("{digits}|{SHORT}{NO_FRACTION}"))
 }
 
 /// `inner` with white space around it.

@@ -85,10 +85,10 @@ impl Text {
             Self::Name => json!({ "minLength": 1, "maxLength": MAX_NAME }),
             Self::State => json!({ "pattern": "^[0-9A-Z]{2}$" }),
             Self::Country => json!({ "pattern": "^[A-Z]{2}$" }),
-            Self::Email => json!({ "format": "idn-email", "maxLength": MAX_LINE }),
-            Self::Website => json!({ "format": "iri", "maxLength": MAX_URL }),
+            // Of no format: older versions knew less of them.
+            Self::Website => json!({ "maxLength": MAX_URL }),
             Self::Notes => json!({ "maxLength": MAX_NOTES }),
-            Self::Line => json!({ "maxLength": MAX_LINE }),
+            Self::Email | Self::Line => json!({ "maxLength": MAX_LINE }),
         };
         typed(&["string"], nullable, rules)
     }
@@ -154,9 +154,10 @@ pub fn answered(name: &str, kind: &Kind, nullable: bool) -> Value {
     }
 }
 
-/// A boolean as forms and scripts send it: one of `words`, or a number.
+/// A boolean as forms and scripts send it: one of `words`, or a number. One that is left
+/// empty counts as not given.
 fn boolean(words: &[&str], nullable: bool) -> Value {
-    let pattern = pattern::words(words, nullable);
+    let pattern = pattern::words(words);
     let rules = json!({ "minimum": 0, "maximum": 1, "pattern": pattern });
     typed(&["boolean", "integer", "string"], nullable, rules)
 }

@@ -1,8 +1,8 @@
 //! Single values, as older systems send them: taken for what they mean, but never guessed.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use crate::{coerce, rest::operation::Kind, validation::parse_id};
+use crate::{coerce, rest::operation::Kind};
 
 /// Whether a value is a text of nothing but white space.
 #[must_use]
@@ -21,10 +21,9 @@ const NO_TEXT: &str = "must be a string or a whole number";
 /// What it must be.
 pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
     match (kind, value) {
-        (Kind::Id, Value::Number(number)) => coerce::whole(number)
+        (Kind::Id, value) => whole(value)
             .map(|id| Value::String(id.to_string()))
             .ok_or_else(|| NO_ID.to_owned()),
-        (Kind::Id, Value::String(text)) => parse_id(text).map(|id| Value::String(id.to_string())),
         (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
             Ok(Value::String(text.clone()))
         }
@@ -33,7 +32,7 @@ pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
             .filter(|digits| *kind == Kind::Text || !digits.starts_with('-'))
             .map(Value::String)
             .ok_or_else(|| NO_TEXT.to_owned()),
-        (Kind::Integer, Value::Number(number)) => coerce::whole(number)
+        (Kind::Integer, value) => whole(value)
             .map(|number| Value::Number(number.into()))
             .ok_or_else(|| NO_INTEGER.to_owned()),
         (Kind::Boolean, value) => boolean(value).map(Value::Bool).ok_or_else(|| {
@@ -45,10 +44,17 @@ pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
             .and_then(|text| names.iter().find(|name| name.eq_ignore_ascii_case(text)))
             .map(|name| Value::String(name.clone()))
             .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
-        (Kind::Id, _) => Err(NO_ID.to_owned()),
-        (Kind::Integer, _) => Err(NO_INTEGER.to_owned()),
         (Kind::Text | Kind::PostalCode, _) => Err(NO_TEXT.to_owned()),
         (Kind::Instant, _) => Err("must be a timestamp".to_owned()),
+    }
+}
+
+/// Reads a whole number, which may be a text: then of any spelling that JSON has.
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => coerce::whole(number),
+        Value::String(text) => coerce::whole(&text.trim().parse::<Number>().ok()?),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use rstest::rstest;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::faults;
@@ -221,4 +222,29 @@ async fn faults_of_filters_are_named(#[values(Engine::Sqlite, Engine::Postgres)]
     let mut expected = paths.map(|path| format!("filter.{path}")).to_vec();
     expected.push("first".to_owned());
     assert_eq!(faults(&answer), expected);
+}
+
+/// Earlier versions kept what was sent around a code.
+#[rstest]
+#[tokio::test]
+async fn codes_that_were_stored_with_white_space_are_found_as_they_are_read(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    for code in ["A-1", "B-2", "a-1"] {
+        app.create_client(json!({ "accountCode": code })).await;
+    }
+    let old = "UPDATE client SET account_code = ' A-1 ', account_code_key = ' a-1 ' WHERE id = 1";
+    app.database.writer().execute_unprepared(old).await.unwrap();
+    for (code, expected) in [
+        (" A-1 ", json!(["1", "3"])),
+        (" a-1 ", json!(["1", "3"])),
+        ("A-1", json!(["3"])),
+        (" A-1", json!(["3"])),
+        (" B-2 ", json!(["2"])),
+        (" ", json!([])),
+    ] {
+        let found = ids(&app, "clients", &json!({ "accountCode": code })).await;
+        assert_eq!(json!(found), expected, "{code:?}");
+    }
 }

@@ -175,7 +175,7 @@ async fn accept_chooses_the_media_type_and_with_it_the_status(
         "application/xml",
         "application/json;q=0",
         "application/json; charset=utf-8; q=0",
-        "nonsense",
+        "text/html, *",
     ] {
         let call = app.call(Method::POST, "/graphql").header(ACCEPT, accept);
         let answer = call.json(&json!({ "query": CREATE })).send().await;
@@ -210,6 +210,11 @@ async fn parameters_of_accept_that_mean_nothing_are_passed_over(
             "application/graphql-response+json; v=2; q=0.5, application/json; version=1",
             JSON,
         ),
+        // What is no media type says nothing.
+        ("*", JSON),
+        ("*;q=0.2, nonsense", JSON),
+        ("", JSON),
+        ("*, application/graphql-response+json", RESPONSE),
     ] {
         let call = app.call(Method::POST, "/graphql").header(ACCEPT, accept);
         let answer = call

@@ -1,6 +1,7 @@
 //! What an update changes, and what it leaves alone.
 
 use rstest::rstest;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::{UPDATE_CLIENT, UPDATE_LOCATION, codes, faults, with};
@@ -144,6 +145,29 @@ async fn what_was_read_can_be_sent_back(
         ) }),
     );
     assert_eq!(app.update_client(&client["id"], input).await, client);
+}
+
+/// Also what rules of earlier versions let in: it is stored as it was sent.
+#[rstest]
+#[tokio::test]
+async fn what_is_stored_as_it_was_sent_stays(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let id = app.create_client(full()).await["id"].clone();
+    let old = "UPDATE client SET name = ' Birch ', account_code = '', website = ' ', \
+               email_invoice = ' a@example.com', notes = 'VIP\n'";
+    app.database.writer().execute_unprepared(old).await.unwrap();
+    let before = app.client(&id).await;
+    assert_eq!(before["notes"], "VIP\n");
+    for field in ["name", "accountCode", "website", "emailInvoice", "notes"] {
+        let input = json!({ field: before[field] });
+        assert_eq!(app.update_client(&id, input).await, before, "{field}");
+    }
+    // Other white space is another text, which is stored without it.
+    let after = app.update_client(&id, json!({ "notes": "VIP\n\n" })).await;
+    assert_eq!(after["notes"], "VIP");
+    assert_eq!(after["version"], 2);
 }
 
 #[rstest]

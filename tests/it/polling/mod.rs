@@ -24,6 +24,8 @@ const UPDATE: &str = "mutation ($id: ID!, $input: UpdateClientInput!) {
 const CHANGED: &str = "query ($from: DateTime, $after: String, $first: Int) {
     clients(first: $first, after: $after, filter: { updatedFrom: $from }) {
         nodes { id version updatedAt } pageInfo { hasNextPage endCursor } } }";
+const COUNTED: &str =
+    "query ($from: DateTime) { clients(filter: { updatedFrom: $from }) { totalCount } }";
 const NOTHING: [(i64, i64); 0] = [];
 
 #[rstest]
@@ -116,6 +118,10 @@ async fn a_list_waits_for_who_may_yet_appear_in_it() {
             answer.header("x-total-count"),
             Some(&*list.len().to_string())
         );
+        let counted = app.get(&format!("{polled}&mode=count")).await.json();
+        assert_eq!(counted["record_count"], list.len());
+        let data = app.data(COUNTED, json!({ "from": LONG_AGO })).await;
+        assert_eq!(data["clients"]["totalCount"], list.len());
         let data = app.data(newest, json!({})).await;
         let nodes = data["clients"]["nodes"].as_array().unwrap();
         (list, nodes.iter().map(id_and_version).collect::<Vec<_>>())

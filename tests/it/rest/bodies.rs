@@ -273,6 +273,9 @@ async fn only_json_in_utf_8_is_a_media_type_of_bodies(
         "application/json; charset=utf8",
         "application/json;charset=\"UTF8\"",
         "application/json; odata=verbose; charset=UTF-8",
+        "application/json; charset=us-ascii",
+        "application/json; charset=",
+        "application/json; charset=\"\"",
         "application/json; profile=https://example.com/a,b",
         "application/json;",
     ] {

@@ -281,7 +281,9 @@ async fn of_parallel_puts_to_another_version_exactly_one_succeeds(
     assert_eq!(won.len(), 1);
     assert_eq!(lost.len(), WRITERS - 1);
     for answer in lost {
-        refused(answer, StatusCode::PRECONDITION_FAILED);
+        let problem = refused(answer, StatusCode::PRECONDITION_FAILED);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(!detail.contains("that If-Match names"), "{detail}");
     }
     assert_eq!(read(&app, &path).await, won[0].json());
 }

@@ -220,26 +220,101 @@ async fn links_begin_with_the_url_that_the_caller_called(
         ("[::1]:8080", "http://[::1]:8080"),
     ] {
         let call = app.call(Method::GET, path).header("host", host);
-        let answer = call.header("x-forwarded-proto", "https").send().await;
-        let links = links(&answer);
+        let links = links(&call.send().await);
         assert_eq!(links["first"], format!("{expected}{path}?page=1"));
         assert_eq!(links["last"], links["first"]);
     }
+    let call = app.call(Method::GET, path).header("host", "inner");
+    let behind = links(&call.header("via", "1.1 proxy").send().await);
+    assert_eq!(behind["first"], format!("{path}?page=1"));
     let absolute = format!("http://target.example{path}");
     let call = app.call(Method::GET, &absolute).header("host", "other");
     let links = links(&call.send().await);
     assert_eq!(links["first"], format!("{absolute}?page=1"));
 }
 
+/// What a proxy says, and which URL the caller has called then.
+const SAID: &[(&[(&str, &str)], &str)] = &[
+    (&[], "http://inner:8080"),
+    (&[("x-forwarded-proto", "https")], "https://inner:8080"),
+    (
+        &[
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.com"),
+        ],
+        "https://example.com",
+    ),
+    (
+        &[
+            ("x-forwarded-proto", "HTTPS, http"),
+            ("x-forwarded-host", "a.example:8443, b"),
+        ],
+        "https://a.example:8443",
+    ),
+    (
+        &[("x-forwarded-proto", "https"), ("x-forwarded-port", "8443")],
+        "https://inner:8443",
+    ),
+    (
+        &[
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "[2001:db8::1]"),
+            ("x-forwarded-port", "443"),
+        ],
+        "https://[2001:db8::1]",
+    ),
+    (
+        &[(
+            "forwarded",
+            "for=192.0.2.1;Proto=https;host=\"example.com:8443\", for=10.0.0.1;host=b",
+        )],
+        "https://example.com:8443",
+    ),
+    // What is no scheme and no host is passed over.
+    (
+        &[
+            ("x-forwarded-proto", "javascript"),
+            ("x-forwarded-host", "a b/c"),
+        ],
+        "http://inner:8080",
+    ),
+    (&[("forwarded", "proto=\"\";host=a/b")], "http://inner:8080"),
+    // What one header leaves out another one may say.
+    (
+        &[
+            ("forwarded", "for=192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.com"),
+        ],
+        "https://example.com",
+    ),
+    (
+        &[
+            ("forwarded", "proto=https"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "example.com"),
+            ("x-forwarded-port", "8443"),
+        ],
+        "https://example.com:8443",
+    ),
+    (&[("x-forwarded-port", "443")], "https://inner"),
+    (&[("x-forwarded-port", "8080")], "http://inner:8080"),
+];
+
 #[rstest]
 #[tokio::test]
 async fn a_trusted_proxy_says_what_the_caller_called(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let trusted = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"];
+    let trusted = [
+        "10.0.0.0/8",
+        "192.0.2.7",
+        "2001:db8::/32",
+        "::ffff:198.51.100.0/120",
+    ];
     let settings = Settings {
         trusted_proxies: trusted
-            .map(|network| Network::parse(network).unwrap())
+            .map(|network| vec![Network::parse(network).unwrap()])
             .to_vec(),
         ..Settings::default()
     };
@@ -258,60 +333,30 @@ async fn a_trusted_proxy_says_what_the_caller_called(
         let url = first.strip_suffix(&format!("{path}?page=1"));
         url.unwrap_or_else(|| panic!("{first}")).to_owned()
     };
-    for (headers, expected) in [
-        (vec![], "http://inner:8080"),
-        (vec![("x-forwarded-proto", "https")], "https://inner:8080"),
-        (
-            vec![
-                ("x-forwarded-proto", "https"),
-                ("x-forwarded-host", "example.com"),
-            ],
-            "https://example.com",
-        ),
-        (
-            vec![
-                ("x-forwarded-proto", "HTTPS, http"),
-                ("x-forwarded-host", "a.example:8443, b"),
-            ],
-            "https://a.example:8443",
-        ),
-        (
-            vec![("x-forwarded-proto", "https"), ("x-forwarded-port", "8443")],
-            "https://inner:8443",
-        ),
-        (
-            vec![
-                ("x-forwarded-proto", "https"),
-                ("x-forwarded-host", "[2001:db8::1]"),
-                ("x-forwarded-port", "443"),
-            ],
-            "https://[2001:db8::1]",
-        ),
-        (
-            vec![(
-                "forwarded",
-                "for=192.0.2.1;Proto=https;host=\"example.com:8443\", for=10.0.0.1;host=b",
-            )],
-            "https://example.com:8443",
-        ),
-        // What is no scheme and no host is passed over.
-        (
-            vec![
-                ("x-forwarded-proto", "javascript"),
-                ("x-forwarded-host", "a b/c"),
-            ],
-            "http://inner:8080",
-        ),
-        (
-            vec![("forwarded", "proto=\"\";host=a/b")],
-            "http://inner:8080",
-        ),
-    ] {
-        for peer in ["10.1.2.3", "192.0.2.7", "::ffff:10.1.2.3", "2001:db8::7"] {
-            assert_eq!(first(peer, &headers).await, expected, "{peer}: {headers:?}");
+    for (headers, expected) in SAID {
+        for peer in [
+            "10.1.2.3",
+            "192.0.2.7",
+            "::ffff:10.1.2.3",
+            "2001:db8::7",
+            "198.51.100.7",
+        ] {
+            assert_eq!(first(peer, headers).await, *expected, "{peer}: {headers:?}");
         }
-        for peer in ["11.0.0.1", "192.0.2.8", "::1", "2001:db9::1"] {
-            assert_eq!(first(peer, &headers).await, "http://inner:8080", "{peer}");
+        for peer in [
+            "11.0.0.1",
+            "192.0.2.8",
+            "::1",
+            "2001:db9::1",
+            "198.51.101.7",
+        ] {
+            // Whoever has a proxy that is not trusted would be told http for https.
+            let expected = if headers.is_empty() {
+                "http://inner:8080"
+            } else {
+                ""
+            };
+            assert_eq!(first(peer, headers).await, expected, "{peer}: {headers:?}");
         }
     }
 }

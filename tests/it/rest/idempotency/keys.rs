@@ -107,7 +107,7 @@ async fn a_key_in_quotes_is_the_same_key(
 async fn web_pages_may_send_keys_and_see_replays() {
     let origin = "https://app.example.com";
     let settings = Settings {
-        allow_origin: vec![HeaderValue::from_static(origin)],
+        allow_origin: vec![vec![HeaderValue::from_static(origin)]],
         ..Settings::default()
     };
     let app = TestApp::builder(Engine::Sqlite).settings(settings);
