@@ -80,8 +80,15 @@ impl Polled {
 /// # Errors
 /// If the rows do not have their [`STAMP`].
 pub fn are_settled(rows: &[QueryResult], known: i64) -> Result<bool, DbErr> {
+    let Some(first) = rows.first() else {
+        return Ok(true);
+    };
+    // To look for the name in every row would take longer than all else.
+    let names = first.column_names();
+    let index = names.iter().position(|name| name == STAMP);
+    let index = index.ok_or_else(|| DbErr::RecordNotFound(STAMP.to_owned()))?;
     for row in rows {
-        let stamp: DateTime<Utc> = row.try_get("", STAMP)?;
+        let stamp: DateTime<Utc> = row.try_get_by_index(index)?;
         if stamp.timestamp_millis() > known {
             return Ok(false);
         }
