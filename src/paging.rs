@@ -362,15 +362,12 @@ async fn read<E: Listed>(
         None => E::find().into_query(),
     };
     let mut around = reading.around;
-    let condition = match polled {
-        Some((polled, horizon)) => {
-            let around = around.as_mut();
-            poll::<E>(db, &mut rows, around, condition, polled, horizon)
-        }
-        None => {
-            rows.cond_where(condition.clone());
-            condition
-        }
+    let condition = if let Some((polled, horizon)) = polled {
+        let around = around.as_mut();
+        poll::<E>(db, &mut rows, around, condition, polled, horizon)
+    } else {
+        rows.cond_where(condition.clone());
+        condition
     };
     if let Some(position) = &request.after {
         rows.and_where(beyond::<E>(order.field, order.direction, position));

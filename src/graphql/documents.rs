@@ -293,7 +293,7 @@ fn invalid(
     let nulls: Vec<_> = all
         .iter()
         .filter(|fault| named(fault, &["UnsupportedValueType"]))
-        .filter_map(|fault| fault.location())
+        .filter_map(apollo_compiler::diagnostic::ToCliReport::location)
         .collect();
     let holds_null = |fault: &DiagnosticData| {
         let outer = fault.location();

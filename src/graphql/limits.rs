@@ -121,22 +121,21 @@ impl Limits {
         operation: &Operation,
         variables: &Variables,
     ) -> Result<()> {
-        let cost = match operation.cost.get() {
-            Some(Some(cost)) => *cost,
-            _ => {
-                let mut walk = Walk {
-                    limits: self,
-                    document: &document.tree,
-                    variables,
-                    fragments: HashMap::new(),
-                    names_variables: false,
-                };
-                let mut cost = walk.selections(&operation.tree.selection_set, false)?;
-                cost.directives += operation.tree.directives.len() as u64;
-                // Whoever was first knows as well as this one.
-                let _ = operation.cost.set((!walk.names_variables).then_some(cost));
-                cost
-            }
+        let cost = if let Some(Some(cost)) = operation.cost.get() {
+            *cost
+        } else {
+            let mut walk = Walk {
+                limits: self,
+                document: &document.tree,
+                variables,
+                fragments: HashMap::new(),
+                names_variables: false,
+            };
+            let mut cost = walk.selections(&operation.tree.selection_set, false)?;
+            cost.directives += operation.tree.directives.len() as u64;
+            // Whoever was first knows as well as this one.
+            let _ = operation.cost.set((!walk.names_variables).then_some(cost));
+            cost
         };
         within("levels of fields", cost.depth, self.max_query_depth)?;
         within("aliases", cost.aliases, self.max_query_aliases)?;
@@ -151,7 +150,7 @@ impl Limits {
 ///
 /// # Errors
 /// `Limit`, with both numbers.
-pub fn within<N: Display + PartialOrd>(what: &str, found: N, limit: N) -> Result<()> {
+pub fn within<N: Copy + Display + PartialOrd>(what: &str, found: N, limit: N) -> Result<()> {
     if found > limit {
         return Err(Error::Limit(format!(
             "The query is too expensive: it has {found} {what}, and {limit} are allowed. \

@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
     }
 
     fn directives(&mut self, directives: &'a DirectiveList) {
-        for directive in directives.iter() {
+        for directive in directives {
             let Some(definition) = SCHEMA.directive_definitions.get(&directive.name) else {
                 continue;
             };
@@ -202,8 +202,8 @@ impl<'a> Walk<'a> {
             (Value::Null, _) => {}
             (_, Some(ExtendedType::Scalar(_))) => {
                 // Without variables it is a constant.
-                let constant =
-                    collect::value(value, &|_| false).and_then(|value| value.into_const());
+                let constant = collect::value(value, &|_| false)
+                    .and_then(async_graphql_value::Value::into_const);
                 let taken = constant.map_or(Ok(()), |value| scalar::check(name, &value));
                 if let Err(message) = taken {
                     let fault = Fault {

@@ -23,7 +23,7 @@ pub fn mend(name: &str, message: &mut String, with_suggestions: bool) {
         message.push('.');
     }
     if with_suggestions && let Some(found) = meant(name, message) {
-        message.push_str(&format!(" Did you mean \"{found}\"?"));
+        message.extend([" Did you mean \"", found, "\"?"]);
     }
 }
 
@@ -36,12 +36,11 @@ fn meant(name: &str, message: &str) -> Option<&'static str> {
             among_members(wrong, SCHEMA.types.get(place)?)
         }
         "UndefinedArgument" => {
-            let arguments = match place.strip_prefix('@') {
-                Some(directive) => &SCHEMA.directive_definitions.get(directive)?.arguments,
-                None => {
-                    let (parent, field) = place.split_once('.')?;
-                    &SCHEMA.type_field(parent, field).ok()?.arguments
-                }
+            let arguments = if let Some(directive) = place.strip_prefix('@') {
+                &SCHEMA.directive_definitions.get(directive)?.arguments
+            } else {
+                let (parent, field) = place.split_once('.')?;
+                &SCHEMA.type_field(parent, field).ok()?.arguments
             };
             nearest(wrong, arguments.iter().map(|known| known.name.as_str()))
         }
@@ -49,14 +48,15 @@ fn meant(name: &str, message: &str) -> Option<&'static str> {
             let known = SCHEMA.directive_definitions.keys();
             nearest(
                 wrong.trim_start_matches('@'),
-                known.map(|known| known.as_str()),
+                known.map(apollo_compiler::Name::as_str),
             )
         }
         "UndefinedDefinition"
         | "UndefinedTypeInNamedFragmentTypeCondition"
-        | "UndefinedTypeInInlineFragmentTypeCondition" => {
-            nearest(wrong, SCHEMA.types.keys().map(|known| known.as_str()))
-        }
+        | "UndefinedTypeInInlineFragmentTypeCondition" => nearest(
+            wrong,
+            SCHEMA.types.keys().map(apollo_compiler::Name::as_str),
+        ),
         _ => None,
     }
 }
@@ -66,12 +66,14 @@ fn meant(name: &str, message: &str) -> Option<&'static str> {
 pub fn among_members<'a>(wrong: &str, kind: &'a ExtendedType) -> Option<&'a str> {
     match kind {
         ExtendedType::Object(kind) => {
-            nearest(wrong, kind.fields.keys().map(|known| known.as_str()))
+            nearest(wrong, kind.fields.keys().map(apollo_compiler::Name::as_str))
         }
         ExtendedType::InputObject(kind) => {
-            nearest(wrong, kind.fields.keys().map(|known| known.as_str()))
+            nearest(wrong, kind.fields.keys().map(apollo_compiler::Name::as_str))
         }
-        ExtendedType::Enum(kind) => nearest(wrong, kind.values.keys().map(|known| known.as_str())),
+        ExtendedType::Enum(kind) => {
+            nearest(wrong, kind.values.keys().map(apollo_compiler::Name::as_str))
+        }
         _ => None,
     }
 }

@@ -84,12 +84,12 @@ fn is_description(open: &[TokenKind], before: Option<TokenKind>, next: Option<&T
 /// Whether a name is that of an argument, or of a field of an input object, and has no
 /// value: the parser would leave it out in silence.
 fn lacks_value(open: &[TokenKind], before: Option<TokenKind>, next: Option<&Token<'_>>) -> bool {
+    use TokenKind::{At, Colon, Dollar, Eq};
     let is_input = match open.last() {
         Some(TokenKind::LParen) => true,
         Some(TokenKind::LCurly) => open.contains(&TokenKind::LParen),
         _ => false,
     };
-    use TokenKind::{At, Colon, Dollar, Eq};
     let is_value = matches!(before, Some(Colon | Dollar | At | Eq));
     is_input && !is_value && next.map(Token::kind) != Some(Colon)
 }

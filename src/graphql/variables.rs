@@ -50,20 +50,20 @@ pub fn coerce(
     for definition in definitions {
         let name = definition.name.as_str();
         let known = operation.uses.get(name);
-        let mut path = known.map_or_else(|| name.to_owned(), |known| known.path.clone());
+        let path = || known.map_or_else(|| name.to_owned(), |known| known.path.clone());
         if let Some(mut value) = sent.remove(name) {
             make_whole(&mut value);
             if value.is_null() && known.is_some_and(|known| known.is_required) {
                 // It may be null, for it has a default, but not where it stands.
-                faults.add(&path, REQUIRED);
+                faults.add(&path(), REQUIRED);
                 continue;
             }
             let value = value.into();
-            faults.check(&mut path, &definition.ty, &value);
+            faults.check(&mut path(), &definition.ty, &value);
             values.insert(name, value);
         } else if definition.ty.is_non_null() && definition.default_value.is_none() {
             faults.add(
-                &path,
+                &path(),
                 format!("is required: the variable ${name} was not sent"),
             );
         }
@@ -157,7 +157,11 @@ impl Faults {
                 {
                     return;
                 }
-                let names: Vec<_> = names.values.keys().map(|name| name.as_str()).collect();
+                let names: Vec<_> = names
+                    .values
+                    .keys()
+                    .map(apollo_compiler::Name::as_str)
+                    .collect();
                 let sent = value.as_str().unwrap_or_default();
                 let suggestion = self.suggestion(name, sent);
                 self.add(

@@ -28,7 +28,7 @@ use super::REQUEST_ID;
 use crate::{idempotency, rest::problem::Problem};
 
 /// How long a browser may remember what a page of another origin may send.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 type Refuse = fn(ProtectionError) -> Response;
 

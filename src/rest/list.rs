@@ -37,6 +37,8 @@ pub const MODE_COUNT: &str = "count";
 const POLLED_FROM: [&str; 2] = ["created_from", "updated_from"];
 /// The variable that takes the place where the page begins.
 const AFTER: &str = "_after";
+/// The variable that says whether it matters where the page ends.
+const IS_POLLED: &str = "_is_polled";
 /// Rows in the whole list.
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -81,7 +83,7 @@ impl Call {
         // What changes while the pages of a poll are read counts no more, but whoever
         // compares would think that less is missing.
         let mut total = bookmark.as_ref().map_or(counted, |bookmark| bookmark.total);
-        if !query.count_only {
+        if query.is_polled {
             // It may have been counted a moment after the page was read.
             let shown = query.page.saturating_mul(query.per_page);
             if found.has_next {
@@ -166,13 +168,12 @@ impl Call {
                 .parameters
                 .iter()
                 .find(|known| known.name == *name);
-            let trimmed = value.trim();
             let read = match (name.as_str(), known) {
-                (PAGE, _) => positive(trimmed, None).map(|number| page = number),
+                (PAGE, _) => positive(value, None).map(|number| page = number),
                 (PER_PAGE, _) => {
-                    positive(trimmed, Some(MAX_FIRST.into())).map(|number| per_page = Some(number))
+                    positive(value, Some(MAX_FIRST.into())).map(|number| per_page = Some(number))
                 }
-                (MODE, _) if trimmed == MODE_COUNT => {
+                (MODE, _) if value == MODE_COUNT => {
                     count_only = true;
                     Ok(())
                 }
@@ -222,8 +223,10 @@ impl Call {
             variables.insert(AFTER.to_owned(), after.into());
         }
         let is_bound = |name: &str| variables.contains_key(name);
+        let is_polled = !count_only && POLLED_FROM.into_iter().any(is_bound);
+        variables.insert(IS_POLLED.to_owned(), is_polled.into());
         Ok(Query {
-            is_polled: !count_only && POLLED_FROM.into_iter().any(is_bound),
+            is_polled,
             variables,
             page,
             per_page,

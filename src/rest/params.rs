@@ -33,7 +33,7 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
             } else {
                 Bound::Lower
             };
-            instant(value.trim(), bound)
+            instant(value, bound)
                 .map(|instant| Value::String(instant.text()))
                 .ok_or_else(|| {
                     "must be a date or time in UTC, such as 2026-01-31, 2026-01-31 09:15:00 or \
@@ -41,9 +41,8 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
                         .to_owned()
                 })
         }
-        Kind::Integer => whole_number(value.trim()).map(|number| Value::Number(number.into())),
-        Kind::Id => parse_id(value.trim()).map(|id| Value::String(id.to_string())),
-        Kind::Enum(_) => coerced(&parameter.kind, &Value::String(value.trim().to_owned())),
+        Kind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
+        Kind::Id => parse_id(value).map(|id| Value::String(id.to_string())),
         _ => coerced(&parameter.kind, &Value::String(value.to_owned())),
     }
 }

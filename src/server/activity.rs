@@ -20,6 +20,8 @@ pub struct Activity {
     under_way: AtomicUsize,
     /// Whether the body of the last request that has begun is of a length that was told.
     is_sized: AtomicBool,
+    /// Whether a part of the last request goes on, or went on, in a task of its own.
+    is_beside: AtomicBool,
     /// The connection, while it rests because a request is under way or stalled.
     resting: AtomicWaker,
     has_unread: AtomicBool,
@@ -76,40 +78,36 @@ impl Activity {
 }
 
 /// A request, or the rest of one, that is under way until this is dropped.
-pub struct UnderWay {
-    activity: Arc<Activity>,
-    /// Whether another task than the connection's drops this.
-    is_beside: bool,
-}
+pub struct UnderWay(Arc<Activity>);
 
 impl UnderWay {
     /// A request begins. Its body `is_sized` if its length was told, and it is not empty.
     pub fn begin(activity: &Arc<Activity>, is_sized: bool) -> Self {
         activity.is_sized.store(is_sized, Ordering::Release);
+        activity.is_beside.store(false, Ordering::Release);
         activity.begun.fetch_add(1, Ordering::AcqRel);
-        Self::of(activity, false)
+        Self::of(activity)
     }
 
     /// A part of a request that has begun already goes on by itself, in a task of its own.
     pub fn go_on(activity: &Arc<Activity>) -> Self {
-        Self::of(activity, true)
+        activity.is_beside.store(true, Ordering::Release);
+        Self::of(activity)
     }
 
-    fn of(activity: &Arc<Activity>, is_beside: bool) -> Self {
+    fn of(activity: &Arc<Activity>) -> Self {
         activity.under_way.fetch_add(1, Ordering::AcqRel);
-        Self {
-            activity: Arc::clone(activity),
-            is_beside,
-        }
+        Self(Arc::clone(activity))
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let was_last = self.activity.under_way.fetch_sub(1, Ordering::AcqRel) == 1;
-        // The connection itself goes on by itself.
-        if was_last && self.is_beside {
-            self.activity.wake();
+        let Self(activity) = self;
+        let was_last = activity.under_way.fetch_sub(1, Ordering::AcqRel) == 1;
+        // Else the connection goes on by itself: it has done all of it.
+        if was_last && activity.is_beside.load(Ordering::Acquire) {
+            activity.wake();
         }
     }
 }

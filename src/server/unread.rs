@@ -37,8 +37,13 @@ impl Unread {
     pub async fn discard(mut self) -> bool {
         let all = async {
             let mut left = MAX_BYTES;
-            // What breaks off has an end, too.
-            while let Some(Ok(frame)) = self.body.frame().await {
+            // The end of a body whose length was told is where that is reached: hyper says so
+            // no sooner than it looks for the next request.
+            while !self.body.is_end_stream() {
+                // What breaks off has an end, too.
+                let Some(Ok(frame)) = self.body.frame().await else {
+                    break;
+                };
                 let length = frame.data_ref().map_or(0, Bytes::len) as u64;
                 match left.checked_sub(length) {
                     Some(rest) => left = rest,

@@ -145,10 +145,10 @@ fn up_to(max: u64) -> String {
     if last > 0 {
         forms.push(format!("[1-9][0-9]{{0,{}}}", last - 1));
     }
-    for (place, digit) in digits.chars().enumerate() {
-        let least = if place == 0 { '1' } else { '0' };
+    for (place, digit) in digits.char_indices() {
+        let from = if place == 0 { '1' } else { '0' };
         // The last digit may be reached.
-        let below = (least..digit).next_back();
+        let below = (from..digit).next_back();
         let most = if place == last { Some(digit) } else { below };
         let Some(most) = most else {
             continue;
@@ -157,7 +157,7 @@ fn up_to(max: u64) -> String {
             0 => String::new(),
             rest => format!("[0-9]{{{rest}}}"),
         };
-        forms.push(format!("{}[{least}-{most}]{rest}", &digits[..place]));
+        forms.push(format!("{}[{from}-{most}]{rest}", &digits[..place]));
     }
     forms.join("|")
 }

@@ -1,8 +1,8 @@
 //! Single values, as older systems send them: taken for what they mean, but never guessed.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use crate::{coerce, rest::operation::Kind};
+use crate::{coerce, rest::operation::Kind, validation::parse_id};
 
 /// Whether a value is a text of nothing but white space.
 #[must_use]
@@ -49,11 +49,23 @@ pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
     }
 }
 
-/// Reads a whole number, which may be a text: then of any spelling that JSON has.
+/// Reads a whole number, which may be a text, and may end with a fraction of zero then, too,
+/// if it is so short that it has all its digits as a double.
 fn whole(value: &Value) -> Option<i64> {
+    const EXACT: usize = 15;
     match value {
         Value::Number(number) => coerce::whole(number),
-        Value::String(text) => coerce::whole(&text.trim().parse::<Number>().ok()?),
+        Value::String(text) => {
+            let digits = match text.trim().split_once('.') {
+                None => text.trim(),
+                Some((digits, zeros)) => {
+                    let is_zero = !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0');
+                    let length = digits.trim_start_matches('-').len();
+                    (is_zero && length <= EXACT).then_some(digits)?
+                }
+            };
+            parse_id(digits).ok()
+        }
         _ => None,
     }
 }

@@ -89,10 +89,10 @@ pub fn id_and_version(client: &Value) -> (i64, i64) {
 }
 
 /// Writes in every way, and returns what was acknowledged.
-pub async fn write(gateways: &Gateways<'_>, writer: usize, writes: usize) -> Vec<(i64, i64)> {
+pub async fn write(gateways: &Gateways<'_>, writer: usize, rounds: usize) -> Vec<(i64, i64)> {
     let mut written = Vec::new();
     let (mut id, mut primary) = (Value::Null, Value::Null);
-    for number in 0..writes {
+    for number in 0..rounds {
         let text = format!("{writer}.{number}");
         let turn = writer + number;
         let client = match number % 6 {

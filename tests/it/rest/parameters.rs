@@ -190,30 +190,6 @@ async fn an_empty_value_counts_as_not_given(
 
 #[rstest]
 #[tokio::test]
-async fn white_space_around_a_value_is_none_of_it(
-    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
-    #[values(Record::Client, Record::Location)] record: Record,
-) {
-    let app = TestApp::start(engine).await;
-    let all = named(&app, record, &["a", "b"]).await;
-    let path = record.path();
-    for (query, expected) in [
-        (format!("id={}%20", all[0]), vec![all[0]]),
-        ("name=%20b%20".to_owned(), vec![all[1]]),
-        ("per_page=%201&page=2+".to_owned(), vec![all[1]]),
-        ("dir=desc%0A".to_owned(), vec![all[1], all[0]]),
-        ("created_from=%202000-01-01+".to_owned(), all.clone()),
-        ("created_to=2000-01-01%2000:00:00+".to_owned(), Vec::new()),
-    ] {
-        let list = read(&app, &format!("{path}?{query}")).await;
-        assert_eq!(ids(&list), expected, "{query}");
-    }
-    let counted = read(&app, &format!("{path}?mode=count%20")).await;
-    assert_eq!(counted["record_count"], 2);
-}
-
-#[rstest]
-#[tokio::test]
 async fn escapes_that_are_not_utf_8_are_refused(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
     #[values(Record::Client, Record::Location)] record: Record,

@@ -35,9 +35,12 @@ fn holds(keyword: &str, rule: &Value, value: &Value) -> bool {
         ("maxLength", Value::String(text)) => length(text) <= bound(rule),
         ("pattern", Value::String(text)) => matches(rule.as_str().unwrap(), text),
         // Limits of other types.
-        ("minimum" | "maximum" | "minLength" | "maxLength" | "pattern", _)
-        // Told, but not asked for.
-        | ("description" | "examples" | "default" | "format" | "readOnly", _) => true,
+        // Some of these are looked at with the type, others are told and not asked for.
+        (
+            "minimum" | "maximum" | "minLength" | "maxLength" | "pattern" | "description"
+            | "examples" | "default" | "format" | "readOnly",
+            _,
+        ) => true,
         _ => panic!("{keyword} is not known here"),
     }
 }
