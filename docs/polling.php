@@ -66,5 +66,8 @@ foreach (changed_since($state['instant']) as $client) {
     }
 }
 // Only now: it is all handled.
-file_put_contents("$file.new", json_encode(['instant' => $instant, 'versions' => (object) $versions]));
+$state = json_encode(['instant' => $instant, 'versions' => (object) $versions]);
+if (file_put_contents("$file.new", $state) !== strlen($state)) {
+    exit("cannot write $file.new\n");
+}
 rename("$file.new", $file);

@@ -7,7 +7,7 @@
 //! the total of the first page: who counts what is missing yet would else stop too early.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::poll::{self, Column};
 use sea_orm::{
     ActiveValue::Set,
@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{database::Database, purge::delete_up_to};
+use crate::{connections::fault::Logged, database::Database, purge::delete_up_to};
 
 /// How long a page can be asked for after the one before it. A cursor that is older
 /// belongs to a poll that was given up.
@@ -82,20 +82,29 @@ impl PollPage {
         }))
     }
 
-    /// Leaves this for the page.
+    /// Leaves this for the page, unless a request that began after `began` has done so:
+    /// who asks again for the page before goes on from the second answer.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn keep(self, database: &Database, bookmark: Bookmark) -> Result<(), DbErr> {
+    pub async fn keep(
+        self,
+        database: &Database,
+        began: DateTime<Utc>,
+        bookmark: Bookmark,
+    ) -> Result<(), DbErr> {
         let row = poll::ActiveModel {
             key: Set(self.key),
             token_id: Set(self.token_id),
             cursor: Set(bookmark.cursor),
             total: Set(i64::try_from(bookmark.total).unwrap_or(i64::MAX)),
-            at: Set(database.clock.now()),
+            at: Set(began),
         };
         let in_place_of_an_old_one = OnConflict::column(Column::Key)
             .update_columns([Column::Cursor, Column::Total, Column::At])
+            .action_and_where(
+                Expr::col(("excluded", Column::At)).gte(Expr::col(("poll", Column::At))),
+            )
             .to_owned();
         poll::Entity::insert(row)
             .on_conflict(in_place_of_an_old_one)
@@ -112,11 +121,14 @@ impl PollPage {
             .limit(1)
             .into_query();
         let latest_in_excess = Expr::SubQuery(None, Box::new(latest_in_excess.into()));
-        poll::Entity::delete_many()
+        let tidied = poll::Entity::delete_many()
             .filter(of_token())
             .filter(Expr::col(Column::At).lte(latest_in_excess))
-            .exec(database.writer())
-            .await?;
+            .exec(database.writer());
+        if let Err(error) = tidied.await {
+            // The page has its bookmark, and the next one tries again.
+            tracing::debug!(error = %Logged(&error), "old bookmarks are left");
+        }
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use async_graphql::{
         SelectionSet as ExecutedSelections, Type as ExecutedType, VariableDefinition,
     },
 };
-use async_graphql_value::Value as ExecutedValue;
+use async_graphql_value::{Number, Value as ExecutedValue};
 use indexmap::IndexMap;
 
 use super::{
@@ -237,15 +237,20 @@ pub fn value(value: &Value, is_omitted: &impl Fn(&str) -> bool) -> Option<Execut
         Value::Enum(name) => ExecutedValue::Enum(executed_name(name)),
         Value::String(text) => ExecutedValue::String(text.clone()),
         Value::Boolean(flag) => ExecutedValue::Boolean(*flag),
-        Value::Int(number) => numeric(number.as_str()),
-        Value::Float(number) => numeric(number.as_str()),
+        Value::Int(number) => whole(number.as_str()),
+        // Nothing takes one, so its digits do not matter.
+        Value::Float(number) => ExecutedValue::String(number.as_str().to_owned()),
     })
 }
 
-/// The grammar of numbers is that of JSON.
-fn numeric(text: &str) -> ExecutedValue {
-    text.parse()
-        .map_or(ExecutedValue::Null, ExecutedValue::Number)
+/// A whole number; its digits, if nothing can be so large.
+fn whole(text: &str) -> ExecutedValue {
+    let number = text.parse::<i64>().map(Number::from);
+    let number = number.or_else(|_| text.parse::<u64>().map(Number::from));
+    number.map_or_else(
+        |_| ExecutedValue::String(text.to_owned()),
+        ExecutedValue::Number,
+    )
 }
 
 fn executed_name(name: &GraphqlName) -> Name {

@@ -25,6 +25,7 @@ use super::{
     limits::{Cost, Limits, within},
     rules::{self, Use, Violation},
     sdl, suggestions, tokens,
+    variables::Faults,
 };
 use crate::error::{Code, Error};
 
@@ -37,9 +38,9 @@ const MAX_TEXT: usize = 16 * 1024;
 const DOCUMENTS: usize = 1_000;
 /// How deep brackets may nest: the parser recurses for each.
 const MAX_NESTING: usize = 64;
-/// How many fields are remembered of an operation, in all forms of its variables: fragments
-/// may make very many of a short text.
-const MAX_FIELDS: usize = 256;
+/// How many fields and variables are remembered of an operation, in all forms of its
+/// variables: fragments may make very many of a short text.
+const MAX_SIZE: usize = 256;
 
 /// The schema, as the compiler of documents knows it.
 #[expect(
@@ -49,7 +50,18 @@ const MAX_FIELDS: usize = 256;
 pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").expect("the schema is valid");
     let mut schema = schema.into_inner();
-    // The compiler does not know this field of introspection yet; that which executes does.
+    // The compiler knows introspection as it was in 2021; what executes knows it as it is.
+    for kind in schema.types.values_mut() {
+        if let ExtendedType::Object(kind) = kind
+            && kind.name.starts_with("__")
+        {
+            let fields = kind.make_mut().fields.values_mut();
+            let arguments = fields.flat_map(|field| field.make_mut().arguments.iter_mut());
+            for argument in arguments.filter(|found| found.name == "includeDeprecated") {
+                argument.make_mut().ty = ty!(Boolean!).into();
+            }
+        }
+    }
     if let Some(ExtendedType::Object(kind)) = schema.types.get_mut("__Type") {
         let field = FieldDefinition {
             description: None,
@@ -91,7 +103,7 @@ pub struct Operation {
 #[derive(Default)]
 struct Forms {
     executed: HashMap<Form, Arc<Executed>>,
-    fields: usize,
+    size: usize,
 }
 
 /// What of an operation's variables decides which fields and arguments are executed.
@@ -152,21 +164,25 @@ impl Document {
         let place = |span: SourceSpan| position(text, &lines, span.offset());
         let tree = parsed
             .to_executable_validate(&SCHEMA)
-            .map_err(|found| invalid(&found.errors, with_suggestions, place))?;
-        let operations = tree.operations.iter().map(|operation| {
-            let uses = rules::check(&tree, operation);
-            let uses = uses.map_err(|violations| refused(violations, place))?;
-            Ok(Operation {
-                uses,
-                introspects: operation
-                    .root_fields(&tree)
-                    .any(|field| matches!(field.name.as_str(), "__schema" | "__type")),
-                tree: operation.clone(),
-                cost: OnceLock::new(),
-                forms: Mutex::default(),
-            })
-        });
-        let operations: Vec<_> = operations.collect::<Result<_, Vec<ServerError>>>()?;
+            .map_err(|found| invalid(&found.errors, text, with_suggestions, place))?;
+        let (mut operations, mut violations) = (Vec::new(), Vec::new());
+        for operation in tree.operations.iter() {
+            match rules::check(&tree, operation) {
+                Ok(uses) => operations.push(Operation {
+                    uses,
+                    introspects: operation
+                        .root_fields(&tree)
+                        .any(|field| matches!(field.name.as_str(), "__schema" | "__type")),
+                    tree: operation.clone(),
+                    cost: OnceLock::new(),
+                    forms: Mutex::default(),
+                }),
+                Err(found) => violations.extend(found),
+            }
+        }
+        if !violations.is_empty() {
+            return Err(refused(violations, place));
+        }
         if operations.is_empty() {
             let message = "The document has no operation.".to_owned();
             return Err(vec![document_error(Code::DocumentInvalid, message, None)]);
@@ -228,13 +244,14 @@ impl Operation {
             return Arc::clone(executed);
         }
         let executed = Arc::new(collect::collect(document, self, form));
-        if executed.fields <= MAX_FIELDS {
+        let size = 1 + executed.fields + form.len();
+        if size <= MAX_SIZE {
             let mut forms = forms();
-            if forms.fields + executed.fields > MAX_FIELDS {
+            if forms.size + size > MAX_SIZE {
                 // Those that are in use come back.
                 *forms = Forms::default();
             }
-            forms.fields += executed.fields;
+            forms.size += size;
             forms.executed.insert(form.clone(), Arc::clone(&executed));
         }
         executed
@@ -268,6 +285,7 @@ fn position(text: &str, lines: &[usize], offset: usize) -> Pos {
 /// What the compiler has found, each fault once, and not what only follows from others.
 fn invalid(
     errors: &DiagnosticList,
+    text: &str,
     with_suggestions: bool,
     place: impl Fn(SourceSpan) -> Pos,
 ) -> Vec<ServerError> {
@@ -290,25 +308,35 @@ fn invalid(
     };
     let all: Vec<_> = errors.iter().map(|fault| fault.error).collect();
     let has_unknown = all.iter().any(|fault| named(fault, &UNKNOWN));
+    // Where there is null, by name, there is said to be nothing, too.
     let nulls: Vec<_> = all
         .iter()
         .filter(|fault| named(fault, &["UnsupportedValueType"]))
-        .filter_map(apollo_compiler::diagnostic::ToCliReport::location)
+        .filter_map(|fault| {
+            let offset = fault.location()?.offset();
+            let is_null = text.get(offset..)?.starts_with("null");
+            let before = text.get(..offset)?.trim_end().strip_suffix(':')?.trim_end();
+            let is_of_name = |character: char| character.is_alphanumeric() || character == '_';
+            let name = &before[before.trim_end_matches(is_of_name).len()..];
+            is_null.then_some((offset, name))
+        })
         .collect();
-    let holds_null = |fault: &DiagnosticData| {
-        let outer = fault.location();
-        let within = |inner: &SourceSpan, outer: SourceSpan| {
-            (outer.offset()..outer.end_offset()).contains(&inner.offset())
-        };
-        outer.is_some_and(|outer| nulls.iter().any(|inner| within(inner, outer)))
+    let holds_null = |fault: &DiagnosticData, message: &str| {
+        let span = fault.location();
+        let span = span.map_or(0..0, |span| span.offset()..span.end_offset());
+        nulls.iter().any(|(offset, name)| {
+            let is_meant = |quoted: &str| quoted.rsplit('.').next() == Some(name);
+            span.contains(offset) && message.split('"').any(is_meant)
+        })
     };
     let mut told = HashSet::new();
     let mut faults = Vec::new();
     for fault in all {
-        let follows = (has_unknown && named(fault, &FOLLOWING))
-            || (named(fault, &["RequiredArgument", "RequiredField"]) && holds_null(fault));
         let message = fault.unstable_compat_message();
         let mut message = message.unwrap_or_else(|| fault.to_string());
+        let follows = (has_unknown && named(fault, &FOLLOWING))
+            || (named(fault, &["RequiredArgument", "RequiredField"])
+                && holds_null(fault, &message));
         if follows || !told.insert((message.clone(), fault.location())) {
             continue;
         }
@@ -328,23 +356,25 @@ fn invalid(
 
 /// What our own rules have found: faults of the document, or those of values in it.
 fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
-    let (mut errors, mut faults, mut first) = (Vec::new(), Vec::new(), None);
+    let (mut errors, mut faults, mut first) = (Vec::new(), Faults::new(false), None);
     for violation in violations {
-        let at = violation.place.map(&place);
         match violation.kind {
             rules::Kind::Document(message) if errors.len() < MAX_ERRORS => {
-                errors.push(document_error(Code::DocumentInvalid, message, at));
+                let place = violation.place.map(&place);
+                errors.push(document_error(Code::DocumentInvalid, message, place));
             }
             rules::Kind::Document(_) => {}
             rules::Kind::Value(fault) => {
-                first = first.or(at);
-                faults.push(fault);
+                first = first.or(violation.place);
+                faults.add(&fault.path, fault.message);
             }
         }
     }
-    if errors.is_empty() {
-        let mut error = server_error(Error::Validation(faults));
-        error.locations.extend(first);
+    if errors.is_empty()
+        && let Err(error) = faults.finish()
+    {
+        let mut error = server_error(error);
+        error.locations.extend(first.map(place));
         errors.push(error);
     }
     errors

@@ -275,7 +275,7 @@ impl<'a> Walk<'a> {
         let size = SLICING.into_iter().find_map(|name| {
             let value = field.specified_argument_by_name(name)?;
             match value.as_ref() {
-                Value::Int(number) => number.as_str().parse().ok(),
+                Value::Int(number) => number.as_str().trim_start_matches('-').parse().ok(),
                 Value::Variable(name) => {
                     self.names_variables = true;
                     match self.variables.get(&Name::new(name.as_str()))? {

@@ -18,6 +18,8 @@ use apollo_compiler::{
     parser::SourceSpan,
     schema::ExtendedType,
 };
+use async_graphql::Value as ConstValue;
+use async_graphql_value::Value as ExecutedValue;
 
 use super::{collect, documents::SCHEMA, scalar};
 use crate::error::Fault;
@@ -61,7 +63,11 @@ pub fn check(
 ) -> Result<HashMap<String, Use>, Vec<Violation>> {
     let mut walk = Walk {
         document,
-        variables: &operation.variables,
+        variables: operation
+            .variables
+            .iter()
+            .map(|variable| (variable.name.as_str(), variable))
+            .collect(),
         spread: HashSet::new(),
         uses: HashMap::new(),
         violations: Vec::new(),
@@ -82,7 +88,7 @@ pub fn check(
 
 struct Walk<'a> {
     document: &'a ExecutableDocument,
-    variables: &'a [Node<VariableDefinition>],
+    variables: HashMap<&'a str, &'a Node<VariableDefinition>>,
     spread: HashSet<&'a str>,
     uses: HashMap<String, Use>,
     violations: Vec<Violation>,
@@ -200,11 +206,21 @@ impl<'a> Walk<'a> {
                 }
             }
             (Value::Null, _) => {}
-            (_, Some(ExtendedType::Scalar(_))) => {
-                // Without variables it is a constant.
-                let constant = collect::value(value, &|_| false)
-                    .and_then(async_graphql_value::Value::into_const);
-                let taken = constant.map_or(Ok(()), |value| scalar::check(name, &value));
+            (leaf, Some(ExtendedType::Scalar(_))) => {
+                let constant = match leaf {
+                    // No scalar takes these, whatever is in them.
+                    Value::List(_) | Value::Object(_) => ConstValue::List(Vec::new()),
+                    leaf => collect::value(leaf, &|_| false)
+                        .and_then(ExecutedValue::into_const)
+                        .unwrap_or_default(),
+                };
+                let is_long =
+                    matches!(leaf, Value::Int(_)) && matches!(constant, ConstValue::String(_));
+                let taken = if is_long {
+                    Err("must be a whole number that fits into 64 bits".to_owned())
+                } else {
+                    scalar::check(name, &constant)
+                };
                 if let Err(message) = taken {
                     let fault = Fault {
                         path: path.clone(),
@@ -225,12 +241,10 @@ impl<'a> Walk<'a> {
         place: &Place<'_>,
         path: &str,
     ) {
-        let variable = self
-            .variables
-            .iter()
-            .find(|variable| variable.name == *name);
         // What is not defined, the compiler has found.
-        let Some(variable) = variable else { return };
+        let Some(variable) = self.variables.get(name) else {
+            return;
+        };
         let default = variable.default_value.as_ref();
         // A default of an item's list is none of the item.
         let is_whole = *place.definition.ty == *kind;

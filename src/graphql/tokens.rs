@@ -37,6 +37,10 @@ pub fn scan(text: &str) -> Result<Tokens, (String, usize)> {
             TokenKind::RParen | TokenKind::RCurly | TokenKind::RBracket => {
                 open.pop();
             }
+            // The lexer does not look at the first character of a string.
+            TokenKind::StringValue if matches!(token.data().get(..2), Some("\"\n" | "\"\r")) => {
+                return Err(("a string ends with its line".to_owned(), token.index()));
+            }
             TokenKind::StringValue if is_description(&open, before, next) => {
                 descriptions.push(token.index()..token.index() + token.data().len());
             }

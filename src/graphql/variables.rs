@@ -26,6 +26,8 @@ use crate::{
 /// The most faults that are told one by one: the answer to thousands of unknown fields
 /// would be many times as long as the request.
 const MAX_FAULTS: usize = 40;
+/// The longest path that is told, in bytes.
+const MAX_PATH: usize = 100;
 /// The most characters of a field's name that a fault repeats.
 const MAX_ECHO: usize = 40;
 
@@ -41,11 +43,7 @@ pub fn coerce(
     with_suggestions: bool,
 ) -> Result<(Variables, Form)> {
     let definitions = &operation.tree.variables;
-    let mut faults = Faults {
-        found: Vec::new(),
-        more: 0,
-        with_suggestions,
-    };
+    let mut faults = Faults::new(with_suggestions);
     let mut values = JsonMap::new();
     for definition in definitions {
         let name = definition.name.as_str();
@@ -62,10 +60,7 @@ pub fn coerce(
             faults.check(&mut path(), &definition.ty, &value);
             values.insert(name, value);
         } else if definition.ty.is_non_null() && definition.default_value.is_none() {
-            faults.add(
-                &path(),
-                format!("is required: the variable ${name} was not sent"),
-            );
+            faults.add(&path(), "is required, by a variable that was not sent");
         }
     }
     faults.finish()?;
@@ -75,7 +70,9 @@ pub fn coerce(
         coerced.map_err(|error| Error::fault("variables", error.message().to_string()))?;
     let mut variables = Variables::default();
     for (name, value) in coerced.into_inner() {
-        variables.insert(Name::new(name.as_str()), constant(value));
+        let mut value = constant(value);
+        mend_zeros(&mut value);
+        variables.insert(Name::new(name.as_str()), value);
     }
     let given = definitions.iter().map(|definition| {
         let name = definition.name.as_str();
@@ -95,18 +92,29 @@ pub fn coerce(
 
 const REQUIRED: &str = "is required and cannot be null";
 
-/// What is wrong with the values.
-struct Faults {
+/// What is wrong with values.
+pub struct Faults {
     found: Vec<Fault>,
     more: usize,
     with_suggestions: bool,
 }
 
 impl Faults {
-    fn add(&mut self, path: &str, message: impl Into<String>) {
+    /// None yet. Names that exist are suggested if `with_suggestions` says so.
+    #[must_use]
+    pub fn new(with_suggestions: bool) -> Self {
+        Self {
+            found: Vec::new(),
+            more: 0,
+            with_suggestions,
+        }
+    }
+
+    /// Adds one. No path of ours is so long that it is cut.
+    pub fn add(&mut self, path: &str, message: impl Into<String>) {
         if self.found.len() < MAX_FAULTS {
             self.found.push(Fault {
-                path: path.to_owned(),
+                path: path[..path.floor_char_boundary(MAX_PATH)].to_owned(),
                 message: message.into(),
             });
         } else {
@@ -114,7 +122,11 @@ impl Faults {
         }
     }
 
-    fn finish(mut self) -> Result<()> {
+    /// Ends the checks.
+    ///
+    /// # Errors
+    /// `Validation` with all faults, if there is any.
+    pub fn finish(mut self) -> Result<()> {
         if self.found.is_empty() {
             return Ok(());
         }
@@ -260,6 +272,16 @@ fn make_whole(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(make_whole),
         Value::Object(members) => members.values_mut().for_each(make_whole),
+        _ => {}
+    }
+}
+
+/// The compiler reads the default `-0` as a fraction.
+fn mend_zeros(value: &mut ConstValue) {
+    match value {
+        ConstValue::Number(number) if number.as_f64() == Some(0.0) => *number = 0.into(),
+        ConstValue::List(items) => items.iter_mut().for_each(mend_zeros),
+        ConstValue::Object(members) => members.values_mut().for_each(mend_zeros),
         _ => {}
     }
 }

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LINK},
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
@@ -69,6 +70,7 @@ impl Call {
         pairs: Vec<(String, String)>,
     ) -> Result<Response, Problem> {
         let mut query = self.query(pairs)?;
+        let began = self.database.clock.now();
         let bookmark = if query.is_polled && query.page > 1 {
             self.go_on(&mut query).await?
         } else {
@@ -106,7 +108,8 @@ impl Call {
         if query.is_polled {
             let bookmark = bookmark.filter(|_| query.page < pages);
             if let Some(cursor) = next_cursor(found.end_cursor, bookmark.as_ref()) {
-                self.leave(&query, Bookmark { cursor, total }).await?;
+                self.leave(&query, began, Bookmark { cursor, total })
+                    .await?;
             }
         }
         if let Ok(links) = HeaderValue::from_str(&self.links(url, &query, pages)) {
@@ -128,9 +131,14 @@ impl Call {
     }
 
     /// Leaves word for the next page of a poll.
-    async fn leave(&self, query: &Query, bookmark: Bookmark) -> Result<(), Problem> {
+    async fn leave(
+        &self,
+        query: &Query,
+        began: DateTime<Utc>,
+        bookmark: Bookmark,
+    ) -> Result<(), Problem> {
         let next = self.poll_page(query, query.page.saturating_add(1));
-        let Err(error) = next.keep(&self.database, bookmark).await else {
+        let Err(error) = next.keep(&self.database, began, bookmark).await else {
             return Ok(());
         };
         match Error::from(error) {

@@ -5,7 +5,7 @@ use axum::http::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{codes, faults};
+use super::{codes, faults, hostile::many};
 use crate::support::{Engine, TestApp};
 
 async fn app_with_client(engine: Engine) -> TestApp {
@@ -73,6 +73,8 @@ async fn strings_mean_what_the_specification_says(
         r#""\u{}""#,
         r#""\x""#,
         "\"a\nb\"",
+        "\"\nb\"",
+        "\"\rb\"",
         "\"a",
         "'a'",
     ] {
@@ -497,6 +499,14 @@ async fn what_the_compiler_does_not_check_is_checked(
             "v",
         ),
         ("{ client(id: 99999999999999999999) { id } }", "id"),
+        (
+            "query ($v: DateTime) { clients(filter: { createdFrom: [$v] }) { totalCount } }",
+            "filter.createdFrom",
+        ),
+        (
+            "query ($v: DateTime) { clients(filter: { createdFrom: { a: $v } }) { totalCount } }",
+            "filter.createdFrom",
+        ),
     ] {
         let name = query.starts_with("query a").then_some("a");
         let body = json!({ "query": query, "operationName": name });
@@ -509,6 +519,31 @@ async fn what_the_compiler_does_not_check_is_checked(
             "{query}"
         );
     }
+    // Digits that no number has.
+    let long = "9".repeat(400);
+    let query = format!("{{ clients(filter: {{ id: {long} }}) {{ totalCount }} }}");
+    assert_eq!(faults(&app.graphql(&query, json!({})).await), ["filter.id"]);
+    // Many faults are told in short.
+    let one = "clients(filter: { createdFrom: 1, createdTo: 1, updatedFrom: 1 }) { totalCount } ";
+    let query = format!("{{ {} }}", one.repeat(200));
+    let answer = app.graphql(&query, json!({})).await;
+    assert!(answer.to_string().len() <= 8 * 1024, "{answer}");
+    let name = "v".repeat(1_500);
+    let many_variables = many(20, &format!("${name}#: Boolean! "));
+    let uses = many(20, &format!("__typename @include(if: ${name}#) "));
+    let answer = app
+        .graphql(&format!("query ({many_variables}) {{ {uses} }}"), json!({}))
+        .await;
+    assert_eq!(faults(&answer).len(), 20);
+    assert!(answer.to_string().len() <= 8 * 1024);
+    // Minus nothing is nothing.
+    let query = "query ($n: Int = -0) { a: clients(first: $n) { nodes { id } }
+        b: clients(first: -0) { nodes { id } } client(id: -0) { id } }";
+    let none = json!({ "nodes": [] });
+    let data = app.data(query, json!({})).await;
+    assert_eq!(data, json!({ "a": none, "b": none, "client": null }));
+    let query = "{ __type(name: \"Client\") { fields(includeDeprecated: null) { name } } }";
+    assert_invalid(&app, query, json!({})).await;
     // What one operation uses is nothing to another.
     let document = "query A($a: String) { clients(filter: { name: $a }) { totalCount } }
         query B($a: Boolean!) { client(id: 1) { ...F } } fragment F on Client { name @include(if: $a) }";
@@ -530,6 +565,13 @@ async fn no_fault_is_told_for_another(#[values(Engine::Sqlite, Engine::Postgres)
         (
             "{ client(id: null) { id } }",
             vec!["ID cannot represent value: null."],
+        ),
+        (
+            "{ client { locations(first: null, after: 5) { totalCount } } }",
+            vec![
+                "Field \"client\" argument \"id\" of type \"ID!\" is required, but it was not provided.",
+                "String cannot represent value: 5.",
+            ],
         ),
         (
             "query A { ...F } query B { ...F } fragment F on Query { client { id } }",
