@@ -1,6 +1,8 @@
 //! Reading request bodies: a size limit and a time limit that hold for every form
 //! of transfer, and the one media type that is accepted.
 
+pub mod guarded;
+
 use std::time::Duration;
 
 use axum::{

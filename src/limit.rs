@@ -3,25 +3,20 @@
 //! The limits of the database are shorter, so this one holds only when several of them
 //! add up. It gives up the answer, not the work: an operation runs in a task of its own.
 
-use std::{
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, HttpBody},
     extract::Request,
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use hyper::body::{Frame, SizeHint};
 use sea_orm::DbErr;
 use tokio::{sync::oneshot, time::sleep};
 
 use crate::{
-    connections::fault::Fault, error::Error, graphql::endpoint, http::RequestId,
-    rest::problem::Problem,
+    body::guarded::Guarded, connections::fault::Fault, error::Error, graphql::endpoint,
+    http::RequestId, rest::problem::Problem,
 };
 
 /// How long an answer may take, once the request has arrived. One second less than the
@@ -62,37 +57,6 @@ fn watch(request: Request) -> (Option<oneshot::Receiver<()>>, Request) {
         return (None, request);
     }
     let (sender, receiver) = oneshot::channel();
-    let request = request.map(|body| {
-        Body::new(Arriving {
-            body,
-            _arrived: sender,
-        })
-    });
+    let request = request.map(|body| Body::new(Guarded::new(body, sender)));
     (Some(receiver), request)
-}
-
-/// A body that is told from one that was taken, or is not wanted.
-struct Arriving {
-    body: Body,
-    _arrived: oneshot::Sender<()>,
-}
-
-impl HttpBody for Arriving {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -7,35 +7,27 @@ mod activity;
 mod socket;
 mod unread;
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::HttpBody,
     http::{
         HeaderValue, Request, Response, StatusCode, Version,
         header::{CONNECTION, EXPECT},
         request::Parts,
     },
 };
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use crate::http::host::{self, Peer};
+use crate::{
+    body::guarded::Guarded,
+    http::host::{self, Peer},
+};
 use activity::{Activity, UnderWay};
 use socket::{HEAD_TIMEOUT, Socket};
 
@@ -165,7 +157,7 @@ struct Connection {
 async fn answer(
     connection: Arc<Connection>,
     request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
+) -> Result<Response<Guarded<UnderWay>>, Infallible> {
     let (head, body) = request.into_parts();
     let is_sized = body.size_hint().exact().is_some_and(|length| length > 0);
     let under_way = UnderWay::begin(&connection.activity, is_sized);
@@ -203,10 +195,8 @@ async fn answer(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
-    Ok(response.map(|body| Answer {
-        body,
-        _under_way: under_way,
-    }))
+    // The request ends with the body of its answer.
+    Ok(response.map(|body| Guarded::new(body, under_way)))
 }
 
 /// Whether a client waits for `100 Continue` before it sends a body (RFC 9110, section
@@ -231,30 +221,4 @@ fn discard(connection: &Arc<Connection>, left: unread::Unread) {
         }
         drop(under_way);
     });
-}
-
-/// The body of an answer, with which its request ends.
-struct Answer {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
