@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     endpoint,
-    executor::{Document, Operation},
+    executor::{self, Document, Operation},
     raw,
 };
 use crate::{
@@ -253,9 +253,7 @@ impl SocketExecutor {
         let session = &*self.0;
         let refuse = |error: Error| {
             error.log(&session.request_id.0);
-            let error = async_graphql::Error::from(error);
-            let error = error.into_server_error(async_graphql::Pos::default());
-            GraphqlResponse::from_errors(vec![error])
+            GraphqlResponse::from_errors(vec![executor::server_error(error)])
         };
         let Ok(_permit) = session.permits.try_acquire() else {
             return refuse(Error::Limit(format!(
