@@ -347,29 +347,34 @@ fn invalid(
             faults.push(document_error(Code::DocumentInvalid, message, place));
         }
     }
-    if told.len() > faults.len() {
-        let message = format!("{} more faults are not listed.", told.len() - faults.len());
-        faults.push(document_error(Code::DocumentInvalid, message, None));
-    }
+    faults.extend(more(told.len() - faults.len()));
     faults
+}
+
+/// Says how many faults were left out, if any.
+fn more(count: usize) -> Option<ServerError> {
+    let message = format!("{count} more faults are not listed.");
+    (count > 0).then(|| document_error(Code::DocumentInvalid, message, None))
 }
 
 /// What our own rules have found: faults of the document, or those of values in it.
 fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
     let (mut errors, mut faults, mut first) = (Vec::new(), Faults::new(false), None);
+    let mut unlisted = 0_usize;
     for violation in violations {
         match violation.kind {
-            rules::Kind::Document(message) if errors.len() < MAX_ERRORS => {
+            rules::Kind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
                 let place = violation.place.map(&place);
                 errors.push(document_error(Code::DocumentInvalid, message, place));
             }
-            rules::Kind::Document(_) => {}
+            rules::Kind::Document(_) => unlisted += 1,
             rules::Kind::Value(fault) => {
                 first = first.or(violation.place);
                 faults.add(&fault.path, fault.message);
             }
         }
     }
+    errors.extend(more(unlisted));
     if errors.is_empty()
         && let Err(error) = faults.finish()
     {
