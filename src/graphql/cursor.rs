@@ -5,10 +5,13 @@ use std::fmt::Write;
 
 use async_graphql::connection::CursorType;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime as Chrono, Utc};
 use sea_orm::Value;
 
-use crate::paging::{Direction, Order, OrderField, Position};
+use crate::{
+    instant::DateTime,
+    paging::{Direction, Order, OrderField, Position},
+};
 
 /// What is wrong with a cursor of another list.
 pub const OTHER_LIST: &str = "is a cursor of another list: use it in the list that it came from";
@@ -32,7 +35,7 @@ pub struct Place {
     /// How the list is sorted.
     pub order: Order,
     /// Of a list that is polled, the instant at which the pages end that follow.
-    pub until: Option<DateTime<Utc>>,
+    pub until: Option<Chrono<Utc>>,
 }
 
 /// The kinds of lists.
@@ -166,7 +169,7 @@ impl Cursor {
 }
 
 /// Reads an instant, which is one that can be stored: PostgreSQL fails on older ones.
-fn instant(milliseconds: &str) -> Option<DateTime<Utc>> {
-    let instant = DateTime::from_timestamp_millis(milliseconds.parse().ok()?)?;
-    (0..=9999).contains(&instant.year()).then_some(instant)
+fn instant(milliseconds: &str) -> Option<Chrono<Utc>> {
+    let instant = Chrono::from_timestamp_millis(milliseconds.parse().ok()?)?;
+    DateTime::new(instant).map(|instant| instant.0)
 }

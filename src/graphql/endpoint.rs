@@ -17,6 +17,7 @@ use mediatype::MediaType;
 use serde_json::{Map, Value};
 
 use super::{
+    documents::document_error,
     executor::{Answer, Document, Operation, Prepared, Stage},
     raw,
 };
@@ -299,8 +300,6 @@ fn from_members(mut members: Map<String, Value>) -> Result<Parameters, String> {
     };
     let operation_name = match members.remove("operationName") {
         None | Some(Value::Null) => None,
-        // As some clients send what they leave out.
-        Some(Value::String(name)) if name.is_empty() => None,
         Some(Value::String(name)) => Some(name),
         Some(_) => return Err("\"operationName\" must be a string.".to_owned()),
     };
@@ -325,7 +324,7 @@ fn from_url(query: &str) -> Result<Parameters, String> {
     for (name, value) in query_string::pairs(query)? {
         let value = match name.as_str() {
             // As forms and curl send what they leave out.
-            "variables" | "extensions" | "operationName" if value.is_empty() => Value::Null,
+            "variables" | "extensions" if value.is_empty() => Value::Null,
             "variables" | "extensions" => json::parse(value.as_bytes())
                 .map_err(|_| format!("The parameter '{name}' must be a JSON object."))?,
             _ => Value::String(value),
@@ -373,14 +372,8 @@ fn bad_request(message: String) -> Response {
 }
 
 fn refuse(status: StatusCode, code: Code, message: String) -> Response {
-    let error = ServerError::new(message, None);
-    let mut response = async_graphql::Response::from_errors(vec![error]);
-    for error in &mut response.errors {
-        error
-            .extensions
-            .get_or_insert_default()
-            .set("code", code.name());
-    }
+    let error = document_error(code, message, None);
+    let response = async_graphql::Response::from_errors(vec![error]);
     json_response(status, Media::Json, Stage::Refused, &response)
 }
 
