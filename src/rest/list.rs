@@ -1,5 +1,7 @@
 //! Lists: filters and pages by query parameters, an array and its headers back.
 
+use std::mem;
+
 use async_graphql::connection::CursorType;
 use axum::{
     Json,
@@ -77,7 +79,7 @@ impl Call {
             None
         };
         let response = self
-            .run(self.document(), query.variables.clone(), false)
+            .run(self.document(), mem::take(&mut query.variables), false)
             .await
             .map_err(|(response, _)| self.failed(&response, Input::Query, BodyFaults::default()))?;
         let found = Found::within(&response);
