@@ -9,7 +9,7 @@ use axum::http::HeaderValue;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use entity::api_token::Scope;
 
-use crate::graphql::limits::Limits;
+use crate::graphql::operation::limits::Limits;
 pub use network::Network;
 
 /// A GraphQL gateway over clients and their locations, with the REST routes that

@@ -1,7 +1,7 @@
 //! The tables, as SeaORM entities: nothing but columns and relations.
 //!
-//! Rules live in the root package (`clients.rs`, `locations.rs`, `changes.rs`,
-//! `tokens.rs`), the schema itself in the `migration` package.
+//! Rules live in the root package (`src/records`, `src/auth/tokens.rs`), the schema itself
+//! in the `migration` package.
 
 pub mod api_token;
 pub mod change;

@@ -1,5 +1,5 @@
 //! How many rows each list has, per block of 4,096 ids, so that no request counts
-//! them: see `tally.rs` of the root package.
+//! them: see `src/records/list/row_counts.rs`.
 //!
 //! Triggers keep the tallies in the transaction of the write, whoever writes. On
 //! SQLite, which has one writer, they count in place. On PostgreSQL they append: no

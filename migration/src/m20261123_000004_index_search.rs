@@ -1,5 +1,5 @@
 //! Indexes for `search`, the substring search over the folded keys, on SQLite: see
-//! `search.rs` of the root package. FTS5 cuts the keys into runs of three characters.
+//! `src/records/list/search.rs`. FTS5 cuts the keys into runs of three characters.
 //! Those of PostgreSQL come with `m20261126_000008_index_runs.rs`.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};

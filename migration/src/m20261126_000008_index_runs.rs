@@ -1,4 +1,4 @@
-//! Indexes for `search` on PostgreSQL: see `search.rs` of the root package.
+//! Indexes for `search` on PostgreSQL: see `src/records/list/search.rs`.
 //!
 //! A text search vector has five characters from each place of the keys on, and fewer
 //! from the last ones on. GIN, its index, finds all that begin with some text, so it finds

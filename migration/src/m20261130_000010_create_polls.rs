@@ -1,4 +1,4 @@
-//! Where the pages of polls begin: see `polls.rs` of the root package.
+//! Where the pages of polls begin: see `src/rest/polls.rs`.
 
 use sea_orm_migration::{
     prelude::*,

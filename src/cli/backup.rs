@@ -14,10 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::check;
 use crate::{
+    check::{Report, Schema},
     config::BackupOptions,
-    database::is_sqlite_file,
-    invariants::{Report, Schema},
-    snapshot::{self, beside},
+    storage::{
+        database::is_sqlite_file,
+        snapshot::{self, beside},
+    },
 };
 
 /// What SQLite keeps beside a database, and takes for its own wherever it finds it.

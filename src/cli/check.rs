@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
+    check::{self, Outcome, Report},
     config::DatabaseOptions,
-    invariants::{self, Outcome, Report},
-    snapshot,
+    storage::snapshot,
 };
 
 /// Prints a line for each check, and those below it that say what is wrong.
@@ -39,8 +39,7 @@ pub async fn examine(
 ) -> Result<Report> {
     let style = "{msg:22} {bar:30} {human_pos}/{human_len} rows, {per_sec}";
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(style)?);
-    let report =
-        invariants::check(transaction, &bar, |outcome| bar.suspend(|| done(outcome))).await;
+    let report = check::check(transaction, &bar, |outcome| bar.suspend(|| done(outcome))).await;
     bar.finish_and_clear();
     report
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sea_orm::DatabaseTransaction;
 
 use super::{begin_migration, open};
-use crate::{config::DatabaseOptions, database::Database};
+use crate::{config::DatabaseOptions, storage::database::Database};
 
 /// Applies the steps that are missing and names them.
 pub async fn run(options: &DatabaseOptions) -> Result<()> {

@@ -16,7 +16,7 @@ use sea_orm::DatabaseTransaction;
 use crate::{
     clock::Clock,
     config::{Cli, Command, DatabaseOptions},
-    database::Database,
+    storage::database::Database,
 };
 
 /// Runs the command that was given; without one, serves.

@@ -4,10 +4,10 @@ use std::io::{Write, stdout};
 
 use anyhow::Result;
 
-use crate::graphql;
+use crate::graphql::schema;
 
 /// Prints the SDL, byte for byte what `schema.graphql` holds.
 pub fn run() -> Result<()> {
-    stdout().write_all(graphql::sdl().as_bytes())?;
+    stdout().write_all(schema::sdl().as_bytes())?;
     Ok(())
 }

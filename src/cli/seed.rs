@@ -20,7 +20,11 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait};
 
 use super::open_migrated;
-use crate::{config::SeedOptions, database::Database, fold::fold, tally};
+use crate::{
+    config::SeedOptions,
+    records::{fold::fold, list::row_counts},
+    storage::database::Database,
+};
 
 /// Clients in one transaction. With up to four locations each, they stay below the
 /// number of values that an SQLite statement takes.
@@ -63,7 +67,7 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
             let tallies = &database.tallies;
             for tally in [&tallies.clients, &tallies.locations] {
                 // What was added is there all the same: a gateway will merge them.
-                if let Err(error) = tally::merge(&database, tally).await {
+                if let Err(error) = row_counts::merge(&database, tally).await {
                     tracing::warn!(%error, "cannot merge a tally");
                 }
             }

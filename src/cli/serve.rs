@@ -16,12 +16,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::{begin_migration, migrate, open};
 use crate::{
-    changes,
+    app::{Gateway, router},
+    auth::tokens,
     config::ServeOptions,
-    connections::fault::Logged,
-    database::Database,
-    http::{Gateway, router},
-    idempotency, server, telemetry, tokens,
+    http::listener,
+    idempotency,
+    records::changes,
+    storage::{connections::fault::Logged, database::Database},
+    telemetry,
 };
 
 /// The user of the token that an empty database gets.
@@ -44,10 +46,10 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     let mut database = open(&options.database).await?;
     tokio::spawn(telemetry::keep_up());
     database.observe_statements(telemetry::observe_statement);
-    let listener = TcpListener::bind(&options.listen)
+    let socket = TcpListener::bind(&options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let address = listener.local_addr()?;
+    let address = socket.local_addr()?;
     let first_token = prepare(&database).await?;
     warn_of_the_future(&database).await;
 
@@ -63,7 +65,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
             link(address, &token)
         ));
     }
-    let in_time = server::serve(listener, router(gateway), lifecycle, keep_alive).await;
+    let in_time = listener::serve(socket, router(gateway), lifecycle, keep_alive).await;
     anyhow::ensure!(
         in_time,
         "some requests did not finish in time and were cut off"

@@ -8,8 +8,8 @@ use entity::api_token::Scope;
 
 use super::{begin_migrated, open, open_migrated};
 use crate::{
+    auth::tokens,
     config::{DatabaseOptions, ScopeName, TokenCommand},
-    tokens,
 };
 
 /// Runs one of the token commands.

@@ -24,8 +24,9 @@ use tower_http::{
     csrf::{CsrfLayer, ProtectionError},
 };
 
-use super::REQUEST_ID;
-use crate::{idempotency, rest::problem::Problem};
+use super::problem::Problem;
+use crate::app::REQUEST_ID;
+use crate::idempotency;
 
 /// How long a browser may remember what a page of another origin may send.
 const MAX_AGE: Duration = Duration::from_mins(10);

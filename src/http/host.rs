@@ -13,7 +13,8 @@ use axum::http::{
     uri::Authority,
 };
 
-use crate::{config::Networks, media_type::split, rest::problem::Problem};
+use super::{media_type::split, problem::Problem};
+use crate::config::Networks;
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");

@@ -15,8 +15,12 @@ use sea_orm::{
 
 use super::{KeyedRequest, REPLAYED, Refusal};
 use crate::{
-    connections::fault::Logged, database::Database, error::Error, polls, purge::delete_up_to,
-    transaction::Transaction,
+    error::Error,
+    rest::polls,
+    storage::{
+        connections::fault::Logged, database::Database, purge::delete_up_to,
+        transaction::Transaction,
+    },
 };
 
 /// How long an answer is kept.

@@ -6,11 +6,9 @@ use serde::{
     ser::{Error as _, SerializeMap, SerializeSeq},
 };
 
-use super::{
-    operation::{ANSWER, Kind, NESTED, Shape, StoredOperation},
-    problem::{BodyFaults, Problem, Stale},
-};
+use super::operation::{ANSWER, Kind, NESTED, Shape, StoredOperation};
 use crate::error::{Code, Error, Fault};
+use crate::http::problem::{BodyFaults, Problem, Stale};
 
 /// The body of an answer and the members that stand beside it.
 pub struct Found<'a> {

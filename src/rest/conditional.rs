@@ -4,7 +4,7 @@
 use axum::http::HeaderMap;
 use headers::{ETag, Header, HeaderMapExt, IfMatch, IfNoneMatch};
 
-use super::problem::Problem;
+use crate::http::problem::Problem;
 
 /// The preconditions of a request.
 pub struct Preconditions {

@@ -13,19 +13,19 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use super::polls::{Bookmark, PollPage};
 use super::{
     answer::{Found, Input},
     params,
-    problem::{BodyFaults, Problem},
     record::Call,
 };
+use crate::http::problem::{BodyFaults, Problem};
 use crate::{
     error::{Error, Outage},
-    graphql::{
+    graphql::schema::{
         connection::MAX_FIRST,
         cursor::{Cursor, Place},
     },
-    polls::{Bookmark, PollPage},
 };
 
 /// The page number, from 1.

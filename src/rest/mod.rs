@@ -7,7 +7,7 @@ mod list;
 pub mod openapi;
 mod operation;
 mod params;
-pub mod problem;
+pub mod polls;
 mod record;
 
 use std::{collections::HashMap, sync::Arc};
@@ -21,16 +21,19 @@ use axum::{
 };
 
 use crate::{
-    body::{self, Declared, Refusal},
-    graphql::documents::Document,
-    http::{Gateway, RequestId, host},
+    app::{Gateway, RequestId},
+    graphql::operation::documents::Document,
+    http::{
+        body::{self, Declared, Refusal},
+        host, json,
+        problem::Problem,
+        query_string,
+    },
     idempotency::{Key, KeyedRequest},
-    json, query_string,
-    validation::parse_id,
+    records::validation::parse_id,
 };
 use conditional::Preconditions;
 use operation::StoredOperation;
-use problem::Problem;
 use record::Call;
 use serde_json::Map;
 

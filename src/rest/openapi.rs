@@ -13,7 +13,7 @@ use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
 use super::{Action, RESOURCES, Route};
-use crate::http::Gateway;
+use crate::app::Gateway;
 
 /// Serves the document. It is the same for everybody and needs no token.
 pub async fn get(State(gateway): State<Gateway>) -> Json<Value> {

@@ -18,7 +18,7 @@ use apollo_compiler::{
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use crate::graphql::{
+use crate::graphql::operation::{
     documents::{Document, SCHEMA},
     limits::Limits,
     rules::Use,

@@ -10,11 +10,12 @@ use std::collections::{HashMap, HashSet};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
 
-use super::{
-    operation::{Kind, NESTED, Parameter, Shape, StoredOperation},
-    problem::BodyFaults,
+use super::operation::{Kind, NESTED, Parameter, Shape, StoredOperation};
+use crate::http::problem::BodyFaults;
+use crate::{
+    http::json,
+    records::{instant::DateTime, validation::parse_id},
 };
-use crate::{instant::DateTime, json, validation::parse_id};
 
 pub use meant::did_you_mean;
 pub use values::{NO, YES};

@@ -19,18 +19,18 @@ use super::{
     Action, ID, Route,
     answer::{self, Found, Input, Shaped},
     conditional::{self, Preconditions},
-    problem::{self, BodyFaults, Problem, Stale},
 };
+use crate::http::problem::{self, BodyFaults, Problem, Stale};
 use crate::{
+    app::{Gateway, RequestId},
     auth::Viewer,
-    database::Database,
     error::{Code, Error},
-    graphql::{
+    graphql::operation::{
         documents::Document as Compiled,
         executor::{Document, Operation, Stage},
     },
-    http::{Gateway, RequestId},
     idempotency::{KeyedRequest, Outcome, Verdict},
+    storage::database::Database,
 };
 
 /// Whoever keeps an answer must ask whether it still holds.

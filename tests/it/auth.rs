@@ -7,7 +7,7 @@ use async_graphql::parser::{
 };
 use axum::http::{Method, StatusCode, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use clientele::{config::Settings, graphql, rest::Action, tokens};
+use clientele::{auth::tokens, config::Settings, graphql::schema, rest::Action};
 use rstest::rstest;
 use serde_json::json;
 
@@ -287,7 +287,7 @@ async fn assert_nothing_written(app: &TestApp) {
 /// The fields of the root types, each with the name of its root.
 fn root_fields() -> Vec<(&'static str, FieldDefinition)> {
     let mut fields = Vec::new();
-    for definition in parse_schema(graphql::sdl()).unwrap().definitions {
+    for definition in parse_schema(schema::sdl()).unwrap().definitions {
         let TypeSystemDefinition::Type(definition) = definition else {
             continue;
         };

@@ -7,7 +7,12 @@ use std::{
     path::Path,
 };
 
-use clientele::{clock::Clock, config::Settings, database::Database, http, http::Gateway};
+use clientele::{
+    app::{self, Gateway},
+    clock::Clock,
+    config::Settings,
+    storage::database::Database,
+};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tempfile::TempDir;
@@ -69,7 +74,7 @@ async fn a_copy_made_while_clients_are_written_is_one_state_of_the_database() {
     let database = Database::connect(&url, 1, Clock::system()).await.unwrap();
     let mut restored = TestApp::start(Engine::Sqlite).await;
     restored.gateway = Gateway::new(database, Settings::default());
-    restored.router = http::router(restored.gateway.clone());
+    restored.router = app::router(restored.gateway.clone());
     restored.token.clone_from(&app.token);
     let all = "query ($after: String) { clients(first: 500, after: $after) { totalCount
         nodes { id name accountCode createdAt version locations { nodes { id name zip } } }

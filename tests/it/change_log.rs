@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use clientele::transaction::Transaction;
+use clientele::storage::transaction::Transaction;
 use futures_util::future::join_all;
 use proptest::{
     prelude::*,

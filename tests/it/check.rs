@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clientele::{invariants::catalog, snapshot};
+use clientele::{check::catalog, storage::snapshot};
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
@@ -49,10 +49,7 @@ async fn the_catalog_is_what_the_migrations_make(#[case] engine: Engine, #[case]
     for line in catalog::actual(&snapshot).await.unwrap() {
         writeln!(lines, "{line}").unwrap();
     }
-    let file = format!(
-        "{}/src/invariants/catalog/{file}",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let file = format!("{}/src/check/catalog/{file}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
         std::fs::write(file, lines).unwrap();
         return;

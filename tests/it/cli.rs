@@ -322,7 +322,7 @@ async fn tokens_are_made_listed_and_revoked(
         .basic("Ann", &token);
     assert_eq!(answer.send().await.status, 200);
 
-    let prefix = clientele::tokens::prefix_of(&token).unwrap();
+    let prefix = clientele::auth::tokens::prefix_of(&token).unwrap();
     let listed = stdout(&call(&["token", "list"]).await);
     let row = listed
         .lines()

@@ -11,10 +11,10 @@ use axum::{
     http::{Method, StatusCode},
 };
 use clientele::{
+    app::{Gateway, router},
     clock::Clock,
     config::Settings,
-    database::Database,
-    http::{Gateway, router},
+    storage::database::Database,
 };
 use futures_util::future::join_all;
 use rstest::rstest;

@@ -5,7 +5,7 @@
 use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::http::{Method, StatusCode};
-use clientele::tokens;
+use clientele::auth::tokens;
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};

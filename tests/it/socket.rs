@@ -85,8 +85,8 @@ async fn a_token_is_checked_at_the_start_and_for_every_operation(
     assert_eq!(receive(&mut socket).await["type"], "complete");
 
     let transaction = app.database.begin().await.unwrap();
-    let prefix = clientele::tokens::prefix_of(&app.read_token).unwrap();
-    clientele::tokens::revoke(&transaction, &app.database.clock, prefix)
+    let prefix = clientele::auth::tokens::prefix_of(&app.read_token).unwrap();
+    clientele::auth::tokens::revoke(&transaction, &app.database.clock, prefix)
         .await
         .unwrap();
     transaction.commit().await.unwrap();

@@ -2,7 +2,7 @@
 //! be what counting rows and passing by rows would give.
 
 use axum::http::StatusCode;
-use clientele::{paging::Direction, tally};
+use clientele::records::list::{Direction, row_counts};
 use entity::{client, client_location as location};
 use proptest::{
     prelude::*,
@@ -214,7 +214,7 @@ async fn totals_are_exact_while_tallies_are_merged(
             let mut merges = 0;
             while !writing.is_cancelled() {
                 for tally in [&database.tallies.clients, &database.tallies.locations] {
-                    tally::merge(&database, tally).await.unwrap();
+                    row_counts::merge(&database, tally).await.unwrap();
                 }
                 merges += 1;
                 tokio::task::yield_now().await;
@@ -238,7 +238,7 @@ async fn totals_are_exact_while_tallies_are_merged(
                 .unwrap()
                 .unwrap();
             assert_eq!(row.try_get::<i64>("", "n").unwrap(), 0);
-            let total = tally::total(&database, &database.tallies.clients)
+            let total = row_counts::total(&database, &database.tallies.clients)
                 .await
                 .unwrap();
             assert!(total >= last, "{total} after {last}");
@@ -257,7 +257,7 @@ async fn totals_are_exact_while_tallies_are_merged(
     let merges = merging.join_all().await;
     assert!(merges.iter().all(|merges| *merges > 0), "{merges:?}");
     assert_exact(&app, "all that").await;
-    let total = tally::total(&app.database, &app.database.tallies.clients)
+    let total = row_counts::total(&app.database, &app.database.tallies.clients)
         .await
         .unwrap();
     assert_eq!(total, 100 + i64::try_from(WRITERS * EACH).unwrap());
@@ -359,7 +359,7 @@ async fn a_deep_page_begins_in_its_block(
 ) {
     let app = app_with_gaps(engine).await;
     for direction in [Direction::Asc, Direction::Desc] {
-        let all = tally::total(&app.database, &app.database.tallies.clients)
+        let all = row_counts::total(&app.database, &app.database.tallies.clients)
             .await
             .unwrap()
             .unsigned_abs();
@@ -385,6 +385,6 @@ async fn place(app: &TestApp, direction: Direction, offset: u64) -> (Option<i64>
     let place = app.database.tallies.clients.place(direction, offset);
     let place = app.database.reader.query_one(&place).await;
     let place = place.unwrap().unwrap();
-    let first_id = place.try_get("", tally::FIRST_ID).unwrap();
-    (first_id, place.try_get("", tally::SKIP).unwrap())
+    let first_id = place.try_get("", row_counts::FIRST_ID).unwrap();
+    (first_id, place.try_get("", row_counts::SKIP).unwrap())
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::pattern;
 use crate::{
-    graphql::connection::MAX_FIRST,
+    graphql::schema::connection::MAX_FIRST,
     idempotency,
+    records::validation::MAX_FILTER,
     rest::{
         Action, Route, list,
         operation::{Kind, Parameter},
     },
-    validation::MAX_FILTER,
 };
 
 /// All parameters of a route.

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use crate::{invisible::is_invisible, validation};
+use crate::records::validation::{self, invisible::is_invisible};
 
 /// A part of a host name, and the last one, which is no number. Hyphens are single ones: a
 /// part with two may be an escape of other letters, of which not all are taken. Both are

@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::pattern;
 use crate::{
+    records::validation::{MAX_LINE, MAX_NAME, MAX_NOTES, MAX_URL},
     rest::{
         operation::Kind,
         params::{NO, YES},
     },
-    validation::{MAX_LINE, MAX_NAME, MAX_NOTES, MAX_URL},
 };
 
 /// The rules for texts.

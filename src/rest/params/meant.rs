@@ -1,6 +1,6 @@
 //! What may be meant by a name that is not known.
 
-use crate::suggest;
+use crate::error::suggest;
 
 /// Names of other systems, which no misspelling of ours comes near, and what is meant by
 /// them: the first of these that a route takes.

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{coerce, rest::operation::Kind, validation::parse_id};
+use crate::{
+    records::{coerce, validation::parse_id},
+    rest::operation::Kind,
+};
 
 /// Whether a value is a text of nothing but white space.
 #[must_use]

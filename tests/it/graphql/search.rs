@@ -2,10 +2,10 @@
 
 use axum::http::StatusCode;
 use clientele::{
+    app::{Gateway, router},
     clock::Clock,
     config::Settings,
-    database::Database,
-    http::{Gateway, router},
+    storage::database::Database,
 };
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};

@@ -6,9 +6,9 @@ use async_graphql::connection::CursorType;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta};
 use clientele::{
-    graphql::cursor::{Cursor, ListKind, Place},
-    paging::{Direction, Order, OrderField, Position},
-    polls,
+    graphql::schema::cursor::{Cursor, ListKind, Place},
+    records::list::{Direction, Order, OrderField, Position},
+    rest::polls,
 };
 use entity::poll;
 use proptest::{option, prelude::*, sample};

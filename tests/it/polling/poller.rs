@@ -7,9 +7,9 @@ use axum::{
     http::{HeaderName, Method},
 };
 use clientele::{
+    app::{Gateway, router},
     clock::Clock,
-    database::Database,
-    http::{Gateway, router},
+    storage::database::Database,
 };
 use serde_json::{Value, json};
 

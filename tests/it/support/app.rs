@@ -7,11 +7,12 @@ use std::{
 
 use axum::Router;
 use clientele::{
+    app::{Gateway, router},
+    auth::tokens,
     clock::Clock,
     config::Settings,
-    database::Database,
-    http::{Gateway, router},
-    server, tokens,
+    http::listener,
+    storage::database::Database,
 };
 use entity::api_token::Scope;
 use tokio::net::TcpListener;
@@ -66,12 +67,12 @@ impl TestApp {
 
     /// Serves on a free port until the app is dropped.
     pub async fn serve(&self) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
         let lifecycle = self.gateway.lifecycle.clone();
         let keep_alive = self.gateway.settings.keep_alive();
         let router = self.router.clone();
-        tokio::spawn(server::serve(listener, router, lifecycle, keep_alive));
+        tokio::spawn(listener::serve(socket, router, lifecycle, keep_alive));
         address
     }
 

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode, header::ACCEPT};
 use chrono::TimeDelta;
-use clientele::{clock::Clock, config::Settings, database::Database};
+use clientele::{clock::Clock, config::Settings, storage::database::Database};
 use rstest::rstest;
 use serde_json::json;
 use tokio::{

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use clientele::{clock::Clock, database::Database};
+use clientele::{clock::Clock, storage::database::Database};
 use sea_orm::{
     ConnectionTrait,
     sqlx::{AssertSqlSafe, Connection, Executor, PgConnection},

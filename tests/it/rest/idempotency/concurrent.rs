@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode};
 use clientele::{
+    app::{Gateway, router},
     clock::Clock,
-    database::Database,
-    http::{Gateway, router},
+    storage::database::Database,
 };
 use futures_util::future::join_all;
 use rstest::rstest;

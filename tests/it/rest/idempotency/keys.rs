@@ -9,7 +9,7 @@ use axum::{
         },
     },
 };
-use clientele::{config::Settings, tokens};
+use clientele::{auth::tokens, config::Settings};
 use entity::api_token::Scope;
 use rstest::rstest;
 

@@ -1,0 +1,271 @@
+//! The rules for each row of each list. A new table is a new entry of [`all`].
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use entity::api_token::Scope;
+use sea_orm::{ActiveEnum, DbBackend};
+
+use crate::{
+    auth::tokens,
+    records::{
+        fold::fold,
+        validation::{self, stored},
+    },
+};
+
+/// The tables whose ids the database assigns, and what the check of that is called.
+pub const TABLES: [(&str, &str); 4] = [
+    ("client", "client_id_seq"),
+    ("client_location", "client_location_id_seq"),
+    ("change", "change_id_seq"),
+    ("api_token", "api_token_id_seq"),
+];
+
+/// The rules for the rows of one table.
+pub struct List {
+    /// The table; its key is `id`.
+    pub table: &'static str,
+    /// Columns of text.
+    pub texts: Vec<Text>,
+    /// Conditions in SQL that no row may meet, with what is wrong with one that does.
+    pub faults: Vec<(Cow<'static, str>, String)>,
+}
+
+/// A column of text, whose rule is applied to what is stored.
+pub struct Text {
+    /// The column.
+    pub column: &'static str,
+    /// What must be in it.
+    pub rule: Rule,
+}
+
+/// What a column of text must hold.
+#[derive(Clone, Copy)]
+pub enum Rule {
+    /// What the rule makes of it, and it must be there.
+    Required(validation::Required),
+    /// What the rule makes of it, if it is there.
+    Optional(validation::Optional),
+    /// The key of the text in the column before it.
+    KeyOfPrevious,
+}
+
+/// All lists.
+pub fn all(engine: DbBackend) -> Vec<List> {
+    vec![
+        clients(engine),
+        locations(engine),
+        changes(engine),
+        tokens(engine),
+    ]
+}
+
+fn clients(engine: DbBackend) -> List {
+    use Rule::{KeyOfPrevious, Optional, Required};
+    List::new("client")
+        .text("name", Required(stored::name))
+        .text("name_key", KeyOfPrevious)
+        .text("account_code", Optional(stored::line))
+        .text("account_code_key", KeyOfPrevious)
+        .text("website", Optional(stored::website))
+        .text("email_invoice", Optional(stored::email))
+        .text("notes", Optional(stored::notes))
+        .boolean(engine, "has_invoice_reminders")
+        .boolean(engine, "show_location_on_invoice")
+        .integer(engine, "salesperson", true)
+        .integer(engine, "case_manager", true)
+        .record(engine)
+        .fault(
+            "has no location",
+            "NOT EXISTS (SELECT 1 FROM client_location l WHERE l.client_id = client.id)",
+        )
+        .fault(
+            "does not have exactly one primary location",
+            "(SELECT COUNT(*) FROM client_location l \
+              WHERE l.client_id = client.id AND l.is_primary) <> 1",
+        )
+}
+
+fn locations(engine: DbBackend) -> List {
+    use Rule::{KeyOfPrevious, Optional, Required};
+    let list = List::new("client_location")
+        .text("name", Required(stored::name))
+        .text("name_key", KeyOfPrevious)
+        .text("email_invoice", Optional(stored::email))
+        .text("state", Required(validation::state))
+        .text("country", Required(stored::country))
+        .text("notes", Optional(stored::notes));
+    [
+        "address_1",
+        "address_2",
+        "address_3",
+        "city",
+        "zip",
+        "phone_primary",
+        "phone_secondary",
+        "phone_fax",
+    ]
+    .into_iter()
+    .fold(list, |list, column| {
+        list.text(column, Optional(stored::line))
+    })
+    .boolean(engine, "is_primary")
+    .record(engine)
+    .fault(
+        "belongs to a client that does not exist",
+        "NOT EXISTS (SELECT 1 FROM client c WHERE c.id = client_location.client_id)",
+    )
+    .fault(
+        "primary_of does not say whether it is primary",
+        "primary_of IS DISTINCT FROM CASE WHEN is_primary THEN client_id END",
+    )
+}
+
+/// Faces and kinds are checked by the table itself.
+fn changes(engine: DbBackend) -> List {
+    use Rule::Required;
+    List::new("change")
+        .text("user_name", Required(tokens::user_name))
+        .text("old", Required(json_object))
+        .text("new", Required(json_object))
+        .instant(engine, "at", false)
+        .integer(engine, "client_id", false)
+        .integer(engine, "location_id", true)
+        .fault(
+            "tells of a client that does not exist",
+            "NOT EXISTS (SELECT 1 FROM client c WHERE c.id = change.client_id)",
+        )
+        .fault(
+            "tells of a location that its client does not have",
+            "location_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM client_location l \
+              WHERE l.id = change.location_id AND l.client_id = change.client_id)",
+        )
+        .fault(
+            "its kind does not fit its record",
+            "(kind LIKE 'LOCATION%') <> (location_id IS NOT NULL)",
+        )
+}
+
+fn json_object(text: &str) -> Result<String, String> {
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::Object(_)) => Ok(text.to_owned()),
+        _ => Err("must be a JSON object".to_owned()),
+    }
+}
+
+fn tokens(engine: DbBackend) -> List {
+    use Rule::Required;
+    List::new("api_token")
+        .text("user_name", Required(tokens::user_name))
+        .text("prefix", Required(tokens::prefix))
+        .text("scope", Required(scope))
+        .instant(engine, "created_at", false)
+        .instant(engine, "revoked_at", true)
+        .fault("hash is not one of SHA-256", "length(hash) <> 32")
+        .fault("was revoked before it was made", "revoked_at < created_at")
+}
+
+fn scope(text: &str) -> Result<String, String> {
+    Scope::try_from_value(&text.to_owned())
+        .map(|scope| scope.to_value())
+        .map_err(|_| "must be a scope that this program knows".to_owned())
+}
+
+impl List {
+    fn new(table: &'static str) -> Self {
+        Self {
+            table,
+            texts: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    fn text(mut self, column: &'static str, rule: Rule) -> Self {
+        self.texts.push(Text { column, rule });
+        self
+    }
+
+    fn fault(mut self, what: impl Into<Cow<'static, str>>, condition: impl Into<String>) -> Self {
+        self.faults.push((what.into(), condition.into()));
+        self
+    }
+
+    /// What clients and locations have in common.
+    fn record(self, engine: DbBackend) -> Self {
+        self.integer(engine, "version", false)
+            .instant(engine, "created_at", false)
+            .instant(engine, "updated_at", false)
+            .fault("version is below 1", "version < 1")
+            .fault("updated_at is before created_at", "updated_at < created_at")
+    }
+
+    /// SQLite takes any value in any column.
+    fn integer(self, engine: DbBackend, column: &str, may_be_null: bool) -> Self {
+        if engine != DbBackend::Sqlite {
+            return self;
+        }
+        let types = if may_be_null {
+            "'integer', 'null'"
+        } else {
+            "'integer'"
+        };
+        self.fault(
+            format!("{column} is not an integer"),
+            format!("typeof({column}) NOT IN ({types})"),
+        )
+    }
+
+    fn boolean(self, engine: DbBackend, column: &str) -> Self {
+        if engine != DbBackend::Sqlite {
+            return self;
+        }
+        self.fault(
+            format!("{column} is neither true nor false"),
+            format!("typeof({column}) <> 'integer' OR {column} NOT IN (0, 1)"),
+        )
+    }
+
+    fn instant(self, engine: DbBackend, column: &'static str, may_be_null: bool) -> Self {
+        match (engine, may_be_null) {
+            (DbBackend::Postgres, _) => self.fault(
+                format!("{column} is not an instant in milliseconds"),
+                format!(
+                    "NOT isfinite({column}) OR date_trunc('milliseconds', {column}) <> {column}"
+                ),
+            ),
+            (_, true) => self.text(column, Rule::Optional(|text| instant(text).map(Some))),
+            (_, false) => self.text(column, Rule::Required(instant)),
+        }
+    }
+}
+
+/// The one form in which instants are stored on SQLite, where they are compared as
+/// texts: as sqlx writes them, cut to milliseconds.
+fn instant(text: &str) -> Result<String, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| {
+            let at = at.with_timezone(&Utc).trunc_subsecs(3);
+            at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+        })
+        .map_err(|_| "must be an instant in the form of RFC 3339".to_owned())
+}
+
+impl Rule {
+    /// What is wrong with `stored`, if anything is. `previous` is the text before it.
+    pub fn fault(self, stored: Option<&str>, previous: Option<&str>) -> Option<String> {
+        let expected = match self {
+            Self::KeyOfPrevious => {
+                let is_key = stored == previous.map(fold).as_deref();
+                return (!is_key).then(|| "is not the key of its text".to_owned());
+            }
+            Self::Required(rule) => rule(stored.unwrap_or_default()).map(Some),
+            Self::Optional(rule) => stored.map_or(Ok(None), rule),
+        };
+        match expected {
+            Ok(expected) if expected.as_deref() == stored => None,
+            Ok(_) => Some("is not in the form in which it should be stored".to_owned()),
+            Err(message) => Some(message),
+        }
+    }
+}

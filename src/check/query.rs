@@ -1,0 +1,116 @@
+//! What one statement finds: whatever is not about one row alone.
+
+use std::borrow::Cow;
+
+use sea_orm::{DatabaseTransaction, DbBackend, DbErr};
+
+use super::{SHOWN, Violation, lists::TABLES, select};
+use crate::records::list::row_counts::BLOCK_BITS;
+
+/// A statement that gives what is wrong.
+pub struct Query {
+    /// What is checked.
+    pub name: &'static str,
+    /// What is wrong with what the statement gives.
+    pub what: Cow<'static, str>,
+    /// What the ids are of.
+    pub unit: &'static str,
+    /// Selects them, as `id`.
+    pub sql: Cow<'static, str>,
+}
+
+/// SQLite enforces them on connections that ask for it; others may have written.
+pub const FOREIGN_KEYS: Query = Query {
+    name: "foreign_key_check",
+    what: Cow::Borrowed("rows of any table refer to rows that do not exist"),
+    unit: "rows",
+    sql: Cow::Borrowed("SELECT COALESCE(rowid, 0) AS id FROM pragma_foreign_key_check"),
+};
+
+/// All of them, without the one above.
+pub fn all(engine: DbBackend) -> Vec<Query> {
+    let mut queries = vec![
+        tally("client_tally", "client"),
+        tally("client_location_tally", "client_location"),
+        idempotency_keys(),
+    ];
+    queries.extend(TABLES.map(|table| sequence(engine, table)));
+    queries
+}
+
+impl Query {
+    pub async fn check(&self, db: &DatabaseTransaction) -> Result<Vec<Violation>, DbErr> {
+        let sql = format!(
+            "SELECT CAST(id AS bigint) AS id, COUNT(*) OVER () FROM ({}) AS found \
+             ORDER BY 1 LIMIT {SHOWN}",
+            self.sql
+        );
+        let (mut ids, mut count) = (Vec::new(), 0_i64);
+        for row in select(db, &sql).await? {
+            ids.push(row.try_get_by_index(0)?);
+            count = row.try_get_by_index(1)?;
+        }
+        let violation = Violation {
+            what: self.what.clone().into_owned(),
+            count: count.unsigned_abs(),
+            unit: self.unit,
+            ids,
+        };
+        Ok((count > 0).then_some(violation).into_iter().collect())
+    }
+}
+
+/// The tally has, for each block of ids, the number of rows (`records/list/row_counts.rs`).
+fn tally(name: &'static str, table: &str) -> Query {
+    Query {
+        name,
+        what: format!(
+            "the number of rows in a block of ids is not what the tally says. To count anew, while \
+             no gateway runs: DELETE FROM {name}; INSERT INTO {name} \
+             SELECT id >> {BLOCK_BITS}, COUNT(*) FROM {table} GROUP BY 1"
+        )
+        .into(),
+        unit: "blocks",
+        sql: format!(
+            r#"SELECT COALESCE(rows_of.block, tally.block) AS id
+               FROM (SELECT id >> {BLOCK_BITS} AS block, COUNT(*) AS n FROM {table} GROUP BY 1)
+                   AS rows_of
+               FULL JOIN (SELECT block, SUM("rows") AS n FROM {name} GROUP BY block) AS tally
+                   ON tally.block = rows_of.block
+               WHERE COALESCE(rows_of.n, 0) <> COALESCE(tally.n, 0)"#
+        )
+        .into(),
+    }
+}
+
+/// A key is committed with the final answer of its request (`idempotency/mod.rs`).
+fn idempotency_keys() -> Query {
+    Query {
+        name: "idempotency_key",
+        what: "a key has no final answer, or no hash of its request".into(),
+        unit: "token",
+        sql: "SELECT token_id AS id FROM idempotency_key
+              WHERE status NOT BETWEEN 200 AND 499 OR length(fingerprint) <> 32"
+            .into(),
+    }
+}
+
+/// An id is never given twice: the next one is beyond all that there are.
+fn sequence(engine: DbBackend, (table, name): (&str, &'static str)) -> Query {
+    let last = match engine {
+        // Null before the first id was given.
+        DbBackend::Postgres => format!(
+            "COALESCE(pg_sequence_last_value(pg_get_serial_sequence('{table}', 'id')::regclass), 0)"
+        ),
+        _ => format!("COALESCE((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0)"),
+    };
+    Query {
+        name,
+        what: "the database would give this id, or one before it, once more: its sequence is \
+               behind"
+            .into(),
+        unit: "id",
+        sql: format!("SELECT id FROM (SELECT MAX(id) AS id FROM {table}) AS top WHERE id > {last}")
+            .into(),
+    }
+}

@@ -1,0 +1,343 @@
+//! What can go wrong, in one enum, and what each face calls it, in one table.
+
+pub mod suggest;
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
+use serde::Serialize;
+
+use crate::{
+    graphql::projection::columns::camel_case,
+    storage::connections::fault::{Complaint, Fault as ConnectionFault, Logged},
+};
+
+/// The result of everything that rules or databases can refuse.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure, as the rules in `records` return it.
+///
+/// It deliberately has no `Display`: async-graphql shows the text of anything
+/// that has one to the user, a database's message included. The conversion below
+/// is the only way out.
+#[derive(Clone, Debug)]
+pub enum Error {
+    /// The input breaks rules: every fault that was found, not only the first.
+    Validation(Vec<Fault>),
+    /// The record that an update names does not exist.
+    NotFound(String),
+    /// The record has moved on from the version that the caller expected.
+    Conflict {
+        /// The version that the record has now.
+        current_version: i32,
+        /// The fields that the caller sent and that the record has otherwise, by the
+        /// names of their columns; those of the primary location follow its name and a
+        /// dot.
+        differs: Vec<String>,
+    },
+    /// No token, or one that is not valid (any more).
+    Unauthenticated,
+    /// The token's scope does not cover this.
+    Forbidden,
+    /// The request asks for more than the gateway gives.
+    Limit(String),
+    /// The database cannot do it now; the same request may succeed later.
+    Unavailable(Outage, Arc<DbErr>),
+    /// A fault of ours. The cause goes to the log, never to the caller.
+    Internal(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why the database cannot do something now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It cannot be reached, or the connection to it broke.
+    Away,
+    /// All connections to it are in use.
+    Busy,
+    /// Another writer holds the lock.
+    Locked,
+    /// It did not finish in time.
+    Slow,
+    /// A write was sent, and not confirmed.
+    Unconfirmed,
+    /// Its disk is full.
+    Full,
+    /// It takes no writes, as a standby does, or a primary that was demoted.
+    ReadOnly,
+}
+
+/// One thing that is wrong with the input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Where: the argument, then the input fields, joined by dots, as in
+    /// `input.primaryLocation.zip`.
+    pub path: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// The public name of a failure, `extensions.code` in GraphQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The document is no GraphQL.
+    ParseFailed,
+    /// The document does not fit the schema.
+    DocumentInvalid,
+    /// The input breaks rules.
+    ValidationFailed,
+    /// There is no such record.
+    NotFound,
+    /// The record has moved on.
+    Conflict,
+    /// No valid token.
+    Unauthenticated,
+    /// The token may only read.
+    Forbidden,
+    /// The request asks for too much.
+    LimitExceeded,
+    /// The database does not answer.
+    Unavailable,
+    /// The disk of the database is full. GraphQL's list of codes has no name for it.
+    StorageFull,
+    /// A fault of ours.
+    Internal,
+}
+
+impl Code {
+    /// The name in `extensions.code`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.table().0
+    }
+
+    /// The status of a REST answer.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.table().1
+    }
+
+    fn table(self) -> (&'static str, StatusCode) {
+        match self {
+            Self::ParseFailed => ("GRAPHQL_PARSE_FAILED", StatusCode::BAD_REQUEST),
+            Self::DocumentInvalid => ("GRAPHQL_VALIDATION_FAILED", StatusCode::BAD_REQUEST),
+            Self::ValidationFailed => ("VALIDATION_FAILED", StatusCode::UNPROCESSABLE_ENTITY),
+            Self::NotFound => ("NOT_FOUND", StatusCode::NOT_FOUND),
+            Self::Conflict => ("CONFLICT", StatusCode::CONFLICT),
+            Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED),
+            Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN),
+            Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
+            Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
+            Self::StorageFull => ("UNAVAILABLE", StatusCode::INSUFFICIENT_STORAGE),
+            Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+impl Error {
+    /// A single fault, at `path`.
+    pub fn fault(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Validation(vec![Fault {
+            path: path.into(),
+            message: message.into(),
+        }])
+    }
+
+    /// The public name of this failure.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Validation(_) => Code::ValidationFailed,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Conflict { .. } => Code::Conflict,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::Forbidden,
+            Self::Limit(_) => Code::LimitExceeded,
+            Self::Unavailable(Outage::Full, _) => Code::StorageFull,
+            Self::Unavailable(..) => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+
+    /// Logs the cause of what the operator should know about. It is called once, where
+    /// the failure becomes an answer.
+    pub fn log(&self, request_id: &str) {
+        let cause = self.cause();
+        match self {
+            Self::Internal(_) => tracing::error!(request_id, cause, "request failed"),
+            Self::Unavailable(outage, _) => {
+                tracing::warn!(request_id, ?outage, cause, "database unavailable");
+            }
+            _ => {}
+        }
+    }
+
+    /// What is behind a failure that is none of the caller's, in words for the log: they
+    /// name tables and constraints, and no values.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Internal(cause) => Some(match cause.downcast_ref::<DbErr>() {
+                Some(cause) => Logged(cause).to_string(),
+                None => cause.to_string(),
+            }),
+            Self::Unavailable(_, cause) => Some(Logged(cause).to_string()),
+            _ => None,
+        }
+    }
+
+    /// The sentence for the user: what is wrong and how to mend it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Validation(faults) => match &faults[..] {
+                [] => "The input is not valid.".to_owned(),
+                [Fault { path, message }] => {
+                    let end = if message.ends_with('?') { "" } else { "." };
+                    format!("The input is not valid: {path} {message}{end}")
+                }
+                [Fault { path, message }, ..] => format!(
+                    "The input has {} faults, all of which are in extensions.fields. The first: \
+                     {path} {message}{}",
+                    faults.len(),
+                    if message.ends_with('?') { "" } else { "." },
+                ),
+            },
+            Self::NotFound(what) => format!("There is no {what}."),
+            Self::Conflict {
+                current_version, ..
+            } => format!(
+                "The record was changed meanwhile: its version is now {current_version}. \
+                 Read it again and repeat your change."
+            ),
+            Self::Unauthenticated => "A valid API token is needed: send it as \
+                 'Authorization: Bearer TOKEN', or as HTTP Basic with the user \
+                 'NAME/token' and the token as the password."
+                .to_owned(),
+            Self::Forbidden => {
+                "This token may only read. Use one with the scope 'write'.".to_owned()
+            }
+            Self::Limit(what) => what.clone(),
+            Self::Unavailable(outage, _) => outage.sentence().to_owned(),
+            Self::Internal(_) => "Something went wrong on our side.".to_owned(),
+        }
+    }
+}
+
+/// The only way in which a failure reaches a GraphQL answer.
+impl From<Error> for async_graphql::Error {
+    fn from(error: Error) -> Self {
+        let mut answer = Self::new(error.sentence());
+        let extensions = answer.extensions.get_or_insert_default();
+        extensions.set("code", error.code().name());
+        match &error {
+            Error::Validation(faults) => {
+                if let Ok(faults) = async_graphql::to_value(faults) {
+                    extensions.set("fields", faults);
+                }
+            }
+            Error::Conflict {
+                current_version,
+                differs,
+            } => {
+                extensions.set("currentVersion", *current_version);
+                let differs = differs.iter().map(|name| camel_case(name));
+                extensions.set("differs", differs.collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+        answer.source = Some(Arc::new(error));
+        answer
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let outage = match &error {
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Some(Outage::Busy),
+            DbErr::Conn(RuntimeErr::SqlxError(cause)) => {
+                Some(Outage::behind(cause).unwrap_or(Outage::Away))
+            }
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Some(Outage::Away),
+            DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => Outage::behind(cause),
+            _ => None,
+        };
+        match outage {
+            Some(outage) => Self::Unavailable(outage, Arc::new(error)),
+            None => Self::Internal(Arc::new(error)),
+        }
+    }
+}
+
+impl Outage {
+    /// The outage behind an error, if the database may well accept the same later.
+    #[must_use]
+    pub fn behind(error: &SqlxError) -> Option<Self> {
+        match error {
+            SqlxError::Io(_) => Some(match ConnectionFault::behind(error) {
+                Some(ConnectionFault::Unconfirmed(_)) => Self::Unconfirmed,
+                Some(ConnectionFault::Late) => Self::Slow,
+                _ => Self::Away,
+            }),
+            SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed => {
+                Some(Self::Away)
+            }
+            SqlxError::PoolTimedOut => Some(Self::Busy),
+            error => Self::of(&Complaint::behind(error)?),
+        }
+    }
+
+    fn of(complaint: &Complaint<'_>) -> Option<Self> {
+        match complaint {
+            Complaint::Postgres(code) => match &**code {
+                "25006" => Some(Self::ReadOnly),
+                "53100" => Some(Self::Full),
+                // It waited too long, would have waited for ever, or was overtaken.
+                "55P03" | "40P01" | "40001" => Some(Self::Locked),
+                "57014" => Some(Self::Slow),
+                "25P03" => Some(Self::Away),
+                // Connections, resources, and what an operator does.
+                code if matches!(code.get(..2), Some("08" | "53" | "57")) => Some(Self::Away),
+                _ => None,
+            },
+            Complaint::Sqlite(code) => match code {
+                5 | 6 => Some(Self::Locked),
+                8 => Some(Self::ReadOnly),
+                9 => Some(Self::Slow),
+                10 => Some(Self::Away),
+                13 => Some(Self::Full),
+                _ => None,
+            },
+        }
+    }
+
+    /// None says that nothing was written: a mutation before this one, or the write whose
+    /// answer was being read, may have been.
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Away => "The database does not answer at the moment. Try again shortly.",
+            Self::Busy => "All connections to the database are busy. Try again shortly.",
+            Self::Locked => {
+                "The record is locked by another writer, and the wait for it timed out. Try again \
+                 shortly."
+            }
+            Self::Slow => {
+                "The database did not finish in time. Try again shortly; with an Idempotency-Key no \
+                 write is done twice."
+            }
+            Self::Unconfirmed => {
+                "The database did not confirm the write: it may or may not have happened. With \
+                 the same Idempotency-Key it is safe to send it again; otherwise look first."
+            }
+            Self::Full => {
+                "The disk of the database is full, so nothing more can be written. Reading goes on. \
+                 Try again when there is space."
+            }
+            Self::ReadOnly => {
+                "The database takes no writes at the moment, as after a fail-over. Reading goes on. \
+                 Try again shortly."
+            }
+        }
+    }
+}

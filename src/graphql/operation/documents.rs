@@ -1,0 +1,429 @@
+//! Documents of callers: parsed and validated once for each text, by apollo-compiler, and
+//! remembered with all that was learned about them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
+};
+
+use apollo_compiler::{
+    ExecutableDocument, Node, Schema,
+    ast::{DirectiveList, FieldDefinition, OperationType},
+    diagnostic::ToCliReport,
+    executable, name,
+    parser::{Parser, SourceSpan},
+    schema::ExtendedType,
+    ty,
+    validation::{DiagnosticData, DiagnosticList, Valid},
+};
+use async_graphql::{Pos, ServerError};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::{
+    collect::{self, Executed},
+    executor::{MAX_ERRORS, server_error},
+    limits::{Cost, Limits, within},
+    rules::{self, Use, Violation},
+    suggestions, tokens,
+    variables::Faults,
+};
+use crate::error::{Code, Error};
+use crate::graphql::schema::sdl;
+
+/// The most bytes of text that are remembered; with all that is remembered of it, a document
+/// takes a hundred times as much, or two.
+const CAPACITY: u64 = 256 * 1024;
+/// Longer documents are parsed each time: one must not push out all others.
+const MAX_TEXT: usize = 16 * 1024;
+/// About how many documents fit.
+const DOCUMENTS: usize = 1_000;
+/// How deep brackets may nest: the parser recurses for each.
+const MAX_NESTING: usize = 64;
+/// How many fields and variables are remembered of an operation, in all forms of its
+/// variables: fragments may make very many of a short text.
+const MAX_SIZE: usize = 256;
+
+/// The schema, as the compiler of documents knows it.
+#[expect(
+    clippy::expect_used,
+    reason = "no input reaches this; every test runs it"
+)]
+pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
+    let schema = Schema::parse_and_validate(sdl(), "schema.graphql").expect("the schema is valid");
+    let mut schema = schema.into_inner();
+    // The compiler knows introspection as it was in 2021; what executes knows it as it is.
+    for kind in schema.types.values_mut() {
+        if let ExtendedType::Object(kind) = kind
+            && kind.name.starts_with("__")
+        {
+            let fields = kind.make_mut().fields.values_mut();
+            let arguments = fields.flat_map(|field| field.make_mut().arguments.iter_mut());
+            for argument in arguments.filter(|found| found.name == "includeDeprecated") {
+                argument.make_mut().ty = ty!(Boolean!).into();
+            }
+        }
+    }
+    if let Some(ExtendedType::Object(kind)) = schema.types.get_mut("__Type") {
+        let field = FieldDefinition {
+            description: None,
+            name: name!("isOneOf"),
+            arguments: Vec::new(),
+            ty: ty!(Boolean),
+            directives: DirectiveList::default(),
+        };
+        kind.make_mut()
+            .fields
+            .insert(name!("isOneOf"), field.into());
+    }
+    Valid::assume_valid(schema)
+});
+
+/// A valid document.
+pub struct Document {
+    /// Its typed tree.
+    pub tree: Valid<ExecutableDocument>,
+    operations: Vec<Operation>,
+    text: Box<str>,
+    /// Where each line of the text begins, in bytes.
+    lines: Vec<usize>,
+}
+
+/// An operation of a document.
+pub struct Operation {
+    /// Its typed tree.
+    pub tree: Node<executable::Operation>,
+    /// How its variables are used, by their names.
+    pub uses: HashMap<String, Use>,
+    introspects: bool,
+    /// What it costs, unless that depends on variables.
+    pub cost: OnceLock<Option<Cost>>,
+    forms: Mutex<Forms>,
+}
+
+/// What is executed in each form of the variables.
+#[derive(Default)]
+struct Forms {
+    executed: HashMap<Form, Arc<Executed>>,
+    size: usize,
+}
+
+/// What of an operation's variables decides which fields and arguments are executed.
+pub type Form = Box<[Given]>;
+
+/// How a variable was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Given {
+    /// With a value, or as null.
+    Value,
+    /// Not at all, and it has no default.
+    Omitted,
+    /// As this condition of a directive.
+    Condition(bool),
+}
+
+impl Document {
+    /// Parses and validates `text`.
+    ///
+    /// # Errors
+    /// What is wrong with it, with codes and with the places where it is. Names that exist
+    /// are suggested if `with_suggestions` says so.
+    pub fn compile(
+        text: &str,
+        limits: &Limits,
+        with_suggestions: bool,
+    ) -> Result<Self, Vec<ServerError>> {
+        let limited =
+            |checked: Result<(), Error>| checked.map_err(|error| vec![server_error(error)]);
+        limited(limits.check_length(text))?;
+        let lines = lines(text);
+        let syntax_error = |message: &str, offset| {
+            let message = message
+                .trim_start_matches("syntax error: ")
+                .trim_end_matches('.');
+            let message = format!("Syntax error: {message}.");
+            let place = Some(position(text, &lines, offset));
+            vec![document_error(Code::ParseFailed, message, place)]
+        };
+        let tokens = tokens::scan(text).map_err(|(message, at)| syntax_error(&message, at))?;
+        limited(limits.check_tokens(tokens.count))?;
+        let mut parser = Parser::new().recursion_limit(MAX_NESTING);
+        let parsed = parser.parse_ast(tokens.text, "query");
+        limited(within(
+            "nested brackets",
+            parser.recursion_reached(),
+            MAX_NESTING,
+        ))?;
+        let parsed = parsed.map_err(|invalid| {
+            // What follows the first fault mostly follows from it.
+            let first = invalid.errors.iter().next().map(|fault| fault.error);
+            let (message, place) = first.map_or_else(Default::default, |fault| {
+                (fault.to_string(), fault.location())
+            });
+            syntax_error(&message, place.map_or(0, |place| place.offset()))
+        })?;
+        limited(limits.check_definitions(&parsed))?;
+        let place = |span: SourceSpan| position(text, &lines, span.offset());
+        let tree = parsed
+            .to_executable_validate(&SCHEMA)
+            .map_err(|found| invalid(&found.errors, text, with_suggestions, place))?;
+        let (mut operations, mut violations) = (Vec::new(), Vec::new());
+        for operation in tree.operations.iter() {
+            match rules::check(&tree, operation) {
+                Ok(uses) => operations.push(Operation {
+                    uses,
+                    introspects: operation
+                        .root_fields(&tree)
+                        .any(|field| matches!(field.name.as_str(), "__schema" | "__type")),
+                    tree: operation.clone(),
+                    cost: OnceLock::new(),
+                    forms: Mutex::default(),
+                }),
+                Err(found) => violations.extend(found),
+            }
+        }
+        if !violations.is_empty() {
+            return Err(refused(violations, place));
+        }
+        if operations.is_empty() {
+            let message = "The document has no operation.".to_owned();
+            return Err(vec![document_error(Code::DocumentInvalid, message, None)]);
+        }
+        Ok(Self {
+            operations,
+            text: text.into(),
+            lines,
+            tree,
+        })
+    }
+
+    /// The operation to execute (GraphQL specification, "GetOperation").
+    ///
+    /// # Errors
+    /// What is wrong with the name, to complete the sentence "operationName ...".
+    pub fn operation(&self, name: Option<&str>) -> Result<&Operation, String> {
+        match (name, &self.operations[..]) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err("is required: the document has several operations".to_owned()),
+            (Some(name), operations) => operations
+                .iter()
+                .find(|operation| {
+                    let own = operation.tree.name.as_ref();
+                    own.is_some_and(|own| own.as_str() == name)
+                })
+                .ok_or_else(|| format!("names no operation of the document: {name}")),
+        }
+    }
+
+    /// Where something stands in the text.
+    #[must_use]
+    pub fn position(&self, span: Option<SourceSpan>) -> Pos {
+        span.map_or_else(Pos::default, |span| {
+            position(&self.text, &self.lines, span.offset())
+        })
+    }
+}
+
+impl Operation {
+    /// Whether it is a mutation.
+    #[must_use]
+    pub fn is_mutation(&self) -> bool {
+        self.tree.operation_type == OperationType::Mutation
+    }
+
+    /// Whether it asks for the schema.
+    #[must_use]
+    pub fn introspects(&self) -> bool {
+        self.introspects
+    }
+
+    /// The tree to execute when the variables are given in this form: made once for each
+    /// of the forms that are in use.
+    #[must_use]
+    pub fn executed(&self, document: &Document, form: &Form) -> Arc<Executed> {
+        let forms = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(executed) = forms().executed.get(form) {
+            return Arc::clone(executed);
+        }
+        let executed = Arc::new(collect::collect(document, self, form));
+        let size = 1 + executed.fields + form.len();
+        if size <= MAX_SIZE {
+            let mut forms = forms();
+            if forms.size + size > MAX_SIZE {
+                // Those that are in use come back.
+                *forms = Forms::default();
+            }
+            forms.size += size;
+            forms.executed.insert(form.clone(), Arc::clone(&executed));
+        }
+        executed
+    }
+}
+
+/// Where each line begins (GraphQL specification, "Line Terminators").
+fn lines(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let mut lines = vec![0];
+    for (at, byte) in bytes.iter().enumerate() {
+        let is_end = *byte == b'\n' || (*byte == b'\r' && bytes.get(at + 1) != Some(&b'\n'));
+        if is_end {
+            lines.push(at + 1);
+        }
+    }
+    lines
+}
+
+/// Line and column, both from 1, in characters.
+fn position(text: &str, lines: &[usize], offset: usize) -> Pos {
+    let line = lines.partition_point(|begin| *begin <= offset);
+    let begin = line.checked_sub(1).and_then(|line| lines.get(line));
+    let before = begin.and_then(|begin| text.get(*begin..offset));
+    Pos {
+        line,
+        column: before.map_or(0, |before| before.chars().count()) + 1,
+    }
+}
+
+/// What the compiler has found, each fault once, and not what only follows from others.
+fn invalid(
+    errors: &DiagnosticList,
+    text: &str,
+    with_suggestions: bool,
+    place: impl Fn(SourceSpan) -> Pos,
+) -> Vec<ServerError> {
+    /// It cannot tell what is in a field or a fragment that it does not know.
+    const UNKNOWN: [&str; 3] = [
+        "UndefinedField",
+        "UndefinedTypeInNamedFragmentTypeCondition",
+        "UndefinedTypeInInlineFragmentTypeCondition",
+    ];
+    const FOLLOWING: [&str; 4] = [
+        "MissingSubselection",
+        "UndefinedFragment",
+        "UnusedFragment",
+        "UnusedVariable",
+    ];
+    let named = |fault: &DiagnosticData, names: &[&str]| {
+        fault
+            .unstable_error_name()
+            .is_some_and(|name| names.contains(&name))
+    };
+    let all: Vec<_> = errors.iter().map(|fault| fault.error).collect();
+    let has_unknown = all.iter().any(|fault| named(fault, &UNKNOWN));
+    // Where there is null, by name, there is said to be nothing, too.
+    let nulls: Vec<_> = all
+        .iter()
+        .filter(|fault| named(fault, &["UnsupportedValueType"]))
+        .filter_map(|fault| {
+            let offset = fault.location()?.offset();
+            let is_null = text.get(offset..)?.starts_with("null");
+            let before = text.get(..offset)?.trim_end().strip_suffix(':')?.trim_end();
+            let is_of_name = |character: char| character.is_alphanumeric() || character == '_';
+            let name = &before[before.trim_end_matches(is_of_name).len()..];
+            is_null.then_some((offset, name))
+        })
+        .collect();
+    let holds_null = |fault: &DiagnosticData, message: &str| {
+        let span = fault.location();
+        let span = span.map_or(0..0, |span| span.offset()..span.end_offset());
+        nulls.iter().any(|(offset, name)| {
+            let is_meant = |quoted: &str| quoted.rsplit('.').next() == Some(name);
+            span.contains(offset) && message.split('"').any(is_meant)
+        })
+    };
+    let mut told = HashSet::new();
+    let mut faults = Vec::new();
+    for fault in all {
+        let message = fault.unstable_compat_message();
+        let mut message = message.unwrap_or_else(|| fault.to_string());
+        let follows = (has_unknown && named(fault, &FOLLOWING))
+            || (named(fault, &["RequiredArgument", "RequiredField"])
+                && holds_null(fault, &message));
+        if follows || !told.insert((message.clone(), fault.location())) {
+            continue;
+        }
+        if faults.len() + 1 < MAX_ERRORS {
+            let name = fault.unstable_error_name().unwrap_or_default();
+            suggestions::mend(name, &mut message, with_suggestions);
+            let place = fault.location().map(&place);
+            faults.push(document_error(Code::DocumentInvalid, message, place));
+        }
+    }
+    faults.extend(more(told.len() - faults.len()));
+    faults
+}
+
+/// Says how many faults were left out, if any.
+fn more(count: usize) -> Option<ServerError> {
+    let message = format!("{count} more faults are not listed.");
+    (count > 0).then(|| document_error(Code::DocumentInvalid, message, None))
+}
+
+/// What our own rules have found: faults of the document, or those of values in it.
+fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
+    let (mut errors, mut faults, mut first) = (Vec::new(), Faults::new(false), None);
+    let mut unlisted = 0_usize;
+    for violation in violations {
+        match violation.kind {
+            rules::Kind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
+                let place = violation.place.map(&place);
+                errors.push(document_error(Code::DocumentInvalid, message, place));
+            }
+            rules::Kind::Document(_) => unlisted += 1,
+            rules::Kind::Value(fault) => {
+                first = first.or(violation.place);
+                faults.add(&fault.path, fault.message);
+            }
+        }
+    }
+    errors.extend(more(unlisted));
+    if errors.is_empty()
+        && let Err(error) = faults.finish()
+    {
+        let mut error = server_error(error);
+        error.locations.extend(first.map(place));
+        errors.push(error);
+    }
+    errors
+}
+
+/// An error of a document.
+#[must_use]
+pub fn document_error(code: Code, message: String, place: Option<Pos>) -> ServerError {
+    let mut error = ServerError::new(message, place);
+    let extensions = error.extensions.get_or_insert_default();
+    extensions.set("code", code.name());
+    error
+}
+
+/// The documents that were sent lately, by their text.
+pub struct Documents(Cache<String, Arc<Document>, ByLength>);
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self(Cache::with_weighter(DOCUMENTS, CAPACITY, ByLength))
+    }
+}
+
+impl Documents {
+    /// The document with this text, if it was sent lately.
+    #[must_use]
+    pub fn get(&self, text: &str) -> Option<Arc<Document>> {
+        self.0.get(text)
+    }
+
+    /// Remembers a document.
+    pub fn insert(&self, text: String, document: Arc<Document>) {
+        if text.len() <= MAX_TEXT {
+            self.0.insert(text, document);
+        }
+    }
+}
+
+#[derive(Clone)]
+struct ByLength;
+
+impl Weighter<String, Arc<Document>> for ByLength {
+    fn weight(&self, text: &String, _document: &Arc<Document>) -> u64 {
+        text.len() as u64
+    }
+}

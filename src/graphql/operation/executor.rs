@@ -1,0 +1,324 @@
+//! The one way by which a document reaches the schema: from POST, GET, a WebSocket
+//! or a stored operation of the REST layer.
+//!
+//! It stands around the schema, not in it: an async-graphql extension would cost
+//! every field of every answer.
+
+use std::sync::Arc;
+
+use async_graphql::{Pos, Request, Response, ServerError, Variables};
+use serde_json::{Map, Value};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    collect::Executed,
+    documents::{Document as Compiled, Documents, document_error},
+    limits::Limits,
+    variables,
+};
+use crate::graphql::schema::{RequestData, Schema, schema};
+use crate::{
+    auth::Viewer,
+    error::{Code, Error, Fault},
+    storage::database::Database,
+};
+
+/// The most errors in one answer.
+pub(super) const MAX_ERRORS: usize = 10;
+/// The longest error message, in bytes; they quote what was sent.
+const MAX_MESSAGE: usize = 400;
+
+/// Executes operations.
+#[derive(Clone)]
+pub struct Executor(Arc<Inner>);
+
+struct Inner {
+    schema: Schema,
+    documents: Documents,
+    limits: Limits,
+    /// Whether callers may ask for the schema, and are told names of it.
+    introspection: bool,
+    tasks: TaskTracker,
+}
+
+/// One operation to execute.
+pub struct Operation {
+    /// What to execute.
+    pub document: Document,
+    /// Which operation of the document, if it has several.
+    pub name: Option<String>,
+    /// The variables as they were sent.
+    pub variables: Map<String, Value>,
+    /// Where the data is.
+    pub database: Database,
+    /// Who asks.
+    pub viewer: Viewer,
+    /// Finds the request in the log.
+    pub request_id: Arc<str>,
+    /// Mutations are refused: the transport is for reading.
+    pub queries_only: bool,
+    /// Mutations check their input and then fail, see [`RequestData`].
+    pub check_only: bool,
+}
+
+/// A document in one of its two forms.
+pub enum Document {
+    /// As it was sent.
+    Text(String),
+    /// Compiled before: a stored operation of our own.
+    Stored(Arc<Compiled>),
+}
+
+/// What came of an operation.
+pub struct Answer {
+    /// How far it went.
+    pub stage: Stage,
+    /// Data and errors, each error with its code.
+    pub response: Response,
+}
+
+/// How far an operation went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Refused before execution: the document or its variables are wrong, or too
+    /// expensive. There is no data.
+    Refused,
+    /// Refused because the token may only read. There is no data.
+    Forbidden,
+    /// Refused because the transport is for queries only. There is no data.
+    NotAQuery,
+    /// Given up half way by a fault of ours. There is no data.
+    Failed,
+    /// Executed; errors, if any, belong to fields.
+    Executed,
+}
+
+impl Executor {
+    /// An executor whose operations are among `tasks` until they end.
+    #[must_use]
+    pub fn new(limits: Limits, introspection: bool, tasks: TaskTracker) -> Self {
+        Self(Arc::new(Inner {
+            schema: schema(),
+            documents: Documents::default(),
+            limits,
+            introspection,
+            tasks,
+        }))
+    }
+
+    /// Executes `operation`.
+    pub async fn execute(&self, operation: Operation) -> Answer {
+        match self.prepare(operation) {
+            Ok(prepared) => self.run(prepared).await,
+            Err(refused) => *refused,
+        }
+    }
+
+    /// Checks all of `operation` that can be checked before it is executed.
+    ///
+    /// # Errors
+    /// The answer, if it must not be executed.
+    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Box<Answer>> {
+        let request_id = operation.request_id.clone();
+        self.0.prepare(operation).map_err(|(stage, errors)| {
+            let mut response = Response::from_errors(errors);
+            finish(&mut response, &request_id);
+            Box::new(Answer { stage, response })
+        })
+    }
+
+    /// Executes what was prepared. Once it runs it runs to its end, in a task of its own:
+    /// a caller that hangs up, or a time-out, drops this future only. So a write ends as a
+    /// whole, also when nobody waits for its answer, and a read gives its connection back
+    /// instead of losing it with the answer under way.
+    pub async fn run(&self, prepared: Prepared) -> Answer {
+        let request_id = prepared.request_id.clone();
+        let inner = Arc::clone(&self.0);
+        let task = self.0.tasks.spawn(async move { inner.run(prepared).await });
+        let mut answer = task.await.unwrap_or_else(|panic| Answer {
+            stage: Stage::Failed,
+            response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(panic)))]),
+        });
+        finish(&mut answer.response, &request_id);
+        answer
+    }
+}
+
+impl Inner {
+    async fn run(&self, prepared: Prepared) -> Answer {
+        let response = self.schema.execute(prepared.request()).await;
+        Answer {
+            stage: Stage::Executed,
+            response,
+        }
+    }
+
+    /// Everything before execution: compiles the document, selects the operation, checks
+    /// the scope, coerces the variables, and reckons what it all costs.
+    fn prepare(&self, operation: Operation) -> Result<Prepared, (Stage, Vec<ServerError>)> {
+        let refuse = |error: Error| (Stage::Refused, vec![server_error(error)]);
+        let Operation {
+            document,
+            name,
+            variables,
+            database,
+            viewer,
+            request_id,
+            queries_only,
+            check_only,
+        } = operation;
+        let is_stored = matches!(document, Document::Stored(_));
+        let document = match document {
+            Document::Stored(document) => document,
+            Document::Text(text) => self
+                .document(text)
+                .map_err(|errors| (Stage::Refused, errors))?,
+        };
+        // As forms and some clients send what they leave out.
+        let name = name.filter(|name| !name.is_empty());
+        let operation = document
+            .operation(name.as_deref())
+            .map_err(|message| refuse(Error::fault("operationName", message)))?;
+        let is_mutation = operation.is_mutation();
+        if is_mutation {
+            if queries_only {
+                let error = Error::fault("query", "is a mutation: send it by POST");
+                return Err((Stage::NotAQuery, vec![server_error(error)]));
+            }
+            viewer
+                .require_write()
+                .map_err(|error| (Stage::Forbidden, vec![server_error(error)]))?;
+        }
+        if !self.introspection && operation.introspects() {
+            let message = "Introspection is switched off here.";
+            let error = document_error(Code::DocumentInvalid, message.to_owned(), None);
+            return Err((Stage::Refused, vec![error]));
+        }
+        let (variables, form) =
+            variables::coerce(operation, variables, self.introspection).map_err(refuse)?;
+        self.limits
+            .check_operation(&document, operation, &variables)
+            .map_err(refuse)?;
+        let executed = operation.executed(&document, &form);
+        Ok(Prepared {
+            executed,
+            is_mutation,
+            variables,
+            user: viewer.user,
+            database,
+            request_id,
+            check_only,
+            is_stored,
+        })
+    }
+
+    /// The document with this text: compiled, unless it was sent before.
+    fn document(&self, text: String) -> Result<Arc<Compiled>, Vec<ServerError>> {
+        if let Some(known) = self.documents.get(&text) {
+            return Ok(known);
+        }
+        let document = Compiled::compile(&text, &self.limits, self.introspection)?;
+        let document = Arc::new(document);
+        self.documents.insert(text, Arc::clone(&document));
+        Ok(document)
+    }
+}
+
+/// An operation that may be executed.
+pub struct Prepared {
+    executed: Arc<Executed>,
+    is_mutation: bool,
+    variables: Variables,
+    /// Who asks.
+    user: Arc<str>,
+    database: Database,
+    request_id: Arc<str>,
+    check_only: bool,
+    is_stored: bool,
+}
+
+impl Prepared {
+    /// Whether it is a mutation.
+    #[must_use]
+    pub fn is_mutation(&self) -> bool {
+        self.is_mutation
+    }
+
+    /// The same, to be executed on `database`.
+    #[must_use]
+    pub fn on(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
+    fn request(self) -> Request {
+        let document = self.executed.document.clone();
+        let mut request = Request::new("")
+            .variables(self.variables)
+            .data(RequestData::new(
+                self.database,
+                self.user,
+                self.executed,
+                self.check_only,
+                self.is_stored,
+            ));
+        request.set_parsed_query(document);
+        request
+    }
+}
+
+/// Gives every error its code, logs what is ours to mend, and keeps the answer
+/// short: errors quote what was sent.
+fn finish(response: &mut Response, request_id: &str) {
+    response.errors.truncate(MAX_ERRORS);
+    for error in &mut response.errors {
+        if let Some(source) = error.source::<Error>().cloned() {
+            source.log(request_id);
+            match source {
+                Error::Internal(_) => {
+                    let extensions = error.extensions.get_or_insert_default();
+                    extensions.set("requestId", request_id);
+                }
+                Error::Validation(mut faults) => {
+                    for fault in &mut faults {
+                        cut(&mut fault.message);
+                    }
+                    set_faults(error, &faults);
+                }
+                _ => {}
+            }
+        }
+        cut(&mut error.message);
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            // async-graphql's own. The compiler and the coercion leave it nothing to find.
+            tracing::error!(
+                request_id,
+                message = error.message,
+                "an error without a code"
+            );
+            extensions.set("code", Code::Internal.name());
+        }
+    }
+}
+
+fn set_faults(error: &mut ServerError, faults: &[Fault]) {
+    if let Ok(faults) = async_graphql::to_value(faults) {
+        let extensions = error.extensions.get_or_insert_default();
+        extensions.set("fields", faults);
+    }
+}
+
+fn cut(message: &mut String) {
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        message.push('…');
+    }
+}
+
+/// An error of ours, as GraphQL answers it: the fault of no place in the document.
+#[must_use]
+pub fn server_error(error: Error) -> ServerError {
+    let mut error = async_graphql::Error::from(error).into_server_error(Pos::default());
+    error.locations.clear();
+    error
+}

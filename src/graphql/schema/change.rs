@@ -1,0 +1,265 @@
+//! The log of changes in the schema.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use entity::change;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    RequestData,
+    client::Client,
+    connection::{Connection, List, Paging, Selected},
+    cursor::ListKind,
+    location::ClientLocation,
+};
+use crate::graphql::projection::columns::camel_case;
+use crate::{
+    error::{Error, Result},
+    records::{
+        changes,
+        instant::DateTime,
+        list::{self, Direction, Filter, Order, OrderField, Page, PageRequest},
+        validation::Checks,
+    },
+};
+
+/// What happened to which kind of record.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "change::Kind")]
+pub enum ChangeKind {
+    /// A client was created.
+    ClientCreated,
+    /// Fields of a client were changed.
+    ClientUpdated,
+    /// A location was created, perhaps along with its client.
+    LocationCreated,
+    /// Fields of a location were changed.
+    LocationUpdated,
+}
+
+/// By which way a change came.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "change::Face")]
+pub enum Face {
+    /// By a GraphQL mutation.
+    Graphql,
+    /// By a REST route.
+    Rest,
+}
+
+/// A change in an answer.
+pub struct ClientChange(pub change::Model);
+
+/// What a mutation did to one record: to a client, or to one of its locations. It is
+/// kept as it was written, and never changes.
+#[Object]
+impl ClientChange {
+    /// The number of the change. It grows: whoever has read all changes up to one of
+    /// them never finds another with a smaller number later.
+    async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// What happened.
+    async fn kind(&self) -> ChangeKind {
+        self.0.kind.into()
+    }
+
+    /// When: the `updatedAt` that it gave the record.
+    async fn at(&self) -> DateTime {
+        DateTime(self.0.at)
+    }
+
+    /// The name of the user whose token was used.
+    async fn by(&self) -> &str {
+        &self.0.user_name
+    }
+
+    /// By which way it came.
+    async fn face(&self) -> Face {
+        self.0.face.into()
+    }
+
+    /// The client, as it is now.
+    async fn client(&self, context: &Context<'_>) -> Result<Client> {
+        let loaders = RequestData::of(context)?.loaders();
+        Ok(loaders.client(self.0.client_id).await?.into())
+    }
+
+    /// The location, as it is now, if it is one that was created or updated.
+    async fn location(&self, context: &Context<'_>) -> Option<Result<ClientLocation>> {
+        let id = self.0.location_id?;
+        let found = async {
+            let loaders = RequestData::of(context)?.loaders();
+            Ok(ClientLocation(loaders.location(id).await?))
+        };
+        Some(found.await)
+    }
+
+    /// The fields whose values differ. A new record had none before.
+    #[expect(clippy::unused_async, reason = "resolvers are")]
+    async fn fields(&self) -> Result<Vec<FieldChange>> {
+        field_changes(&self.0)
+    }
+}
+
+/// A field of the changed record, and its values: texts as they are, numbers and
+/// `true` and `false` as JSON has them, null for none.
+#[derive(SimpleObject)]
+pub struct FieldChange {
+    /// The name of the field.
+    field: String,
+    /// What it was.
+    old: Option<String>,
+    /// What it became.
+    new: Option<String>,
+}
+
+fn field_changes(row: &change::Model) -> Result<Vec<FieldChange>> {
+    let members = |text: &str| {
+        serde_json::from_str::<Map<String, Json>>(text)
+            .map_err(|error| Error::Internal(Arc::new(error)))
+    };
+    let mut old = members(&row.old)?;
+    let differing = members(&row.new)?.into_iter().filter_map(|(name, new)| {
+        let old = old.remove(&name).unwrap_or_default();
+        (old != new).then(|| FieldChange {
+            field: camel_case(&name),
+            old: text_of(old),
+            new: text_of(new),
+        })
+    });
+    Ok(differing.collect())
+}
+
+fn text_of(value: Json) -> Option<String> {
+    match value {
+        Json::Null => None,
+        Json::String(text) => Some(text),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Which changes to list. All the conditions given must hold; one that is left out or
+/// null does not restrict anything.
+#[derive(InputObject, Clone, Default)]
+pub struct ChangeFilter {
+    /// Changes of this client and of its locations.
+    pub client_id: Option<ID>,
+    /// Changes by the user of exactly this name.
+    pub by: Option<String>,
+    /// Changes that came by this way.
+    pub face: Option<Face>,
+    /// Changes of this kind.
+    pub kind: Option<ChangeKind>,
+    /// Made at this instant or later. To follow the log go on from a cursor instead: no
+    /// index leads to an instant, and changes are numbered in another order than that of
+    /// their instants.
+    pub from: Option<DateTime>,
+    /// Made at this instant or earlier.
+    pub to: Option<DateTime>,
+}
+
+/// The paging arguments of a list of changes.
+pub(super) struct ChangePaging {
+    pub first: Option<i32>,
+    pub after: Option<String>,
+    pub direction: Option<Direction>,
+}
+
+impl ChangePaging {
+    fn request(self, kind: ListKind, selected: &Selected, checks: &mut Checks) -> PageRequest {
+        let order = Order {
+            field: OrderField::Id,
+            direction: self.direction.unwrap_or_default(),
+        };
+        let paging = Paging {
+            first: self.first,
+            after: self.after,
+            ..Paging::default()
+        };
+        paging.request(kind, order, selected, checks)
+    }
+}
+
+/// Resolves the list of the changes of one client.
+///
+/// # Errors
+/// `Validation` with every fault of the arguments, or what the database reports.
+pub(super) async fn history(
+    context: &Context<'_>,
+    client_id: i64,
+    paging: ChangePaging,
+) -> Result<Connection<ClientChange>> {
+    let selected = Selected::by(&context.field(), false);
+    let mut checks = Checks::new("");
+    let request = paging.request(ListKind::History, &selected, &mut checks);
+    checks.finish()?;
+    let page = if selected.rows {
+        let loaders = RequestData::of(context)?.loaders();
+        loaders.history(client_id, &request).await?
+    } else {
+        Page::default()
+    };
+    Ok(Connection::new::<change::Entity>(
+        page,
+        request.order,
+        List::History(client_id),
+        ClientChange,
+    ))
+}
+
+/// The root fields that read changes.
+#[derive(Default)]
+pub struct ChangeQueries;
+
+#[Object]
+impl ChangeQueries {
+    /// The changes that the filter accepts, oldest first unless told otherwise. A change
+    /// shows once no change with a smaller number can follow, mostly at once: see
+    /// `ClientChange.id`. To follow the log, keep `endCursor` and send it as `after` next
+    /// time, with the same filter; when a page is empty, keep the cursor that you have.
+    /// Cursors of a client's history are not for here: a history shows changes sooner.
+    async fn changes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which changes; all of them unless told otherwise.")] filter: Option<
+            ChangeFilter,
+        >,
+        #[graphql(desc = "How many at most: 50 unless told otherwise, up to 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "Oldest or newest first.",
+            default_with = "Some(Direction::Asc)"
+        )]
+        direction: Option<Direction>,
+    ) -> Result<Connection<ClientChange>> {
+        let selected = Selected::by(&context.field(), false);
+        let paging = ChangePaging {
+            first,
+            after,
+            direction,
+        };
+        let mut checks = Checks::new("");
+        let filter = filter.unwrap_or_default();
+        let selection = checks.within("filter", |checks| filter.select(checks));
+        let request = paging.request(ListKind::Changes, &selected, &mut checks);
+        checks.finish()?;
+        let database = &RequestData::of(context)?.database;
+        let selection = changes::settled(database, selection).await?;
+        let page = if selected.rows {
+            list::page_of_models::<change::Entity>(database, &selection, &request).await?
+        } else {
+            Page::default()
+        };
+        Ok(Connection::new::<change::Entity>(
+            page,
+            request.order,
+            List::Changes(selection),
+            ClientChange,
+        ))
+    }
+}

@@ -1,0 +1,430 @@
+//! Batch loaders: what sibling fields ask for one by one, the database is asked
+//! for at once. They are made per request, for they hold its state.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    hash::Hash,
+    marker::PhantomData,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use dataloader::BatchFn;
+use entity::{change, client, client_location};
+use indexmap::IndexSet;
+use sea_orm::{DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable};
+use tokio::{
+    sync::OnceCell,
+    task::{unconstrained, yield_now},
+};
+
+use crate::{
+    error::Result,
+    records::{
+        clients,
+        list::{
+            Page, PageRequest,
+            per_client::{OfClient, Slice, count_of_each, first_of_each, with_rows_up_to},
+        },
+        locations,
+    },
+    storage::database::Database,
+};
+
+/// The most keys in a statement.
+const MAX_BATCH: usize = 1_000;
+
+type LoaderOfPages<E> = Loader<PageKey, Page<<E as EntityTrait>::Model>, Pages<E>>;
+type LoaderOfCounts<E> = Loader<i64, i64, Counts<E>>;
+
+/// The loaders of one request.
+pub struct Loaders {
+    clients: Loader<i64, client::Model, Clients>,
+    primary_locations: Loader<i64, client_location::Model, PrimaryLocations>,
+    locations: Loader<i64, client_location::Model, Locations>,
+    location_pages: LoaderOfPages<client_location::Entity>,
+    location_counts: LoaderOfCounts<client_location::Entity>,
+    histories: LoaderOfPages<change::Entity>,
+    change_counts: LoaderOfCounts<change::Entity>,
+}
+
+impl Loaders {
+    /// Loaders that read from `database`.
+    #[must_use]
+    pub fn new(database: &Database) -> Self {
+        Self {
+            clients: Loader::new(Clients(database.clone())),
+            primary_locations: Loader::new(PrimaryLocations(database.clone())),
+            locations: Loader::new(Locations(database.clone())),
+            location_pages: Loader::new(Pages(database.clone(), PhantomData)),
+            location_counts: Loader::new(Counts(database.clone(), PhantomData)),
+            histories: Loader::new(Pages(database.clone(), PhantomData)),
+            change_counts: Loader::new(Counts(database.clone(), PhantomData)),
+        }
+    }
+
+    /// The client of a location or of a change.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn client(&self, id: i64) -> Result<client::Model> {
+        self.clients.load(id).await
+    }
+
+    /// The location of a change.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn location(&self, id: i64) -> Result<client_location::Model> {
+        self.locations.load(id).await
+    }
+
+    /// The primary location of a client.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn primary_location(&self, client_id: i64) -> Result<client_location::Model> {
+        self.primary_locations.load(client_id).await
+    }
+
+    /// A page of the locations of a client, by id from the start.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn locations(
+        &self,
+        client_id: i64,
+        request: &PageRequest,
+    ) -> Result<Page<client_location::Model>> {
+        self.location_pages
+            .load(PageKey::new(client_id, request))
+            .await
+    }
+
+    /// A page of the changes of a client, by id from the start or from the end.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn history(
+        &self,
+        client_id: i64,
+        request: &PageRequest,
+    ) -> Result<Page<change::Model>> {
+        self.histories.load(PageKey::new(client_id, request)).await
+    }
+
+    /// How many locations a client has.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_locations(&self, client_id: i64) -> Result<i64> {
+        self.location_counts.load(client_id).await
+    }
+
+    /// How many changes of a client and of its locations there are.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count_changes(&self, client_id: i64) -> Result<i64> {
+        self.change_counts.load(client_id).await
+    }
+}
+
+/// Collects keys, and loads them in one go.
+///
+/// The batches are those of the `dataloader` crate, but not its loader: that one
+/// wakes those who wait one after the other, so each asks alone for what it needs
+/// next, and a field below a loaded field costs a statement per row.
+struct Loader<Key, Value, Batch> {
+    batch: Batch,
+    /// The round that keys are collected for.
+    open: Mutex<Arc<Round<Key, Value>>>,
+}
+
+/// Keys that are loaded together.
+struct Round<Key, Value> {
+    keys: Mutex<IndexSet<Key>>,
+    values: OnceCell<HashMap<Key, Result<Value>>>,
+}
+
+impl<Key, Value> Default for Round<Key, Value> {
+    fn default() -> Self {
+        Self {
+            keys: Mutex::default(),
+            values: OnceCell::new(),
+        }
+    }
+}
+
+impl<Key, Value, Batch> Loader<Key, Value, Batch>
+where
+    Key: Clone + Eq + Hash + std::fmt::Debug,
+    Value: Clone,
+    Batch: BatchFn<Key, Result<Value>> + Clone,
+{
+    fn new(batch: Batch) -> Self {
+        Self {
+            batch,
+            open: Mutex::default(),
+        }
+    }
+
+    async fn load(&self, key: Key) -> Result<Value> {
+        let round = {
+            let open = lock(&self.open);
+            lock(&open.keys).insert(key.clone());
+            Arc::clone(&open)
+        };
+        // Whoever is first loads for all; should it be dropped, the next one does.
+        let values = round.values.get_or_init(|| async {
+            yield_to_siblings().await;
+            self.load_round(&round).await
+        });
+        // Tokio would let no more than 128 of them go on at once.
+        let values = unconstrained(values).await;
+        values
+            .get(&key)
+            .cloned()
+            .unwrap_or_else(|| Err(DbErr::RecordNotFound(format!("what {key:?} refers to")).into()))
+    }
+
+    async fn load_round(&self, round: &Arc<Round<Key, Value>>) -> HashMap<Key, Result<Value>> {
+        {
+            let mut open = lock(&self.open);
+            if Arc::ptr_eq(&open, round) {
+                *open = Arc::default();
+            }
+        }
+        let keys: Vec<_> = lock(&round.keys).iter().cloned().collect();
+        let mut values = HashMap::with_capacity(keys.len());
+        for keys in keys.chunks(MAX_BATCH) {
+            values.extend(self.batch.clone().load(keys).await);
+        }
+        values
+    }
+}
+
+/// Waits until the request's task has polled all that is ready, which collects the
+/// keys of all siblings. It relies on tokio waking what yielded only after the
+/// task's turn; were it otherwise, batches would be smaller, and nothing else.
+/// `yield_now` alone would end early: some parents poll all their children whenever
+/// one of them is woken.
+async fn yield_to_siblings() {
+    #[derive(Default)]
+    struct Turn {
+        is_over: AtomicBool,
+        waker: Mutex<Option<Waker>>,
+    }
+    impl Wake for Turn {
+        fn wake(self: Arc<Self>) {
+            self.is_over.store(true, Ordering::Release);
+            if let Some(waker) = lock(&self.waker).take() {
+                waker.wake();
+            }
+        }
+    }
+    let turn = Arc::<Turn>::default();
+    let by_runtime = Waker::from(Arc::clone(&turn));
+    let mut yielding = pin!(yield_now());
+    let mut is_first = true;
+    poll_fn(|context| {
+        *lock(&turn.waker) = Some(context.waker().clone());
+        if std::mem::take(&mut is_first) {
+            return yielding
+                .as_mut()
+                .poll(&mut Context::from_waker(&by_runtime));
+        }
+        if turn.is_over.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives every key its value, or the reason why there is none. A loader must
+/// answer for every key that it was asked for.
+fn answer<Key, Value>(
+    keys: &[Key],
+    found: Result<HashMap<Key, Value>>,
+) -> HashMap<Key, Result<Value>>
+where
+    Key: Clone + Eq + Hash + std::fmt::Debug,
+{
+    let (mut found, error) = match found {
+        Ok(found) => (found, None),
+        Err(error) => (HashMap::new(), Some(error)),
+    };
+    let answer = |key: &Key| {
+        let value = found.remove(key).ok_or_else(|| {
+            error
+                .clone()
+                .unwrap_or_else(|| DbErr::RecordNotFound(format!("what {key:?} refers to")).into())
+        });
+        (key.clone(), value)
+    };
+    keys.iter().map(answer).collect()
+}
+
+#[derive(Clone)]
+struct Clients(Database);
+
+impl BatchFn<i64, Result<client::Model>> for Clients {
+    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client::Model>> {
+        let found = clients::find_many(&self.0.reader, ids).await;
+        answer(
+            ids,
+            found.map(|rows| rows.into_iter().map(|row| (row.id, row)).collect()),
+        )
+    }
+}
+
+#[derive(Clone)]
+struct Locations(Database);
+
+impl BatchFn<i64, Result<client_location::Model>> for Locations {
+    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
+        let found = locations::find_many(&self.0.reader, ids).await;
+        answer(
+            ids,
+            found.map(|rows| rows.into_iter().map(|row| (row.id, row)).collect()),
+        )
+    }
+}
+
+#[derive(Clone)]
+struct PrimaryLocations(Database);
+
+impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
+    async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
+        let found = locations::find_primaries(&self.0.reader, client_ids).await;
+        answer(
+            client_ids,
+            found.map(|rows| rows.into_iter().map(|row| (row.client_id, row)).collect()),
+        )
+    }
+}
+
+/// A page of what belongs to one client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PageKey {
+    client_id: i64,
+    view: View,
+}
+
+/// Which rows of each client. Fields with the same arguments share it, and a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct View {
+    slice: Slice,
+    look_behind: bool,
+}
+
+impl PageKey {
+    fn new(client_id: i64, request: &PageRequest) -> Self {
+        let slice = Slice {
+            direction: request.order.direction,
+            after: request.after.as_ref().map(|position| position.id),
+            limit: request.limit,
+        };
+        let view = View {
+            slice,
+            look_behind: request.look_behind,
+        };
+        Self { client_id, view }
+    }
+}
+
+struct Pages<E>(Database, PhantomData<E>);
+
+impl<E> Clone for Pages<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<E: OfClient> BatchFn<PageKey, Result<Page<E::Model>>> for Pages<E> {
+    async fn load(&mut self, keys: &[PageKey]) -> HashMap<PageKey, Result<Page<E::Model>>> {
+        let mut views: HashMap<View, Vec<i64>> = HashMap::new();
+        for key in keys {
+            views.entry(key.view).or_default().push(key.client_id);
+        }
+        let mut pages = HashMap::with_capacity(keys.len());
+        for (view, client_ids) in views {
+            let found = self.pages(view, &client_ids).await;
+            for (client_id, page) in answer(&client_ids, found) {
+                pages.insert(PageKey { client_id, view }, page);
+            }
+        }
+        pages
+    }
+}
+
+impl<E: OfClient> Pages<E> {
+    async fn pages(
+        &self,
+        View { slice, look_behind }: View,
+        client_ids: &[i64],
+    ) -> Result<HashMap<i64, Page<E::Model>>> {
+        let mut pages: HashMap<i64, Page<E::Model>> =
+            client_ids.iter().map(|id| (*id, Page::default())).collect();
+        let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
+        let db = &self.0.reader;
+        let columns = E::Column::iter().map(|column| column.as_str());
+        // One more than asked for tells whether there are more.
+        let longer = Slice {
+            limit: slice.limit + 1,
+            ..slice
+        };
+        for row in first_of_each::<E>(db, client_ids, longer, columns).await? {
+            let row = E::Model::from_query_result(&row, "")?;
+            if let Some(page) = pages.get_mut(&E::client_id(&row)) {
+                if page.rows.len() < limit {
+                    page.rows.push(row);
+                } else {
+                    page.has_next = true;
+                }
+            }
+        }
+        if let Some(after) = slice.after
+            && look_behind
+        {
+            let direction = slice.direction;
+            for client_id in with_rows_up_to::<E>(db, client_ids, direction, after).await? {
+                if let Some(page) = pages.get_mut(&client_id) {
+                    page.has_previous = true;
+                }
+            }
+        }
+        Ok(pages)
+    }
+}
+
+struct Counts<E>(Database, PhantomData<E>);
+
+impl<E> Clone for Counts<E> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<E: OfClient> BatchFn<i64, Result<i64>> for Counts<E> {
+    async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<i64>> {
+        let counts = count_of_each::<E>(&self.0.reader, client_ids).await;
+        let counts = counts.map(|counts| {
+            let none = client_ids.iter().map(|id| (*id, 0));
+            none.chain(counts).collect()
+        });
+        answer(client_ids, counts)
+    }
+}

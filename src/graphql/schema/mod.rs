@@ -1,0 +1,125 @@
+//! The schema: what people see of the records, and the resolvers behind it.
+
+pub mod change;
+pub mod client;
+pub mod connection;
+pub mod cursor;
+pub mod loader;
+pub mod location;
+pub mod scalar;
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode};
+use entity::change::Face;
+use sea_orm::DbErr;
+
+use super::operation::collect::Executed;
+use crate::{
+    error::{Error, Result},
+    records::{changes::Author, validation::Checks},
+    storage::database::Database,
+};
+use loader::Loaders;
+
+/// Reads clients, their locations, and what was changed of them.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    client::ClientQueries,
+    location::LocationQueries,
+    change::ChangeQueries,
+);
+
+/// Creates and updates clients and their locations.
+#[derive(MergedObject, Default)]
+pub struct Mutation(client::ClientMutations, location::LocationMutations);
+
+/// The schema that every face executes against.
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// Builds the schema. It takes no data and no extensions: data comes with each
+/// request, and a single extension would slow down every field.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        // The compiler has validated what comes here.
+        .validation_mode(ValidationMode::Fast)
+        .finish()
+}
+
+/// The schema in SDL: what `clientele schema` prints and `schema.graphql` holds.
+#[must_use]
+pub fn sdl() -> String {
+    let mut sdl = schema().sdl_with_options(SDLExportOptions::new().include_specified_by());
+    if !sdl.ends_with('\n') {
+        sdl.push('\n');
+    }
+    sdl
+}
+
+/// What resolvers need, put into each request by the executor.
+pub struct RequestData {
+    /// Where the data is.
+    pub database: Database,
+    /// Batch what sibling fields ask for. Most requests need none.
+    loaders: OnceLock<Loaders>,
+    /// Mutations must check their input and then fail: the face has found faults
+    /// that GraphQL cannot see.
+    pub check_only: bool,
+    /// The document is a stored one of our own, behind a REST route: pages may begin
+    /// after a number of rows.
+    pub is_stored: bool,
+    /// Who asks.
+    user: Arc<str>,
+    /// The operation that is executed.
+    pub(in crate::graphql) executed: Arc<Executed>,
+}
+
+impl RequestData {
+    /// The data of a new request.
+    #[must_use]
+    pub fn new(
+        database: Database,
+        user: Arc<str>,
+        executed: Arc<Executed>,
+        check_only: bool,
+        is_stored: bool,
+    ) -> Self {
+        Self {
+            database,
+            loaders: OnceLock::new(),
+            check_only,
+            is_stored,
+            user,
+            executed,
+        }
+    }
+
+    fn loaders(&self) -> &Loaders {
+        self.loaders.get_or_init(|| Loaders::new(&self.database))
+    }
+
+    pub(in crate::graphql) fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
+        context.data().map_err(|_| {
+            let missing = DbErr::Custom("a request without its data".to_owned());
+            Error::Internal(Arc::new(missing))
+        })
+    }
+
+    /// Whom the log names for what this request changes.
+    fn author(&self) -> Author {
+        Author {
+            user: Arc::clone(&self.user),
+            face: if self.is_stored {
+                Face::Rest
+            } else {
+                Face::Graphql
+            },
+        }
+    }
+
+    /// Begins the checks of the mutation's argument `input`.
+    fn checks(&self) -> Checks {
+        Checks::new("input").check_only(self.check_only)
+    }
+}

@@ -1,0 +1,407 @@
+//! `/graphql` over HTTP, after the GraphQL-over-HTTP specification: JSON by POST,
+//! queries by GET, one operation a request.
+
+use async_graphql::{ServerError, Value as ConstValue};
+use axum::{
+    Extension,
+    extract::{RawQuery, Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        request::Parts,
+    },
+    response::{IntoResponse, Response},
+};
+use headers_accept::Accept;
+use mediatype::MediaType;
+use serde_json::{Map, Value};
+
+use crate::graphql::{
+    operation::{
+        documents::document_error,
+        executor::{Answer, Document, Operation, Prepared, Stage},
+    },
+    projection::raw,
+};
+use crate::{
+    app::{Gateway, RequestId},
+    auth::Viewer,
+    error::{Code, Error},
+    http::{
+        body::{self, Declared, Refusal},
+        json,
+        media_type::{essence, parameter, split},
+        problem::RETRY_SECONDS,
+        query_string,
+    },
+    idempotency::{Key, KeyedRequest, Outcome, Refusal as NotExecuted, Verdict},
+};
+
+/// The two media types of answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Media {
+    /// `application/graphql-response+json`: the status tells how it went.
+    Response,
+    /// `application/json`: whatever is well-formed is answered 200.
+    Json,
+}
+
+impl Media {
+    const RESPONSE: &str = "application/graphql-response+json";
+    const JSON: &str = "application/json";
+
+    /// The type that the client prefers; none if it accepts neither.
+    fn negotiate(headers: &HeaderMap) -> Option<Self> {
+        let accepted: Vec<_> = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| split(value, ','))
+            .filter_map(range)
+            .collect();
+        // Whoever says nothing that can be read has said nothing.
+        if accepted.is_empty() {
+            return Some(Self::Json);
+        }
+        let accepted: Accept = accepted.join(",").parse().ok()?;
+        let types: Vec<_> = [Self::JSON, Self::RESPONSE]
+            .into_iter()
+            .filter_map(|name| MediaType::parse(name).ok())
+            .collect();
+        let chosen = accepted.negotiate(&types)?;
+        if chosen.subty == "json" {
+            Some(Self::Json)
+        } else {
+            Some(Self::Response)
+        }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Response => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+}
+
+/// A member of `Accept` without the parameters that mean nothing here, such as a charset or
+/// a version: only its weight is left. Some old clients send members that are no media type,
+/// such as a bare `*`: they say nothing.
+fn range(member: &str) -> Option<String> {
+    let essence = essence(member);
+    MediaType::parse(essence).ok()?;
+    Some(match parameter(member, "q") {
+        Some(weight) if weight.parse::<f32>().is_ok() => format!("{essence};q={weight}"),
+        _ => essence.to_owned(),
+    })
+}
+
+/// The members of a request (GraphQL over HTTP, "Request Parameters").
+struct Parameters {
+    query: String,
+    operation_name: Option<String>,
+    variables: Map<String, Value>,
+}
+
+/// `POST /graphql`.
+pub async fn post(
+    State(gateway): State<Gateway>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Parts {
+        method,
+        uri,
+        headers,
+        ..
+    } = head;
+    let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
+    };
+    let limit = gateway.settings.max_body_bytes;
+    let sent = match body::read_json(&headers, body, limit, Declared::AsJson).await {
+        Ok(sent) => sent,
+        Err(refusal) => return refuse_body(refusal),
+    };
+    let parameters = match from_body(&sent) {
+        Ok(parameters) => parameters,
+        Err(message) => return bad_request(message),
+    };
+    let token = viewer.token;
+    let operation = parameters.operation(&gateway, viewer, &request_id);
+    let prepared = match gateway.executor.prepare(operation) {
+        Ok(prepared) => prepared,
+        Err(refused) => return respond(media, &refused),
+    };
+    if prepared.is_mutation() {
+        match Key::of(&headers) {
+            Ok(None) => {}
+            Ok(Some(key)) => {
+                let request = KeyedRequest::new(token, key, &method, &uri, &sent);
+                return run_once(gateway, media, &request_id, request, prepared).await;
+            }
+            Err(message) => return bad_request(message),
+        }
+    }
+    respond(media, &gateway.executor.run(prepared).await)
+}
+
+/// `GET /graphql`: queries only.
+pub async fn get(
+    State(gateway): State<Gateway>,
+    Extension(request_id): Extension<RequestId>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
+    };
+    match from_url(&query.unwrap_or_default()) {
+        Ok(parameters) => {
+            let operation = Operation {
+                queries_only: true,
+                ..parameters.operation(&gateway, viewer, &request_id)
+            };
+            respond(media, &gateway.executor.execute(operation).await)
+        }
+        Err(message) => bad_request(message),
+    }
+}
+
+/// Finds out who asks, and in which form the answer is wanted.
+async fn admit(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    request_id: &RequestId,
+) -> Result<(Viewer, Media), Response> {
+    let viewer = gateway
+        .authenticator
+        .viewer_of(headers)
+        .await
+        .map_err(|error| refuse_error(&error, request_id))?;
+    let media = Media::negotiate(headers).ok_or_else(not_acceptable)?;
+    Ok((viewer, media))
+}
+
+impl Parameters {
+    fn operation(self, gateway: &Gateway, viewer: Viewer, request_id: &RequestId) -> Operation {
+        Operation {
+            document: Document::Text(self.query),
+            name: self.operation_name,
+            variables: self.variables,
+            database: gateway.database.clone(),
+            viewer,
+            request_id: request_id.0.clone(),
+            queries_only: false,
+            check_only: false,
+        }
+    }
+}
+
+/// Executes a mutation, unless `request` was executed before: then the first answer is
+/// given again.
+async fn run_once(
+    gateway: Gateway,
+    media: Media,
+    request_id: &RequestId,
+    request: KeyedRequest,
+    prepared: Prepared,
+) -> Response {
+    let keys = gateway.keys.clone();
+    let run = move |database| async move {
+        let mut answer = gateway.executor.run(prepared.on(database)).await;
+        let verdict = settle(&mut answer);
+        Outcome {
+            response: respond(media, &answer),
+            verdict,
+        }
+    };
+    match keys.once(request, run).await {
+        Ok(mut response) => {
+            // The first answer may have had the other media type. What is kept was executed,
+            // and then both have the same status and the same content.
+            if let Some(kept) = response.headers_mut().get_mut(CONTENT_TYPE) {
+                *kept = media.content_type();
+            }
+            response
+        }
+        Err(NotExecuted::Failed(error)) => refuse_error(&error, request_id),
+        Err(refusal) => {
+            let code = refusal.code();
+            let mut response = refuse(code.status(), code, refusal.sentence());
+            if code == Code::Conflict {
+                response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+            }
+            response
+        }
+    }
+}
+
+/// What an answer means for the mutations of a request with an idempotency key. They
+/// take effect together: what has no data has no effect. An error that may pass stands
+/// alone, for nothing else of the answer is true.
+fn settle(answer: &mut Answer) -> Verdict {
+    if answer.stage != Stage::Executed {
+        return Verdict::Open;
+    }
+    let response = &mut answer.response;
+    let may_pass = |error: &async_graphql::ServerError| {
+        let code = error.source::<Error>().map(Error::code);
+        code.is_some_and(|code| Verdict::of(code.status()) == Verdict::Open)
+    };
+    if let Some(place) = response.errors.iter().position(may_pass) {
+        response.data = ConstValue::Null;
+        response.errors = vec![response.errors.swap_remove(place)];
+        return Verdict::Open;
+    }
+    match response.data {
+        ConstValue::Null => Verdict::Refused,
+        _ => Verdict::Done,
+    }
+}
+
+/// An answer as it is sent, with its status.
+fn respond(media: Media, answer: &Answer) -> Response {
+    let Answer { stage, response } = answer;
+    let status = match (stage, media) {
+        (Stage::NotAQuery, _) => StatusCode::METHOD_NOT_ALLOWED,
+        (Stage::Forbidden, _) => StatusCode::FORBIDDEN,
+        (Stage::Failed, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (Stage::Refused, Media::Response) => StatusCode::BAD_REQUEST,
+        (Stage::Refused, Media::Json) | (Stage::Executed, _) => StatusCode::OK,
+    };
+    let mut answer = json_response(status, media, *stage, response);
+    if *stage == Stage::NotAQuery {
+        let allowed = HeaderValue::from_static("POST");
+        answer.headers_mut().insert(ALLOW, allowed);
+    }
+    let is_outage = |error: &ServerError| {
+        let source = error.source::<Error>();
+        matches!(source, Some(Error::Unavailable(..)))
+    };
+    if response.errors.iter().any(is_outage) {
+        answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    }
+    answer
+}
+
+fn from_body(body: &[u8]) -> Result<Parameters, String> {
+    match json::parse(body)? {
+        Value::Object(members) => from_members(members),
+        Value::Array(_) => {
+            Err("Batches are not supported: send one operation in a request.".to_owned())
+        }
+        _ => Err("The body must be a JSON object with the member \"query\".".to_owned()),
+    }
+}
+
+fn from_members(mut members: Map<String, Value>) -> Result<Parameters, String> {
+    let Some(Value::String(query)) = members.remove("query") else {
+        return Err("\"query\" must be there, as a string.".to_owned());
+    };
+    let operation_name = match members.remove("operationName") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name),
+        Some(_) => return Err("\"operationName\" must be a string.".to_owned()),
+    };
+    let variables = match members.remove("variables") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(variables)) => variables,
+        Some(_) => return Err("\"variables\" must be an object.".to_owned()),
+    };
+    match members.remove("extensions") {
+        None | Some(Value::Null | Value::Object(_)) => {}
+        Some(_) => return Err("\"extensions\" must be an object.".to_owned()),
+    }
+    Ok(Parameters {
+        query,
+        operation_name,
+        variables,
+    })
+}
+
+fn from_url(query: &str) -> Result<Parameters, String> {
+    let mut members = Map::new();
+    for (name, value) in query_string::pairs(query)? {
+        let value = match name.as_str() {
+            // As forms and curl send what they leave out.
+            "variables" | "extensions" if value.is_empty() => Value::Null,
+            "variables" | "extensions" => json::parse(value.as_bytes())
+                .map_err(|_| format!("The parameter '{name}' must be a JSON object."))?,
+            _ => Value::String(value),
+        };
+        members.insert(name, value);
+    }
+    from_members(members)
+}
+
+fn refuse_body(refusal: Refusal) -> Response {
+    let code = match refusal {
+        Refusal::TooLarge(_) => Code::LimitExceeded,
+        _ => Code::ValidationFailed,
+    };
+    let mut response = refuse(refusal.status(), code, refusal.sentence());
+    if let Some((name, value)) = refusal.header() {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn not_acceptable() -> Response {
+    let message = format!("Answers are {} or {}.", Media::RESPONSE, Media::JSON);
+    refuse(StatusCode::NOT_ACCEPTABLE, Code::ValidationFailed, message)
+}
+
+/// Refuses a request because of who sent it, or because nobody can tell.
+pub fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
+    error.log(&request_id.0);
+    let code = error.code();
+    let mut response = refuse(code.status(), code, error.sentence());
+    if code == Code::Unauthenticated {
+        // Not Basic: a browser would open its own box over GraphiQL.
+        let challenge = HeaderValue::from_static("Bearer realm=\"clientele\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    if matches!(error, Error::Unavailable(..)) {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+    }
+    response
+}
+
+fn bad_request(message: String) -> Response {
+    refuse(StatusCode::BAD_REQUEST, Code::ValidationFailed, message)
+}
+
+fn refuse(status: StatusCode, code: Code, message: String) -> Response {
+    let error = document_error(code, message, None);
+    let response = async_graphql::Response::from_errors(vec![error]);
+    json_response(status, Media::Json, Stage::Refused, &response)
+}
+
+/// An answer as it is sent. What was refused before execution has no data.
+fn json_response(
+    status: StatusCode,
+    media: Media,
+    stage: Stage,
+    response: &async_graphql::Response,
+) -> Response {
+    let data = (stage == Stage::Executed).then_some(&response.data);
+    match raw::write_answer(data, &response.errors) {
+        Ok(body) => (
+            status,
+            [
+                (CONTENT_TYPE, media.content_type()),
+                (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
+            body,
+        )
+            .into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

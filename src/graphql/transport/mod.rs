@@ -1,0 +1,4 @@
+//! How documents come in and answers go out.
+
+pub mod http;
+pub mod websocket;

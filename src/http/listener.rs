@@ -1,0 +1,224 @@
+//! The listener: connections with time limits, and an end that drops no request.
+//!
+//! `axum::serve` has no limit for headers, so a client that never finishes them
+//! would stay for ever, and stopping would wait for it.
+
+mod activity;
+mod socket;
+mod unread;
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::HttpBody,
+    http::{
+        HeaderValue, Request, Response, StatusCode, Version,
+        header::{CONNECTION, EXPECT},
+        request::Parts,
+    },
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use super::{
+    body::guarded::Guarded,
+    host::{self, Peer},
+};
+use activity::{Activity, UnderWay};
+use socket::{HEAD_TIMEOUT, Socket};
+
+/// The most headers of a request.
+const MAX_HEADERS: usize = 64;
+/// The most bytes of a request's line and headers.
+const MAX_HEAD: usize = 40 * 1024;
+/// How long requests may take to finish once the server stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a stopping server still takes what is on its way, and tells clients to
+/// open no further request on their connections.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long to wait when the system has no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The life of a server: when it begins to stop, and what it must wait for then.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    /// Set off when the server begins to stop.
+    pub stopping: CancellationToken,
+    /// Connections and operations under way.
+    pub tasks: TaskTracker,
+}
+
+/// Serves `router` on `listener` until the server is to stop, then finishes what was
+/// asked for. A connection may rest for the time `keep_alive` between two requests. Returns
+/// whether everything was finished in time.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    lifecycle: Lifecycle,
+    keep_alive: Duration,
+) -> bool {
+    let Lifecycle { stopping, tasks } = lifecycle;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The socket has stricter ones. This one makes hyper look at the socket between
+        // requests.
+        .header_read_timeout(keep_alive + HEAD_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    let serve_connection = |stream: TcpStream, peer: SocketAddr| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "the connection is gone already");
+        }
+        let connection = Arc::new(Connection {
+            router: router.clone(),
+            peer: Peer(peer.ip()),
+            activity: Arc::default(),
+            stopping: stopping.clone(),
+            tasks: tasks.clone(),
+        });
+        let socket = Socket::new(stream, Arc::clone(&connection.activity), keep_alive);
+        let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+        let connection = builder
+            .serve_connection(TokioIo::new(socket), service)
+            .with_upgrades();
+        let stopping = stopping.clone();
+        tasks.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                // What has arrived by then is read, and answered.
+                biased;
+                ended = &mut connection => ended,
+                () = grace_over(&stopping) => {
+                    // Answers what was asked for and takes no further request.
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    };
+    let mut end = pin!(grace_over(&stopping));
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => serve_connection(stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    // Connections that are established already, but were not accepted yet. The system is
+    // asked, for the runtime may not have heard of them.
+    match listener.into_std() {
+        Ok(listener) => {
+            while let Ok((stream, peer)) = listener.accept() {
+                let stream = stream.set_nonblocking(true).map(|()| stream);
+                match stream.and_then(TcpStream::from_std) {
+                    Ok(stream) => serve_connection(stream, peer),
+                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot take what has connected"),
+    }
+    tasks.close();
+    tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait())
+        .await
+        .is_ok()
+}
+
+/// Waits until the server stops, and a while longer.
+async fn grace_over(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// What the requests of one connection share.
+struct Connection {
+    router: Router,
+    peer: Peer,
+    activity: Arc<Activity>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Answers a request, and sees to what is left of its body then. A stopping server closes
+/// each connection after its next answer.
+async fn answer(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<Guarded<UnderWay>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let is_sized = body.size_hint().exact().is_some_and(|length| length > 0);
+    let under_way = UnderWay::begin(&connection.activity, is_sized);
+    let is_announced = is_announced(&head);
+    let (body, left) = unread::lend(body);
+    let mut request = Request::from_parts(head, body);
+    let checked = host::check(&request);
+    let mut is_last = checked.is_err();
+    if let Err(problem) = checked {
+        // The router gives it an id and a line in the log, as it does with others.
+        request.extensions_mut().insert(problem);
+    }
+    request.extensions_mut().insert(connection.peer);
+
+    let mut response = connection.router.clone().oneshot(request).await?;
+    is_last |= connection.stopping.is_cancelled();
+    // Nothing has come back if all of the body was read, or is still wanted.
+    if let Some(left) = left.and_then(|mut left| left.try_recv().ok()) {
+        let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+        // Before it is given up: the socket looks when it is closed.
+        connection.activity.set_unread(true);
+        if is_slow {
+            is_last = true;
+        } else {
+            // Who waits for `100 Continue` gets the answer instead, and perhaps sends nothing
+            // of the body, or all of it: nobody knows what comes next.
+            is_last |= left.is_too_long() || (is_announced && !left.is_begun);
+            // No `100 Continue` comes of it: the head of the answer goes out first.
+            discard(&connection, left);
+        }
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        connection.activity.upgrade();
+    } else if is_last {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    // The request ends with the body of its answer.
+    Ok(response.map(|body| Guarded::new(body, under_way)))
+}
+
+/// Whether a client waits for `100 Continue` before it sends a body (RFC 9110, section
+/// 10.1.1).
+fn is_announced(head: &Parts) -> bool {
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    head.version == Version::HTTP_11 && head.headers.get_all(EXPECT).iter().any(is_known)
+}
+
+/// Throws away the rest of a body, beside the answer: its sender may read the answer
+/// already. What is too much for that ends the connection.
+fn discard(connection: &Arc<Connection>, left: unread::Unread) {
+    let connection = Arc::clone(connection);
+    let under_way = UnderWay::go_on(&connection.activity);
+    connection.tasks.clone().spawn(async move {
+        let is_all = tokio::select! {
+            is_all = left.discard() => is_all,
+            () = grace_over(&connection.stopping) => false,
+        };
+        if is_all {
+            connection.activity.set_unread(false);
+        }
+        drop(under_way);
+    });
+}

@@ -1,0 +1,201 @@
+//! Retries that write nothing twice: the header `Idempotency-Key`
+//! (draft-ietf-httpapi-idempotency-key-header).
+//!
+//! A request with a key runs in one transaction with the row of that key, which keeps the
+//! answer. So there is both or neither, whatever happens in between, and a retry gets
+//! the first answer again, from any gateway over the same database.
+
+mod answers;
+mod key;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    http::{HeaderName, StatusCode},
+    response::Response,
+};
+use quick_cache::sync::Cache;
+use sea_orm::DbErr;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    error::{Code, Error},
+    storage::database::Database,
+};
+use answers::{claim, keep, replay};
+pub use answers::{keep_tidy, purge};
+pub use key::{Key, KeyedRequest};
+
+/// Names a request, so that its retries can be told from other requests.
+pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Marks an answer that was given before.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest key, in characters.
+pub const MAX_LENGTH: usize = 255;
+/// How long a retry waits while the first request is under way.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// About how many requests with a key are under way at once.
+const UNDER_WAY: usize = 1_024;
+
+/// What came of a request that was executed.
+pub struct Outcome {
+    /// What to answer.
+    pub response: Response,
+    /// What that means for the transaction.
+    pub verdict: Verdict,
+}
+
+/// What an answer means for the transaction of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The request is done: its effects are kept, and the answer.
+    Done,
+    /// The request is wrong and will never be right: the answer alone is kept.
+    Refused,
+    /// The same request may have another answer soon: nothing is kept.
+    Open,
+}
+
+impl Verdict {
+    /// What an answer with this status means.
+    #[must_use]
+    pub fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS => Self::Open,
+            status if status.is_success() => Self::Done,
+            status if status.is_client_error() => Self::Refused,
+            _ => Self::Open,
+        }
+    }
+}
+
+/// Why a request with a key was not executed.
+pub enum Refusal {
+    /// The key belongs to another request (422).
+    OtherRequest(Key),
+    /// The first request with the key is still under way (409).
+    UnderWay(Key),
+    /// The database failed, or we did.
+    Failed(Error),
+}
+
+impl Refusal {
+    /// The public name of this failure.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::OtherRequest(_) => Code::ValidationFailed,
+            Self::UnderWay(_) => Code::Conflict,
+            Self::Failed(error) => error.code(),
+        }
+    }
+
+    /// Logs the cause of what the operator should know about.
+    pub fn log(&self, request_id: &str) {
+        if let Self::Failed(error) = self {
+            error.log(request_id);
+        }
+    }
+
+    /// The sentence for the user.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::OtherRequest(Key(key)) => format!(
+                "The Idempotency-Key '{key}' was sent with another request: with another method, \
+                 address or body. Send a new key with each new request."
+            ),
+            Self::UnderWay(Key(key)) => format!(
+                "The first request with the Idempotency-Key '{key}' is still under way. Send \
+                 this one again shortly, with the same key."
+            ),
+            Self::Failed(error) => error.sentence(),
+        }
+    }
+}
+
+impl From<DbErr> for Refusal {
+    fn from(error: DbErr) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The keys that are sent to one gateway.
+#[derive(Clone)]
+pub struct Keys {
+    database: Database,
+    tasks: TaskTracker,
+    /// Whose turn it is to use a key: who holds its guard. No value is ever put in. The
+    /// database alone would do, but each request that waits there keeps a connection
+    /// from all others.
+    turns: Arc<Cache<(i64, Key), ()>>,
+}
+
+impl Keys {
+    /// Keeps keys in `database`. Requests are among `tasks` until they end.
+    #[must_use]
+    pub fn new(database: Database, tasks: TaskTracker) -> Self {
+        Self {
+            database,
+            tasks,
+            turns: Arc::new(Cache::new(UNDER_WAY)),
+        }
+    }
+
+    /// Executes a request by `run`, which must do all that it does on the database that
+    /// it is given, unless it was executed before: then the answer is the first one.
+    ///
+    /// Once it runs it runs to its end, from the first statement to the commit, in a task
+    /// of its own: a caller that hangs up and tries again gets the answer that it missed.
+    ///
+    /// # Errors
+    /// If the request was not executed.
+    pub async fn once<F>(
+        &self,
+        request: KeyedRequest,
+        run: impl FnOnce(Database) -> F + Send + 'static,
+    ) -> Result<Response, Refusal>
+    where
+        F: Future<Output = Outcome> + Send,
+    {
+        let keys = self.clone();
+        let task = self.tasks.spawn(async move {
+            let place = (request.token, request.key.clone());
+            let turn = keys.turns.get_value_or_guard_async(&place);
+            let Ok(_turn) = tokio::time::timeout(PATIENCE, turn).await else {
+                return Err(Refusal::UnderWay(request.key));
+            };
+            execute(&keys.database, &request, run).await
+        });
+        task.await
+            .unwrap_or_else(|panic| Err(Refusal::Failed(Error::Internal(Arc::new(panic)))))
+    }
+}
+
+async fn execute<F>(
+    database: &Database,
+    request: &KeyedRequest,
+    run: impl FnOnce(Database) -> F,
+) -> Result<Response, Refusal>
+where
+    F: Future<Output = Outcome>,
+{
+    let transaction = database.begin().await?;
+    if !claim(&transaction, request, database.clock.now()).await? {
+        return replay(&transaction, request).await;
+    }
+    let within = database.within(&transaction);
+    let operation = within.begin().await?;
+    let Outcome { response, verdict } = run(within).await;
+    match verdict {
+        Verdict::Done => operation.commit().await?,
+        Verdict::Refused => operation.rollback().await?,
+        Verdict::Open => return Ok(response),
+    }
+    let response = keep(&transaction, request, response).await?;
+    transaction.commit().await?;
+    Ok(response)
+}

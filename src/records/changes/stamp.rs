@@ -1,0 +1,162 @@
+//! The instants of changes, which are such that one can poll by them: none is earlier than
+//! one that was committed when it was taken, whatever clocks do and whoever writes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, Statement, TryGetable};
+
+use super::Logged;
+use crate::{
+    error::Result,
+    storage::{database::Database, gather::Turn},
+};
+
+/// The smallest step of time.
+const STEP: TimeDelta = TimeDelta::milliseconds(1);
+/// How far SQLite's stamps may run ahead of the clock before writers slow down. They do
+/// when records change many times in a millisecond, or after the clock was set back.
+const MOST_AHEAD: TimeDelta = TimeDelta::milliseconds(100);
+
+/// A record before it changes.
+pub struct Previous {
+    table: &'static str,
+    id: i64,
+    updated_at: DateTime<Utc>,
+}
+
+impl Previous {
+    /// This one.
+    pub fn of<M: Logged>(record: &M) -> Self {
+        let (client_id, location_id) = record.ids();
+        Self {
+            table: M::Entity::default().table_name(),
+            id: location_id.unwrap_or(client_id),
+            updated_at: record.updated_at(),
+        }
+    }
+}
+
+/// The instant of what `transaction` is about to do: to create records, and to change
+/// those in `previous`. It is taken once the client is locked, so that a writer who waits
+/// for the lock holds no reader up.
+///
+/// How PostgreSQL finds it, and what readers do, is told in
+/// `migration/src/m20261130_000009_stamp_changes.rs`. SQLite has one writer at a time, and
+/// all gateways over a file have one clock. There records that are sorted by their instants
+/// and then by their ids stand in the order in which they were committed. So records may
+/// have the same instant as those that were committed before if their ids are greater: new
+/// ones always, for ids grow.
+///
+/// # Errors
+/// If the database fails.
+pub async fn stamp(
+    database: &Database,
+    transaction: &impl ConnectionTrait,
+    previous: &[Previous],
+) -> Result<DateTime<Utc>> {
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        let changed_last = previous.iter().map(|record| record.updated_at).max();
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT change_stamp($1, $2) AS at",
+            [database.clock.given().into(), changed_last.into()],
+        );
+        return Ok(instant(transaction, statement).await?);
+    }
+    let latest = latest(transaction).await?;
+    let now = database.clock.now();
+    let Some(latest) = latest else {
+        return Ok(now);
+    };
+    if now > latest || (now == latest && are_last(transaction, previous, now).await?) {
+        return Ok(now);
+    }
+    if latest - now > MOST_AHEAD {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Without the smaller parts that somebody's own SQL may have left.
+    Ok((latest + STEP).trunc_subsecs(3))
+}
+
+/// Whether these records stand behind all others of their tables that were changed `now`.
+async fn are_last(
+    db: &impl ConnectionTrait,
+    records: &[Previous],
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    for Previous { table, id, .. } in records {
+        let statement = Statement::from_sql_and_values(
+            DbBackend::Sqlite,
+            format!("SELECT 1 FROM {table} WHERE updated_at = ? AND id >= ? LIMIT 1"),
+            [now.into(), (*id).into()],
+        );
+        if db.query_one_raw(statement).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The instant up to which everything is settled that a statement which begins now can
+/// read: no record appears later that was changed before it. On PostgreSQL none appears
+/// with this very instant, either; on SQLite only one that stands after all others of it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn horizon(database: &Database) -> Result<DateTime<Utc>> {
+    let db = &database.reader;
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(latest(db).await?.unwrap_or(DateTime::UNIX_EPOCH));
+    }
+    // It is the same for all who have come before it is read.
+    let mut lead = match database.horizons.turn("horizon", 1, || ()).await {
+        Turn::Done(horizon) => return Ok(horizon),
+        Turn::Alone | Turn::Lost => return Ok(read_horizon(database).await?),
+        Turn::Lead(lead) => lead,
+    };
+    let companions = lead.take_companions();
+    let horizon = read_horizon(database).await;
+    drop(lead);
+    for companion in companions {
+        match &horizon {
+            Ok(horizon) => companion.tell(*horizon),
+            Err(_) => companion.leave(),
+        }
+    }
+    Ok(horizon?)
+}
+
+/// The horizon on PostgreSQL, for one or for several.
+async fn read_horizon(database: &Database) -> Result<DateTime<Utc>, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT stamp_horizon($1) AS at",
+        [database.clock.given().into()],
+    );
+    instant(&database.reader, statement).await
+}
+
+/// The greatest instant of a change.
+///
+/// # Errors
+/// If the database fails.
+pub async fn latest(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
+    // Each of the two is the last entry of an index.
+    let statement = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT max(at) AS at FROM (SELECT max(updated_at) AS at FROM client \
+         UNION ALL SELECT max(updated_at) FROM client_location) AS latest",
+    );
+    instant(db, statement).await
+}
+
+/// The only value that a statement gives.
+async fn instant<T: TryGetable>(
+    db: &impl ConnectionTrait,
+    statement: Statement,
+) -> Result<T, DbErr> {
+    let row = db.query_one_raw(statement).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("an instant".to_owned()))?;
+    row.try_get("", "at")
+}

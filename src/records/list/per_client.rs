@@ -1,0 +1,143 @@
+//! The same page of what belongs to each of several clients, in one statement for all.
+//!
+//! It reads of each client what the page shows and no more, however much the client has:
+//! the index on the client and the id leads to the first row, and tells where to stop.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, IdenStatic, QueryFilter, QueryResult, QuerySelect,
+    Statement, Value,
+};
+
+use super::{Direction, Listed};
+use crate::{
+    error::Result,
+    storage::statements::{any_of, list_of},
+};
+
+/// What belongs to clients.
+pub trait OfClient: Listed {
+    /// The column of the client.
+    const CLIENT_ID: Self::Column;
+
+    /// The client of `row`.
+    fn client_id(row: &Self::Model) -> i64;
+}
+
+/// Which rows of each client: by id, in this direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slice {
+    /// Up or down.
+    pub direction: Direction,
+    /// Only those after this id.
+    pub after: Option<i64>,
+    /// The most rows.
+    pub limit: u64,
+}
+
+/// The rows of `slice` for each of the clients, with these `columns`. Those of one client
+/// come together.
+///
+/// # Errors
+/// If the database fails.
+pub async fn first_of_each<E: OfClient>(
+    db: &impl ConnectionTrait,
+    client_ids: &[i64],
+    slice: Slice,
+    columns: impl IntoIterator<Item = &'static str>,
+) -> Result<Vec<QueryResult>> {
+    let Slice {
+        direction,
+        after,
+        limit,
+    } = slice;
+    let (table, id, client_id) = names::<E>();
+    let columns = columns.into_iter();
+    let columns: Vec<_> = columns.map(|name| format!(r#""page"."{name}""#)).collect();
+    let columns = columns.join(", ");
+    let order = direction.keyword();
+    let start = after.map_or_else(String::new, |_| {
+        format!(r#" AND "{id}" {} $2"#, direction.beyond())
+    });
+    // The limit as a number: see `list/mod.rs`.
+    let rows = format!(
+        r#"FROM "{table}" WHERE "{client_id}" = "of"."id"{start} ORDER BY "{id}" {order} LIMIT {limit}"#
+    );
+    // Each knows only one of the two ways to read so many rows of each.
+    let pages = match db.get_database_backend() {
+        DbBackend::Postgres => format!(r#"LATERAL (SELECT * {rows}) AS "page""#),
+        _ => format!(r#""{table}" AS "page" ON "page"."{id}" IN (SELECT "{id}" {rows})"#),
+    };
+    let sql = format!(
+        r#"SELECT {columns} FROM {} CROSS JOIN {pages} ORDER BY "page"."{client_id}", "page"."{id}" {order}"#,
+        clients(db)
+    );
+    Ok(db
+        .query_all_raw(statement(db, sql, client_ids, after))
+        .await?)
+}
+
+/// Those of the clients that have rows at the id `last` or before it, seen in this
+/// direction.
+///
+/// # Errors
+/// If the database fails.
+pub async fn with_rows_up_to<E: OfClient>(
+    db: &impl ConnectionTrait,
+    client_ids: &[i64],
+    direction: Direction,
+    last: i64,
+) -> Result<Vec<i64>> {
+    let (table, id, client_id) = names::<E>();
+    let sql = format!(
+        r#"SELECT "of"."id" FROM {} WHERE EXISTS (SELECT 1 FROM "{table}" WHERE "{client_id}" = "of"."id" AND "{id}" {}= $2)"#,
+        clients(db),
+        direction.reversed().beyond(),
+    );
+    let statement = statement(db, sql, client_ids, Some(last));
+    let found = db.query_all_raw(statement).await?;
+    let ids = found.iter().map(|row| row.try_get("", "id"));
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// How many rows each of the clients has. A client with none is left out.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_of_each<E: OfClient>(
+    db: &impl ConnectionTrait,
+    client_ids: &[i64],
+) -> Result<Vec<(i64, i64)>> {
+    let counted = E::find()
+        .select_only()
+        .column(E::CLIENT_ID)
+        .column_as(E::ID.count(), "count")
+        .filter(any_of(db, E::CLIENT_ID.into_expr(), client_ids))
+        .group_by(E::CLIENT_ID);
+    Ok(counted.into_tuple().all(db).await?)
+}
+
+/// The names of the table, and of the columns of the id and of the client.
+fn names<E: OfClient>() -> (&'static str, &'static str, &'static str) {
+    (E::default().as_str(), E::ID.as_str(), E::CLIENT_ID.as_str())
+}
+
+/// The clients of a statement, as rows to join.
+fn clients(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => r#"unnest(CAST($1 AS bigint[])) AS "of"("id")"#,
+        _ => r#"(SELECT "value" AS "id" FROM json_each($1)) AS "of""#,
+    }
+}
+
+/// A statement about these clients, and about rows on one side of the id `place`. The
+/// parameters have numbers, which both engines know.
+fn statement(
+    db: &impl ConnectionTrait,
+    sql: String,
+    client_ids: &[i64],
+    place: Option<i64>,
+) -> Statement {
+    let mut values: Vec<Value> = vec![list_of(db, client_ids).into()];
+    values.extend(place.map(Value::from));
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}

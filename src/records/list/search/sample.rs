@@ -1,0 +1,210 @@
+//! Some keys of each list, by which rare texts are told from common ones.
+//!
+//! The statistics of PostgreSQL are too coarse for that. They tell of one text in a
+//! hundred, and one of their hundred keys that happens to contain a rare text makes it
+//! seem common: then all rows are read to find a few. SQLite has none.
+//!
+//! No answer depends on a sample, so none waits long for one, and none fails with it.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use memchr::memmem;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    records::list::{
+        Listed,
+        row_counts::{BLOCK_BITS, Tally},
+    },
+    storage::{connections::fault::Logged, database::Database, statements::any_of},
+};
+
+/// Rows in a sample. A text that a thousandth of all have is in four of them.
+const SIZE: usize = 4_096;
+/// How long a sample is used until another one is taken.
+const FRESH: Duration = Duration::from_mins(1);
+/// How long a search waits for the first one.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Stands between keys, for no text contains it.
+const BETWEEN: char = '\0';
+
+/// The samples of one database.
+#[derive(Clone, Default)]
+pub struct Samples {
+    /// Of clients.
+    pub clients: Arc<Latest>,
+    /// Of locations.
+    pub locations: Arc<Latest>,
+}
+
+/// The latest sample of one list, once it was needed.
+#[derive(Default)]
+pub struct Latest {
+    sample: RwLock<Option<Arc<Sample>>>,
+    /// Held by whoever takes another one.
+    taking: Arc<Mutex<()>>,
+}
+
+/// Keys of some rows of a list.
+pub struct Sample {
+    /// All keys of these rows, one after the other, in the order of the ids.
+    keys: String,
+    /// How many rows they are of.
+    rows: usize,
+    /// How many rows there are.
+    all: usize,
+    taken: Instant,
+}
+
+impl Latest {
+    /// The sample of `E`; none if it cannot be had now. One that is not fresh is renewed
+    /// meanwhile.
+    pub async fn sample<E: Listed>(self: &Arc<Self>, database: &Database) -> Option<Arc<Sample>> {
+        let is_fresh = |sample: &Arc<Sample>| sample.taken.elapsed() < FRESH;
+        let latest = self.get();
+        if latest.as_ref().is_some_and(is_fresh) {
+            return latest;
+        }
+        let taking = Arc::clone(&self.taking);
+        let taking = if latest.is_some() {
+            taking.try_lock_owned().ok()
+        } else {
+            timeout(PATIENCE, taking.lock_owned()).await.ok()
+        };
+        let Some(taking) = taking else {
+            return latest;
+        };
+        // Somebody may have taken one while this one waited.
+        let newer = self.get();
+        if newer.as_ref().is_some_and(is_fresh) {
+            return newer;
+        }
+        let (this, database) = (Arc::clone(self), database.clone());
+        let tasks = database.tallies.tasks.clone();
+        let renewed = tasks.spawn(async move {
+            match Sample::take::<E>(&database).await {
+                Ok(sample) => {
+                    let sample = sample.map(Arc::new);
+                    *this.sample.write().unwrap_or_else(PoisonError::into_inner) = sample;
+                }
+                Err(error) => {
+                    tracing::warn!(error = %Logged(&error), "cannot take a sample of the keys");
+                }
+            }
+            drop(taking);
+        });
+        if latest.is_none() {
+            // If it fails, that is logged.
+            let _ = timeout(PATIENCE, renewed).await;
+            return self.get();
+        }
+        latest
+    }
+
+    fn get(&self) -> Option<Arc<Sample>> {
+        let sample = self.sample.read().unwrap_or_else(PoisonError::into_inner);
+        sample.clone()
+    }
+}
+
+impl Sample {
+    /// Reads the keys of some rows; none if the list has no tally to find them by.
+    async fn take<E: Listed>(database: &Database) -> Result<Option<Self>, DbErr> {
+        let Some(tally) = E::tally(&database.tallies) else {
+            return Ok(None);
+        };
+        let (taken, db) = (Instant::now(), &database.reader);
+        let blocks = blocks(db, tally).await?;
+        let all = blocks.last().map_or(0, |(_, end)| *end);
+        let mut rows = E::find()
+            .select_only()
+            .columns(E::SEARCHED.iter().copied())
+            .order_by_asc(E::ID);
+        if all > SIZE {
+            rows = rows.filter(any_of(db, E::ID.into_expr(), &random_ids(&blocks, all)));
+        }
+        let rows = db.query_all(rows.as_query()).await?;
+        let mut keys = String::new();
+        for row in &rows {
+            for column in 0..E::SEARCHED.len() {
+                let key: Option<String> = row.try_get_by_index(column)?;
+                keys.push_str(key.as_deref().unwrap_or_default());
+                keys.push(BETWEEN);
+            }
+        }
+        Ok(Some(Self {
+            keys,
+            rows: rows.len(),
+            all,
+            taken,
+        }))
+    }
+
+    /// What can be expected of a text, which is folded.
+    #[must_use]
+    pub fn look_for(&self, text: &str) -> Outlook {
+        let length = self.keys.len();
+        let (mut found, mut first, mut last) = (0, length, 0);
+        for place in memmem::find_iter(self.keys.as_bytes(), text) {
+            found += 1;
+            first = first.min(place);
+            last = place;
+        }
+        let part = |part: usize, whole: usize| self.all.saturating_mul(part) / whole.max(1);
+        // Of rows with the text in every place, so few are here that the first is some way
+        // off, but once in fifty times further than this.
+        let by_chance = part(4, found + 1);
+        let if_not_by_chance = |distance| if distance > by_chance { distance } else { 0 };
+        Outlook {
+            all: self.all,
+            rows: part(found, self.rows).min(self.all),
+            before_first: if_not_by_chance(part(first, length)),
+            behind_last: if_not_by_chance(part(length - last, length)),
+        }
+    }
+}
+
+/// What a sample tells of a text: numbers of rows in the list, all but the first estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// All.
+    pub all: usize,
+    /// Those with the text.
+    pub rows: usize,
+    /// Those before the first one with it, in the order of the ids, if they are many.
+    pub before_first: usize,
+    /// Those behind the last one with it, likewise.
+    pub behind_last: usize,
+}
+
+/// The blocks of ids in which there are rows, each with how many rows there are up to its
+/// end.
+async fn blocks(db: &impl ConnectionTrait, tally: &Tally) -> Result<Vec<(i64, usize)>, DbErr> {
+    let (mut blocks, mut end) = (Vec::new(), 0_usize);
+    for row in db.query_all(&tally.blocks()).await? {
+        let (block, rows): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if let Ok(rows @ 1..) = usize::try_from(rows) {
+            end = end.saturating_add(rows);
+            blocks.push((block, end));
+        }
+    }
+    Ok(blocks)
+}
+
+/// Random ids, at which there are rows in blocks that have all theirs. Each by itself:
+/// neighbours have much in common, such as the beginning of a number.
+fn random_ids(blocks: &[(i64, usize)], all: usize) -> Vec<i64> {
+    let random_id = |_| {
+        let place = rand::random_range(0..all);
+        let index = blocks.partition_point(|(_, end)| *end <= place);
+        let (block, _) = blocks.get(index)?;
+        Some((block << BLOCK_BITS) | rand::random_range(0..1 << BLOCK_BITS))
+    };
+    (0..SIZE).filter_map(random_id).collect()
+}

@@ -1,0 +1,269 @@
+//! Creating and updating locations, with their changes for the log.
+
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, Utc};
+use entity::client_location as location;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, IntoActiveModel};
+
+use super::{find, find_primary};
+use crate::{
+    error::{Error, Result},
+    graphql::schema::location::{
+        CreateClientLocationInput, CreatePrimaryLocationInput, UpdateClientLocationInput,
+    },
+    records::{
+        changes::{self, Author, Log, Previous},
+        clients,
+        fold::fold,
+        validation::{self, Checks},
+    },
+    storage::database::Database,
+};
+
+/// The primary location of a client that is about to be created.
+pub fn first_of_client(
+    input: CreatePrimaryLocationInput,
+    checks: &mut Checks,
+) -> location::ActiveModel {
+    let mut location = location::ActiveModel {
+        is_primary: Set(true),
+        version: Set(1),
+        ..Default::default()
+    };
+    let CreatePrimaryLocationInput {
+        is_primary: sent,
+        location: input,
+    } = input;
+    let mut fields = UpdateClientLocationInput::from(input);
+    fields.is_primary = sent.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    fill(&mut location, fields, checks);
+    location
+}
+
+/// Creates a location of an existing client. A new primary location takes the
+/// place of the old one in the same transaction.
+///
+/// # Errors
+/// `Validation` with every fault, or what the database reports.
+pub async fn create(
+    database: &Database,
+    author: &Author,
+    input: CreateClientLocationInput,
+    mut checks: Checks,
+) -> Result<location::Model> {
+    let CreateClientLocationInput {
+        client_id,
+        is_primary,
+        location: input,
+    } = input;
+    let is_primary = is_primary.unwrap_or_default();
+    let mut location = location::ActiveModel {
+        is_primary: Set(is_primary),
+        version: Set(1),
+        ..Default::default()
+    };
+    fill(&mut location, input.into(), &mut checks);
+
+    let transaction = database.begin().await?;
+    let client = match checks.id("clientId", &client_id) {
+        Some(id) => {
+            let client = clients::lock(&transaction, id).await?;
+            if client.is_none() {
+                checks.fault("clientId", format!("names no client: none has the id {id}"));
+            }
+            client
+        }
+        None => None,
+    };
+    checks.finish()?;
+    // Without a client there was a fault.
+    let client = client.ok_or_else(|| Error::Validation(Vec::new()))?;
+
+    let mut log = Log::new(author);
+    let now = if is_primary {
+        let primary = find_primary(&transaction, client.id).await?;
+        let previous = [Previous::of(&primary), Previous::of(&client)];
+        let now = changes::stamp(database, &transaction, &previous).await?;
+        demote(&transaction, now, primary, &mut log).await?;
+        clients::touch(&transaction, now, &client).await?;
+        now
+    } else {
+        changes::stamp(database, &transaction, &[]).await?
+    };
+    (location.created_at, location.updated_at) = (Set(now), Set(now));
+    location.client_id = Set(client.id);
+    let location = location.insert(&transaction).await?;
+    log.created(&location);
+    log.write(&transaction).await?;
+    transaction.commit().await?;
+    Ok(location)
+}
+
+/// Changes the fields of a location that `input` gives. What changes nothing
+/// moves no version.
+///
+/// # Errors
+/// `NotFound`, `Conflict` if the location is not at `expected_version`,
+/// `Validation` with every fault, or what the database reports.
+pub async fn update(
+    database: &Database,
+    author: &Author,
+    id: i64,
+    input: UpdateClientLocationInput,
+    expected_version: Option<i32>,
+    mut checks: Checks,
+) -> Result<location::Model> {
+    let not_found = || Error::NotFound(format!("client location with the id {id}"));
+    let transaction = database.begin().await?;
+    let client_id = find(&transaction, id)
+        .await?
+        .ok_or_else(not_found)?
+        .client_id;
+    let client = clients::lock(&transaction, client_id)
+        .await?
+        .ok_or_else(not_found)?;
+    // Read again: it may have changed while the lock was awaited.
+    let current = find(&transaction, id).await?.ok_or_else(not_found)?;
+
+    let was_primary = current.is_primary;
+    let changed = changed(current.clone(), input, &mut checks);
+    clients::expect_version(expected_version, current.version, || {
+        changed.iter().flat_map(clients::differing).collect()
+    })?;
+    checks.finish()?;
+    let Some(mut changed) = changed else {
+        return Ok(current);
+    };
+
+    let mut log = Log::new(author);
+    let becomes_primary = !was_primary && changed.is_primary.try_as_ref() == Some(&true);
+    let primary = if becomes_primary {
+        Some(find_primary(&transaction, client_id).await?)
+    } else {
+        None
+    };
+    let touches_client = was_primary || becomes_primary;
+    let mut previous = vec![Previous::of(&current)];
+    previous.extend(primary.iter().map(Previous::of));
+    previous.extend(touches_client.then(|| Previous::of(&client)));
+    let now = changes::stamp(database, &transaction, &previous).await?;
+    if let Some(primary) = primary {
+        // First the old one: the database allows no two, not even for a moment.
+        demote(&transaction, now, primary, &mut log).await?;
+    }
+    changed.updated_at = Set(now);
+    let location = changed.update(&transaction).await?;
+    log.updated(&current, &location);
+    if touches_client {
+        clients::touch(&transaction, now, &client).await?;
+    }
+    log.write(&transaction).await?;
+    transaction.commit().await?;
+    Ok(location)
+}
+
+/// `current` with the columns that `fields` gives, at its next version; none if
+/// nothing differs. When it changes is for the caller to add.
+pub fn changed(
+    current: location::Model,
+    fields: UpdateClientLocationInput,
+    checks: &mut Checks,
+) -> Option<location::ActiveModel> {
+    let version = current.version;
+    let mut location = current.into_active_model();
+    fill(&mut location, fields, checks);
+    if !location.is_changed() {
+        return None;
+    }
+    location.version = Set(version + 1);
+    Some(location)
+}
+
+/// Makes the client's primary location an ordinary one. In the same transaction
+/// another one must take its place, or the database refuses the commit.
+async fn demote(
+    transaction: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    primary: location::Model,
+    log: &mut Log<'_>,
+) -> Result<()> {
+    let mut location = primary.clone().into_active_model();
+    location.is_primary = Set(false);
+    location.version = Set(primary.version + 1);
+    location.updated_at = Set(now);
+    log.updated(&primary, &location.update(transaction).await?);
+    Ok(())
+}
+
+/// Sets the columns that `fields` gives.
+fn fill(
+    location: &mut location::ActiveModel,
+    fields: UpdateClientLocationInput,
+    checks: &mut Checks,
+) {
+    // Every field is named, so that a new one cannot be forgotten.
+    let UpdateClientLocationInput {
+        id,
+        is_primary,
+        name,
+        email_invoice,
+        address1,
+        address2,
+        address3,
+        city,
+        state,
+        zip,
+        country,
+        phone_primary,
+        phone_secondary,
+        phone_fax,
+        notes,
+    } = fields;
+    checks.own_id(&id, location.id.try_as_ref());
+    if is_primary == MaybeUndefined::Value(false) && location.is_primary.try_as_ref() == Some(&true)
+    {
+        checks.fault(
+            "isPrimary",
+            "cannot be false: every client has one primary location. Make another location \
+             the primary one instead",
+        );
+    } else {
+        checks.set("isPrimary", &mut location.is_primary, is_primary);
+    }
+    checks.set_text("name", &mut location.name, name, validation::name);
+    checks.set_optional_text(
+        "emailInvoice",
+        &mut location.email_invoice,
+        email_invoice,
+        validation::email,
+    );
+    checks.set_text("state", &mut location.state, state, validation::state);
+    checks.set_text(
+        "country",
+        &mut location.country,
+        country,
+        validation::country,
+    );
+    let zip = zip.map_value(|code| code.0);
+    for (field, column, value) in [
+        ("address1", &mut location.address_1, address1),
+        ("address2", &mut location.address_2, address2),
+        ("address3", &mut location.address_3, address3),
+        ("city", &mut location.city, city),
+        ("zip", &mut location.zip, zip),
+        ("phonePrimary", &mut location.phone_primary, phone_primary),
+        (
+            "phoneSecondary",
+            &mut location.phone_secondary,
+            phone_secondary,
+        ),
+        ("phoneFax", &mut location.phone_fax, phone_fax),
+    ] {
+        checks.set_optional_text(field, column, value, validation::line);
+    }
+    checks.set_optional_text("notes", &mut location.notes, notes, validation::notes);
+
+    if let Set(name) = &location.name {
+        location.name_key.set_if_not_equals(fold(name));
+    }
+}

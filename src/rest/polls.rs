@@ -1,0 +1,143 @@
+//! Where the pages of a poll go on that are asked for by their numbers.
+//!
+//! All pages of a poll end at the same instant (`records/list/settled.rs`), so a row that changes
+//! after the first page was read is in none that follow. Were those found by counting rows,
+//! as pages are by their numbers, each such row would push another one out of sight. So
+//! each page leaves its last cursor for the next one, for any gateway to find, and with it
+//! the total of the first page: who counts what is missing yet would else stop too early.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::poll::{self, Column};
+use sea_orm::{
+    ActiveValue::Set,
+    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use sha2::{Digest, Sha256};
+
+use crate::storage::{connections::fault::Logged, database::Database, purge::delete_up_to};
+
+/// How long a page can be asked for after the one before it. A cursor that is older
+/// belongs to a poll that was given up.
+const YOUNG: TimeDelta = TimeDelta::minutes(15);
+/// How long a cursor is kept.
+const RETENTION: TimeDelta = TimeDelta::hours(1);
+/// The most cursors that are kept for one token.
+const MOST_OF_A_TOKEN: u64 = 1000;
+
+/// A page of a poll.
+pub struct PollPage {
+    token_id: i64,
+    key: String,
+}
+
+/// What a page leaves for the next one.
+pub struct Bookmark {
+    /// Of its last row.
+    pub cursor: String,
+    /// How many rows the list had when the first page was read; following pages tell no
+    /// other total.
+    pub total: u64,
+}
+
+impl PollPage {
+    /// The page with this number of what the token asks for at `path` by these parameters.
+    #[must_use]
+    pub fn new(token_id: i64, path: &str, parameters: &[(String, String)], number: u64) -> Self {
+        let mut parameters: Vec<_> = parameters.iter().collect();
+        parameters.sort_unstable();
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            // With their lengths, so that no two queries make the same bytes.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        add(&token_id.to_be_bytes());
+        add(&number.to_be_bytes());
+        add(path.as_bytes());
+        for (name, value) in parameters {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        Self {
+            token_id,
+            key: BASE64_URL_SAFE_NO_PAD.encode(digest),
+        }
+    }
+
+    /// What the page before left, if it did so not long ago.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn bookmark(&self, database: &Database) -> Result<Option<Bookmark>, DbErr> {
+        let row = poll::Entity::find_by_id(self.key.clone())
+            .filter(poll::COLUMN.at.gt(database.clock.now() - YOUNG))
+            .one(&database.reader)
+            .await?;
+        Ok(row.map(|row| Bookmark {
+            cursor: row.cursor,
+            total: u64::try_from(row.total).unwrap_or_default(),
+        }))
+    }
+
+    /// Leaves this for the page, unless a request that began after `began` has done so:
+    /// who asks again for the page before goes on from the second answer.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn keep(
+        self,
+        database: &Database,
+        began: DateTime<Utc>,
+        bookmark: Bookmark,
+    ) -> Result<(), DbErr> {
+        let row = poll::ActiveModel {
+            key: Set(self.key),
+            token_id: Set(self.token_id),
+            cursor: Set(bookmark.cursor),
+            total: Set(i64::try_from(bookmark.total).unwrap_or(i64::MAX)),
+            at: Set(began),
+        };
+        let in_place_of_an_old_one = OnConflict::column(Column::Key)
+            .update_columns([Column::Cursor, Column::Total, Column::At])
+            .action_and_where(
+                Expr::col(("excluded", Column::At)).gte(Expr::col(("poll", Column::At))),
+            )
+            .to_owned();
+        poll::Entity::insert(row)
+            .on_conflict(in_place_of_an_old_one)
+            .exec_without_returning(database.writer())
+            .await?;
+        // None, mostly: then this reads a few entries of an index.
+        let of_token = || poll::COLUMN.token_id.eq(self.token_id);
+        let latest_in_excess = poll::Entity::find()
+            .select_only()
+            .column(Column::At)
+            .filter(of_token())
+            .order_by_desc(Column::At)
+            .offset(MOST_OF_A_TOKEN)
+            .limit(1)
+            .into_query();
+        let latest_in_excess = Expr::SubQuery(None, Box::new(latest_in_excess.into()));
+        let tidied = poll::Entity::delete_many()
+            .filter(of_token())
+            .filter(Expr::col(Column::At).lte(latest_in_excess))
+            .exec(database.writer());
+        if let Err(error) = tidied.await {
+            // The page has its bookmark, and the next one tries again.
+            tracing::debug!(error = %Logged(&error), "old bookmarks are left");
+        }
+        Ok(())
+    }
+}
+
+/// Deletes the cursors that are too old, and returns how many.
+///
+/// # Errors
+/// If the database fails.
+pub async fn purge(database: &Database) -> Result<u64, DbErr> {
+    let instant = database.clock.now() - RETENTION;
+    delete_up_to::<poll::Entity, 1>(database, [Column::Key], Column::At, instant).await
+}

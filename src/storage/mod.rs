@@ -1,0 +1,15 @@
+//! The database behind the records: connections, statements, transactions. It knows no client
+//! and no location.
+
+// Requests fail at once while the database is away.
+pub mod breaker;
+pub mod connections;
+pub mod database;
+// What several requests ask for at the same time, by one statement.
+pub(crate) mod gather;
+// Old rows are deleted, a few at a time.
+pub(crate) mod purge;
+// One look at a database that changes nothing.
+pub mod snapshot;
+pub mod statements;
+pub mod transaction;

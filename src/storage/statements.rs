@@ -1,0 +1,430 @@
+//! Single statements, each in a transaction of its own, or all in the one that they take
+//! part in.
+
+pub mod together;
+
+use std::{
+    iter,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value,
+    metric::Info,
+    sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
+};
+
+use super::{
+    connections::{
+        Connections, Lease,
+        fault::{Fault, Logged},
+    },
+    gather::{Companion, Gathering, Turn},
+    transaction::{Session, Transaction},
+};
+use crate::error::Outage;
+
+/// How long the gateway waits for a statement, once it has a connection. Longer than
+/// the limit that the database keeps itself, which tells more.
+const DEADLINE: Duration = Duration::from_secs(6);
+
+/// What a statement gives.
+type Rows = Result<Vec<QueryResult>, DbErr>;
+
+/// Told of each statement.
+pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
+
+/// Where statements run.
+#[derive(Clone)]
+pub enum Ground {
+    /// On connections, each in a transaction of its own.
+    Connections(Connections),
+    /// In this transaction.
+    Transaction(Arc<Session>),
+}
+
+impl Ground {
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> DbBackend {
+        match self {
+            Self::Connections(connections) => connections.engine(),
+            Self::Transaction(session) => session.engine(),
+        }
+    }
+
+    /// Whether the database is known to be away.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Connections(connections) => connections.is_away(),
+            Self::Transaction(_) => false,
+        }
+    }
+
+    /// Whether the database file, if it is one, is where it was.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        match self {
+            Self::Connections(connections) => connections.is_in_place(),
+            Self::Transaction(_) => true,
+        }
+    }
+
+    /// Begins a transaction here. One of its own may take the time `within`; an inner one
+    /// has the time of the one around it.
+    ///
+    /// # Errors
+    /// If no connection is free in time, or the database fails.
+    pub async fn begin(
+        &self,
+        observer: Option<Observer>,
+        within: Option<Duration>,
+    ) -> Result<Transaction, DbErr> {
+        match self {
+            Self::Connections(connections) => {
+                Transaction::begin(connections, observer, within).await
+            }
+            Self::Transaction(session) => Transaction::begin_within(session).await,
+        }
+    }
+}
+
+/// Runs single statements.
+#[derive(Clone)]
+pub struct Statements {
+    ground: Ground,
+    observer: Option<Observer>,
+    /// Whether a statement is planned for its values each time.
+    planned_each_time: bool,
+    /// Whether they only read, so that one may be sent twice.
+    only_reads: bool,
+    /// How long one may take.
+    within: Option<Duration>,
+    /// The requests that share statements, where that can be.
+    gathering: Option<Gathering<Vec<Value>, Rows>>,
+}
+
+impl Statements {
+    /// On this ground.
+    #[must_use]
+    pub fn on(ground: Ground) -> Self {
+        // SQLite cannot run a statement for several sets of values, and a transaction
+        // is one request's.
+        let can_gather = matches!(ground, Ground::Connections(Connections::Postgres(_)));
+        Self {
+            ground,
+            observer: None,
+            planned_each_time: false,
+            only_reads: false,
+            within: Some(DEADLINE),
+            gathering: can_gather.then(Gathering::default),
+        }
+    }
+
+    /// The same, for statements that only read.
+    #[must_use]
+    pub fn that_read(self) -> Self {
+        Self {
+            only_reads: true,
+            ..self
+        }
+    }
+
+    /// The same, but with all the time that they take: for maintenance.
+    #[must_use]
+    pub fn unhurried(&self) -> Self {
+        Self {
+            within: None,
+            ..self.clone()
+        }
+    }
+
+    /// Calls `observer` after each statement.
+    pub fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    /// Closes all connections: those in use, when they come back.
+    pub fn close(&self) {
+        if let Ground::Connections(connections) = &self.ground {
+            connections.close();
+        }
+    }
+
+    /// The same, but PostgreSQL plans each statement for its values, even if it was
+    /// sent before.
+    #[must_use]
+    pub fn planned_each_time(&self) -> Self {
+        Self {
+            planned_each_time: true,
+            gathering: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether statements here take part in a transaction.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        matches!(self.ground, Ground::Transaction(_))
+    }
+
+    /// Whether several requests may share a statement here.
+    #[must_use]
+    pub fn shares_statements(&self) -> bool {
+        self.gathering.is_some()
+    }
+
+    /// Reads all rows of a statement: if others have sent the same one with other values
+    /// meanwhile, by one statement for all of them. So its plan must be good for all
+    /// values. It should read no more than about so many rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn query_together(
+        &self,
+        statement: Statement,
+        rows: u64,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let for_each = match self.gathering {
+            Some(_) => together::for_each(&statement),
+            None => None,
+        };
+        let Some(for_each) = for_each else {
+            return self.query_all_raw(statement).await;
+        };
+        let set = || {
+            let values = statement.values.clone();
+            values.map_or_else(Vec::new, |values| values.0)
+        };
+        let alone = || statement.clone();
+        self.query_gathered(for_each, rows, set, alone).await
+    }
+
+    /// Runs a statement, which reads from a [table of sets](together::table), for this
+    /// set of values: if others have sent the same one meanwhile, once for all of them.
+    /// So what it does for one must not depend on the others.
+    ///
+    /// # Errors
+    /// If the database fails; [`Fault::Unconfirmed`] for all if it gave no answer.
+    pub async fn write_together(
+        &self,
+        sql: String,
+        set: Vec<Value>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let alone = || together::of_sets(sql.clone(), iter::once(&set));
+        self.query_gathered(sql.clone(), 1, || set.clone(), alone)
+            .await
+    }
+
+    /// The rows that the statement `for_each` gives for this set, or the one that is for
+    /// it `alone`.
+    async fn query_gathered(
+        &self,
+        for_each: String,
+        rows: u64,
+        set: impl Fn() -> Vec<Value>,
+        alone: impl Fn() -> Statement,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let Some(gathering) = &self.gathering else {
+            return self.query_all_raw(alone()).await;
+        };
+        let mut lead = match gathering.turn(&for_each, rows, &set).await {
+            Turn::Done(result) => return result,
+            Turn::Lost if !self.only_reads => {
+                return Err(Fault::Unconfirmed(Fault::Late.into()).into());
+            }
+            Turn::Alone | Turn::Lost => return self.query_all_raw(alone()).await,
+            Turn::Lead(lead) => lead,
+        };
+        let companions = lead.take_companions();
+        if companions.is_empty() {
+            return self.query_all_raw(alone()).await;
+        }
+        let own = set();
+        // Who came first comes first.
+        let sets = companions.iter().map(|companion| &companion.job);
+        let together = together::of_sets(for_each, iter::once(&own).chain(sets));
+        match self.query_all_raw(together).await {
+            Ok(rows) => {
+                // The next ones begin while these are told.
+                drop(lead);
+                let mut rows = together::by_set(rows, companions.len() + 1)?.into_iter();
+                let own = rows.next().unwrap_or_default();
+                for (companion, rows) in companions.into_iter().zip(rows) {
+                    companion.tell(Ok(rows));
+                }
+                Ok(own)
+            }
+            // Nobody knows for whose values.
+            Err(error @ DbErr::Query(_)) if self.only_reads || !is_outage(&error) => {
+                let cause = Logged(&error);
+                tracing::debug!(%cause, "a statement for several requests failed");
+                drop(lead);
+                companions.into_iter().for_each(Companion::leave);
+                self.query_all_raw(alone()).await
+            }
+            Err(error) if self.only_reads => {
+                companions.into_iter().for_each(Companion::leave);
+                Err(error)
+            }
+            // A write may have been done, or has waited as long as one may.
+            Err(error) => {
+                for companion in companions {
+                    companion.tell(Err(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What came of a statement; none if it is to be sent again. That is a read whose
+    /// connection rested, and turned out to be broken; a write may have taken effect.
+    fn settle<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
+        if !self.only_reads {
+            return Some(lease.confirm(done));
+        }
+        (done.is_ok() || !lease.was_stale()).then_some(done)
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Statements {
+    fn get_database_backend(&self) -> DbBackend {
+        self.ground.engine()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let connections = match &self.ground {
+            Ground::Connections(connections) => connections,
+            Ground::Transaction(session) => {
+                return session.execute(&statement, self.planned_each_time).await;
+            }
+        };
+        observed(self.observer.as_ref(), &statement, async {
+            loop {
+                let mut lease = connections.lease(self.within).await?;
+                let done = lease.execute(&statement, self.planned_each_time).await;
+                if let Some(done) = self.settle(&lease, done) {
+                    return done;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let connections = match &self.ground {
+            Ground::Connections(connections) => connections,
+            Ground::Transaction(session) => return session.execute_script(sql).await,
+        };
+        loop {
+            let mut lease = connections.lease(self.within).await?;
+            let done = lease.execute_script(sql).await;
+            if let Some(done) = self.settle(&lease, done) {
+                return done;
+            }
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let rows = self.query_all_raw(statement).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let connections = match &self.ground {
+            Ground::Connections(connections) => connections,
+            Ground::Transaction(session) => {
+                return session.query(&statement, self.planned_each_time).await;
+            }
+        };
+        observed(self.observer.as_ref(), &statement, async {
+            loop {
+                let mut lease = connections.lease(self.within).await?;
+                let done = lease.query(&statement, self.planned_each_time).await;
+                if let Some(done) = self.settle(&lease, done) {
+                    return done;
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Whether the database may well do the same later.
+fn is_outage(error: &DbErr) -> bool {
+    let DbErr::Query(RuntimeErr::SqlxError(cause)) = error else {
+        return false;
+    };
+    Outage::behind(cause).is_some()
+}
+
+/// Runs a statement and tells the observer.
+///
+/// # Errors
+/// Those of `run`.
+pub async fn observed<T>(
+    observer: Option<&Observer>,
+    statement: &Statement,
+    run: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    let Some(observer) = observer else {
+        return run.await;
+    };
+    let began = Instant::now();
+    let result = run.await;
+    observer(&Info {
+        elapsed: began.elapsed(),
+        statement,
+        failed: result.is_err(),
+    });
+    result
+}
+
+/// PostgreSQL plans for so many ids when it does not know them.
+const EXPECTED_IDS: usize = 10;
+
+/// The condition that `column` has one of `ids`.
+pub fn any_of(db: &impl ConnectionTrait, column: Expr, ids: &[i64]) -> Expr {
+    let ids = set_of(db, ids);
+    if db.get_database_backend() == DbBackend::Postgres {
+        let ids = Expr::val(ids).cast_as("bigint[]");
+        column.eq(PgFunc::any(ids))
+    } else {
+        let ids = Func::cust("json_each").arg(ids);
+        let ids = Query::select()
+            .column("value")
+            .from_function(ids, "ids")
+            .take();
+        column.in_subquery(ids)
+    }
+}
+
+/// The parameter of [`any_of`] for these ids. For PostgreSQL it has as many as that
+/// expects, or more: a plan for fewer would look cheaper, so it would make one each time.
+fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
+    match ids {
+        [.., last] if db.get_database_backend() == DbBackend::Postgres => {
+            let mut ids = ids.to_vec();
+            let last = *last;
+            ids.resize(ids.len().max(EXPECTED_IDS), last);
+            list_of(db, &ids)
+        }
+        _ => list_of(db, ids),
+    }
+}
+
+/// All `ids` as one parameter: with a parameter for each, every number of ids would be a
+/// statement of its own to prepare and to plan.
+pub fn list_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(",");
+    if db.get_database_backend() == DbBackend::Postgres {
+        format!("{{{ids}}}")
+    } else {
+        format!("[{ids}]")
+    }
+}

@@ -1,0 +1,310 @@
+//! Transactions, and transactions within transactions.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
+
+use super::{
+    connections::{Connections, Lease},
+    statements::{Observer, observed},
+};
+
+/// How long a transaction may take, once it has a connection: less than a request waits
+/// for its answer.
+pub const DEADLINE: Duration = Duration::from_secs(7);
+/// How long a roll-back may take before its connection is closed instead.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Begins a transaction within another. All have the same name, which means the one
+/// that began last.
+const BEGIN_INNER: &str = "SAVEPOINT inner_transaction";
+const COMMIT_INNER: &str = "RELEASE SAVEPOINT inner_transaction";
+const ROLLBACK_INNER: &str =
+    "ROLLBACK TO SAVEPOINT inner_transaction; RELEASE SAVEPOINT inner_transaction";
+
+/// Statements that take effect together, once [committed](Self::commit). Dropped before,
+/// it is rolled back, and its connection serves nobody until that is done: the next
+/// writer would lose its own, acknowledged write.
+///
+/// One that was begun within another takes effect with that one only; dropped, it is
+/// rolled back alone, before anything else happens in the other. Those within one
+/// transaction must end before it does, and one after the other.
+pub struct Transaction {
+    session: Arc<Session>,
+    is_inner: bool,
+    has_ended: bool,
+}
+
+impl Transaction {
+    /// Begins one, which may take the time `within`.
+    ///
+    /// On SQLite it takes the write lock at once: a transaction that reads first
+    /// and asks for the lock later is refused, however long it would wait.
+    ///
+    /// # Errors
+    /// If no connection is free in time, or the database is away.
+    pub async fn begin(
+        connections: &Connections,
+        observer: Option<Observer>,
+        within: Option<Duration>,
+    ) -> Result<Self, DbErr> {
+        let engine = connections.engine();
+        let statement = match engine {
+            DbBackend::Sqlite => "BEGIN IMMEDIATE",
+            _ => "BEGIN",
+        };
+        loop {
+            let mut lease = connections.lease(within).await?;
+            let begun = lease.execute_script(statement).await;
+            // Nothing is written yet, so it may as well begin on another connection.
+            if begun.is_err() && lease.was_stale() {
+                continue;
+            }
+            begun?;
+            let session = Session {
+                engine,
+                lease: Mutex::new(Some(lease)),
+                abandoned: AtomicU32::new(0),
+                has_failed: AtomicBool::new(false),
+                observer,
+            };
+            return Ok(Self {
+                session: Arc::new(session),
+                is_inner: false,
+                has_ended: false,
+            });
+        }
+    }
+
+    /// Begins one within the transaction of `session`.
+    ///
+    /// # Errors
+    /// If that has ended, or the database fails.
+    pub async fn begin_within(session: &Arc<Session>) -> Result<Self, DbErr> {
+        session.execute_script(BEGIN_INNER).await?;
+        Ok(Self {
+            session: Arc::clone(session),
+            is_inner: true,
+            has_ended: false,
+        })
+    }
+
+    /// What others need to take part in it.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Makes what was written last.
+    ///
+    /// # Errors
+    /// If the database refuses, or cannot say whether it has done it.
+    pub async fn commit(mut self) -> Result<(), DbErr> {
+        if self.is_inner {
+            self.session.execute_script(COMMIT_INNER).await?;
+        } else {
+            let mut held = self.session.hold().await?;
+            let lease = open(&mut held)?;
+            // PostgreSQL would roll back and call it done.
+            if self.session.has_failed.load(Ordering::Acquire) {
+                let refused = "a statement of this transaction failed: it cannot be committed";
+                return Err(DbErr::Custom(refused.to_owned()));
+            }
+            let committed = lease.execute_script("COMMIT").await;
+            lease.confirm(committed)?;
+            // From here on there is nothing to roll back.
+            *held = None;
+        }
+        self.has_ended = true;
+        Ok(())
+    }
+
+    /// Undoes what was written, and waits for that; a transaction that is dropped does
+    /// not wait.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn rollback(mut self) -> Result<(), DbErr> {
+        let mut held = self.session.hold().await?;
+        if self.is_inner {
+            self.session.roll_back_inner(&mut held).await?;
+        } else {
+            open(&mut held)?.execute_script("ROLLBACK").await?;
+            *held = None;
+        }
+        drop(held);
+        self.has_ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    /// The session ends an outer one.
+    fn drop(&mut self) {
+        if self.is_inner && !self.has_ended {
+            self.session.abandoned.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DbBackend {
+        self.session.engine
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.session.execute(&statement, false).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.session.execute_script(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let rows = self.session.query(&statement, false).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.session.query(&statement, false).await
+    }
+}
+
+/// The connection of a transaction, on which all that take part in it run their
+/// statements in turn.
+pub struct Session {
+    engine: DbBackend,
+    /// None once the transaction has ended.
+    lease: Mutex<Option<Lease>>,
+    /// How many inner transactions were dropped and are yet to be rolled back.
+    abandoned: AtomicU32,
+    /// Whether a statement has failed and is not undone.
+    has_failed: AtomicBool,
+    observer: Option<Observer>,
+}
+
+impl Session {
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> DbBackend {
+        self.engine
+    }
+
+    /// Executes a statement, which is planned anew `each_time` or kept.
+    ///
+    /// # Errors
+    /// If the transaction has ended, or the database fails.
+    pub async fn execute(
+        &self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<ExecResult, DbErr> {
+        observed(self.observer.as_ref(), statement, async {
+            let mut held = self.hold().await?;
+            self.noted(open(&mut held)?.execute(statement, each_time).await)
+        })
+        .await
+    }
+
+    /// Reads all rows of a statement, which is planned anew `each_time` or kept.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn query(
+        &self,
+        statement: &Statement,
+        each_time: bool,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        observed(self.observer.as_ref(), statement, async {
+            let mut held = self.hold().await?;
+            self.noted(open(&mut held)?.query(statement, each_time).await)
+        })
+        .await
+    }
+
+    /// Executes statements as they are, with no values.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub async fn execute_script(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut held = self.hold().await?;
+        self.noted(open(&mut held)?.execute_script(sql).await)
+    }
+
+    /// Waits for the connection, and rolls back the inner transactions that were dropped.
+    async fn hold(&self) -> Result<MutexGuard<'_, Option<Lease>>, DbErr> {
+        let mut held = self.lease.lock().await;
+        for _ in 0..self.abandoned.swap(0, Ordering::AcqRel) {
+            self.roll_back_inner(&mut held).await?;
+        }
+        Ok(held)
+    }
+
+    async fn roll_back_inner(&self, held: &mut Option<Lease>) -> Result<(), DbErr> {
+        let rolled_back = open(held)?.execute_script(ROLLBACK_INNER).await;
+        if let Err(error) = rolled_back {
+            // What was to be undone must not be committed with the rest.
+            discard(held);
+            return Err(error);
+        }
+        self.has_failed.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn noted<T>(&self, done: Result<T, DbErr>) -> Result<T, DbErr> {
+        if done.is_err() {
+            self.has_failed.store(true, Ordering::Release);
+        }
+        done
+    }
+}
+
+/// The connection, unless the transaction has ended, or a statement was given up: then
+/// there is no telling what it did.
+fn open(held: &mut Option<Lease>) -> Result<&mut Lease, DbErr> {
+    if held.as_ref().is_some_and(Lease::is_busy) {
+        discard(held);
+    }
+    let closed = DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
+    held.as_mut().ok_or(closed)
+}
+
+fn discard(held: &mut Option<Lease>) {
+    if let Some(mut lease) = held.take() {
+        lease.discard();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(mut lease) = self.lease.get_mut().take() else {
+            return;
+        };
+        match Handle::try_current() {
+            Ok(runtime) if !lease.is_busy() => {
+                runtime.spawn(async move {
+                    let rolled_back =
+                        timeout(ROLLBACK_TIMEOUT, lease.execute_script("ROLLBACK")).await;
+                    if !matches!(rolled_back, Ok(Ok(_))) {
+                        lease.discard();
+                    }
+                });
+            }
+            _ => lease.discard(),
+        }
+    }
+}
