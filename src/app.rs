@@ -1,23 +1,21 @@
-//! The HTTP surface: what every handler shares, all routes, and the middleware in
-//! the order in which a request passes it.
+//! The HTTP surface: all routes, and the middleware in the order in which a request
+//! passes it.
 
-use std::{any::Any, ops::Deref, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
+    http::{HeaderValue, Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use uuid::Uuid;
 
 use crate::{
-    auth::Authenticator,
-    config::Settings,
+    gateway::Gateway,
     graphiql,
     graphql::{
         operation::executor::Executor,
@@ -25,98 +23,21 @@ use crate::{
     },
     http::{
         compression, cross_origin, deadline,
-        listener::Lifecycle,
         problem::{self, Problem},
+        request_id::{REQUEST_ID, RequestId},
     },
-    idempotency, rest,
-    storage::database::Database,
+    rest,
     telemetry::{self, Observation},
 };
 
 /// The longest request target, in bytes.
 const MAX_URI: usize = 8 * 1024;
-/// The longest request id that is taken from a caller, in bytes.
-const MAX_REQUEST_ID: usize = 128;
-/// Names a request in the log.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What every handler shares. A request clones it many times, so it counts its
-/// references once.
-#[derive(Clone)]
-pub struct Gateway(Arc<Shared>);
-
-/// What is behind a [`Gateway`].
-pub struct Shared {
-    /// Where the data is.
-    pub database: Database,
-    /// Who may come in.
-    pub authenticator: Authenticator,
-    /// The way to the schema.
-    pub executor: Executor,
-    /// What was answered to writes that may be sent again.
-    pub keys: idempotency::Keys,
-    /// What the faces allow.
-    pub settings: Settings,
-    /// The REST layer's stored operations.
-    pub rest: rest::Routes,
-    /// When the server stops, and what it waits for then.
-    pub lifecycle: Lifecycle,
-}
-
-impl Deref for Gateway {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Gateway {
-    /// A gateway over `database`.
-    #[must_use]
-    pub fn new(database: Database, settings: Settings) -> Self {
-        // What the database has under way by itself is waited for, too.
-        let tasks = database.tallies.tasks.clone();
-        let lifecycle = Lifecycle {
-            tasks: tasks.clone(),
-            ..Lifecycle::default()
-        };
-        let remember_tokens = Duration::from_millis(settings.token_cache_ms);
-        Self(Arc::new(Shared {
-            authenticator: Authenticator::new(database.clone(), remember_tokens, tasks.clone()),
-            executor: Executor::new(settings.limits, settings.introspection, tasks.clone()),
-            keys: idempotency::Keys::new(database.clone(), tasks),
-            rest: rest::Routes::load(),
-            database,
-            settings,
-            lifecycle,
-        }))
-    }
-}
-
-/// Finds a request in the log; also the answer's `X-Request-Id`.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
-
-impl RequestId {
-    /// The caller's own id, if it is fit for logs and answers; a new one otherwise.
-    fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        let is_fit = |id: &&str| {
-            (1..=MAX_REQUEST_ID).contains(&id.len())
-                && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        match sent.filter(is_fit) {
-            Some(id) => Self(id.into()),
-            None => Self(Uuid::new_v4().to_string().into()),
-        }
-    }
-}
-
 /// All routes, with the middleware around them.
 pub fn router(gateway: Gateway) -> Router {
     let origins: Arc<[HeaderValue]> = gateway.settings.allow_origin.concat().into();
+    let executor = Executor::new(gateway.clone());
     let graphql = get(websocket::get).post(transport::http::post);
+    let graphql = graphql.with_state(executor.clone());
     let routes = Router::new()
         .route("/", get(|| async { Redirect::to("/graphiql") }))
         .route("/graphql", graphql.clone())
@@ -124,8 +45,8 @@ pub fn router(gateway: Gateway) -> Router {
         .merge(graphiql::routes())
         // The page names its files relative to an address without a slash at the end.
         .route("/graphiql/", get(|| async { Redirect::to("/graphiql") }))
-        .merge(rest::routes(&gateway.rest))
-        .merge(telemetry::routes())
+        .merge(rest::routes(&executor))
+        .merge(telemetry::routes().with_state(gateway))
         .fallback(not_found)
         .method_not_allowed_fallback(other_method);
 
@@ -141,7 +62,7 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(cross_origin::protection(origins))
         .map_response(IntoResponse::into_response)
         .layer(CatchPanicLayer::custom(panicked));
-    routes.layer(layers).with_state(gateway)
+    routes.layer(layers)
 }
 
 /// What surrounds every request: its id, the log and the metrics, the limit of the URL,
@@ -159,7 +80,15 @@ async fn around(mut request: Request, next: Next) -> Response {
         let detail = format!("The URL is too long: {MAX_URI} bytes are allowed.");
         Problem::new(StatusCode::URI_TOO_LONG, detail).into_response()
     } else {
-        deadline::answer(request, &request_id, next).await
+        let is_graphql = request.uri().path().trim_end_matches('/') == "/graphql";
+        match deadline::answer(request, next).await {
+            Ok(response) => response,
+            Err(late) if is_graphql => transport::http::refuse_error(&late, &request_id),
+            Err(late) => {
+                late.log(&request_id.0);
+                Problem::of(&late).into_response()
+            }
+        }
     };
     let mut response = problem::render(response, &request_id);
     observation.end(response.status(), &request_id);

@@ -1,5 +1,6 @@
 //! The command line and its environment twins: the only reader of either.
 
+mod limits;
 mod network;
 mod origin;
 
@@ -9,7 +10,7 @@ use axum::http::HeaderValue;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use entity::api_token::Scope;
 
-use crate::graphql::operation::limits::Limits;
+pub use limits::Limits;
 pub use network::Network;
 
 /// A GraphQL gateway over clients and their locations, with the REST routes that

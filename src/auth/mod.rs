@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     error::{Error, Result},
-    storage::{connections::fault::Fault, database::Database},
+    storage::{connections::fault::ConnectionFault, database::Database},
 };
 
 /// What follows the user's name in HTTP Basic.
@@ -139,7 +139,7 @@ impl Authenticator {
     pub async fn viewer(&self, credentials: &Credentials) -> Result<Viewer> {
         // Before the token, for whoever is let in would only fail further on.
         if self.database.is_away() {
-            return Err(Error::from(DbErr::from(Fault::Away)));
+            return Err(Error::from(DbErr::from(ConnectionFault::Away)));
         }
         let hash = Sha256::digest(&credentials.token).into();
         let now = Instant::now();

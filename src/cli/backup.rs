@@ -45,7 +45,7 @@ fn source(url: &str) -> Result<PathBuf> {
         Some("sqlite") => {}
         Some("postgres" | "postgresql") => bail!(
             "this copies SQLite databases; PostgreSQL has its own means, such as \
-             pg_dump --format=custom (see \"Backups\" in README.md)"
+             pg_dump --format=custom (see docs/operations.md, \"Backups\")"
         ),
         _ => bail!("the database URL must begin with sqlite:"),
     }
@@ -191,12 +191,12 @@ impl Target {
             }
         }
         for suffix in COMPANIONS {
-            let companion = beside(&self.file, suffix);
+            let follower = beside(&self.file, suffix);
             ensure!(
-                fs::symlink_metadata(&companion).is_err(),
+                fs::symlink_metadata(&follower).is_err(),
                 "{} exists: it is of a database that is, or was, in use under this name, and \
                  would spoil the copy",
-                companion.display()
+                follower.display()
             );
         }
         Ok(())

@@ -17,19 +17,22 @@ use fake::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 
-use super::open_migrated;
+use super::{begin_migration, open_migrated};
 use crate::{
     config::SeedOptions,
-    records::{fold::fold, list::row_counts},
+    records::{
+        fold::fold,
+        list::row_counts::{self, RowCounts},
+    },
     storage::database::Database,
 };
 
 /// Clients in one transaction. With up to four locations each, they stay below the
 /// number of values that an SQLite statement takes.
 const BATCH: u64 = 250;
-/// Clients after which the tallies are merged, as nobody reads them meanwhile.
+/// Clients after which the row counts are merged, as nobody reads them meanwhile.
 const MERGE_AFTER: u64 = 40 * BATCH;
 /// 2020-01-01: when the first demo client was created.
 const FIRST_INSTANT: i64 = 1_577_836_800;
@@ -64,11 +67,11 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
         bar.inc(last - first);
         first = last;
         if first == end || (first - before).is_multiple_of(MERGE_AFTER) {
-            let tallies = &database.tallies;
-            for tally in [&tallies.clients, &tallies.locations] {
+            let counts = RowCounts::new(database.reader.get_database_backend());
+            for row_count in [&counts.clients, &counts.locations] {
                 // What was added is there all the same: a gateway will merge them.
-                if let Err(error) = row_counts::merge(&database, tally).await {
-                    tracing::warn!(%error, "cannot merge a tally");
+                if let Err(error) = row_counts::merge(&database, row_count).await {
+                    tracing::warn!(%error, "cannot merge a row count");
                 }
             }
         }
@@ -85,7 +88,7 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
 /// Adds the clients with these numbers; returns how many locations they have.
 async fn add(database: &Database, numbers: std::ops::Range<u64>) -> Result<usize> {
     let demos: Vec<_> = numbers.map(Demo::new).collect();
-    let transaction = database.begin_unhurried().await?;
+    let transaction = begin_migration(database).await?;
     let clients = demos.iter().map(|demo| demo.client.clone());
     let mut ids = client::Entity::insert_many(clients)
         .exec_with_returning_keys(&transaction)

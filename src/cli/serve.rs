@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal, Write, stdout},
     net::SocketAddr,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -16,12 +17,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::{begin_migration, migrate, open};
 use crate::{
-    app::{Gateway, router},
+    app::router,
     auth::tokens,
     config::ServeOptions,
+    gateway::Gateway,
     http::listener,
     idempotency,
     records::changes,
+    rest::polls,
     storage::{connections::fault::Logged, database::Database},
     telemetry,
 };
@@ -30,6 +33,8 @@ use crate::{
 const FIRST_USER: &str = "admin";
 /// Clocks differ by less.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
+/// How often old rows are deleted.
+const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Serves until a signal says to stop.
 pub async fn run(options: ServeOptions) -> Result<()> {
@@ -53,7 +58,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     let first_token = prepare(&database).await?;
     warn_of_the_future(&database).await;
 
-    tokio::spawn(idempotency::keep_tidy(database.clone()));
+    tokio::spawn(keep_tidy(database.clone()));
     let gateway = Gateway::new(database, options.settings);
     let lifecycle = gateway.lifecycle.clone();
     let keep_alive = gateway.settings.keep_alive();
@@ -109,6 +114,26 @@ async fn warn_of_the_future(database: &Database) {
         Err(error) => {
             tracing::warn!(error = %Logged(&error), "cannot read the greatest updated_at");
         }
+    }
+}
+
+/// Deletes the rows of keys that are too old, and those of polls, now and every hour. Any
+/// number of gateways may do so.
+async fn keep_tidy(database: Database) {
+    loop {
+        for (rows, purged) in [
+            ("idempotency keys", idempotency::purge(&database).await),
+            ("cursors of polls", polls::purge(&database).await),
+        ] {
+            match purged {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "deleted old {rows}"),
+                Err(error) => {
+                    tracing::warn!(error = %Logged(&error), "cannot delete old {rows}");
+                }
+            }
+        }
+        tokio::time::sleep(PURGE_INTERVAL).await;
     }
 }
 

@@ -5,22 +5,15 @@ pub mod suggest;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 use serde::Serialize;
-
-use crate::{
-    graphql::projection::columns::camel_case,
-    storage::connections::fault::{Complaint, Fault as ConnectionFault, Logged},
-};
 
 /// The result of everything that rules or databases can refuse.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure, as the rules in `records` return it.
 ///
-/// It deliberately has no `Display`: async-graphql shows the text of anything
-/// that has one to the user, a database's message included. The conversion below
-/// is the only way out.
+/// It deliberately has no `Display`: async-graphql shows the text of anything that has one
+/// to the user, a database's message included. `graphql/error.rs` says what it shows.
 #[derive(Clone, Debug)]
 pub enum Error {
     /// The input breaks rules: every fault that was found, not only the first.
@@ -43,10 +36,14 @@ pub enum Error {
     /// The request asks for more than the gateway gives.
     Limit(String),
     /// The database cannot do it now; the same request may succeed later.
-    Unavailable(Outage, Arc<DbErr>),
-    /// A fault of ours. The cause goes to the log, never to the caller.
-    Internal(Arc<dyn std::error::Error + Send + Sync>),
+    Unavailable(Outage, Cause),
+    /// A fault of ours.
+    Internal(Cause),
 }
+
+/// What is behind a failure. Its text goes to the log, never to the caller; it names tables
+/// and constraints, and no values.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Why the database cannot do something now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +131,15 @@ impl Code {
     }
 }
 
+impl Fault {
+    /// Where and what, as a sentence. One that ends with a question has its end.
+    fn sentence(&self) -> String {
+        let Self { path, message } = self;
+        let end = if message.ends_with('?') { "" } else { "." };
+        format!("{path} {message}{end}")
+    }
+}
+
 impl Error {
     /// A single fault, at `path`.
     pub fn fault(path: impl Into<String>, message: impl Into<String>) -> Self {
@@ -172,16 +178,11 @@ impl Error {
         }
     }
 
-    /// What is behind a failure that is none of the caller's, in words for the log: they
-    /// name tables and constraints, and no values.
+    /// What is behind a failure that is none of the caller's, in words for the log.
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Internal(cause) => Some(match cause.downcast_ref::<DbErr>() {
-                Some(cause) => Logged(cause).to_string(),
-                None => cause.to_string(),
-            }),
-            Self::Unavailable(_, cause) => Some(Logged(cause).to_string()),
+            Self::Internal(cause) | Self::Unavailable(_, cause) => Some(cause.to_string()),
             _ => None,
         }
     }
@@ -192,15 +193,11 @@ impl Error {
         match self {
             Self::Validation(faults) => match &faults[..] {
                 [] => "The input is not valid.".to_owned(),
-                [Fault { path, message }] => {
-                    let end = if message.ends_with('?') { "" } else { "." };
-                    format!("The input is not valid: {path} {message}{end}")
-                }
-                [Fault { path, message }, ..] => format!(
-                    "The input has {} faults, all of which are in extensions.fields. The first: \
-                     {path} {message}{}",
+                [only] => format!("The input is not valid: {}", only.sentence()),
+                [first, ..] => format!(
+                    "The input has {} faults, all of which are in extensions.fields. The first: {}",
                     faults.len(),
-                    if message.ends_with('?') { "" } else { "." },
+                    first.sentence(),
                 ),
             },
             Self::NotFound(what) => format!("There is no {what}."),
@@ -224,94 +221,7 @@ impl Error {
     }
 }
 
-/// The only way in which a failure reaches a GraphQL answer.
-impl From<Error> for async_graphql::Error {
-    fn from(error: Error) -> Self {
-        let mut answer = Self::new(error.sentence());
-        let extensions = answer.extensions.get_or_insert_default();
-        extensions.set("code", error.code().name());
-        match &error {
-            Error::Validation(faults) => {
-                if let Ok(faults) = async_graphql::to_value(faults) {
-                    extensions.set("fields", faults);
-                }
-            }
-            Error::Conflict {
-                current_version,
-                differs,
-            } => {
-                extensions.set("currentVersion", *current_version);
-                let differs = differs.iter().map(|name| camel_case(name));
-                extensions.set("differs", differs.collect::<Vec<_>>());
-            }
-            _ => {}
-        }
-        answer.source = Some(Arc::new(error));
-        answer
-    }
-}
-
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        let outage = match &error {
-            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Some(Outage::Busy),
-            DbErr::Conn(RuntimeErr::SqlxError(cause)) => {
-                Some(Outage::behind(cause).unwrap_or(Outage::Away))
-            }
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Some(Outage::Away),
-            DbErr::Exec(RuntimeErr::SqlxError(cause))
-            | DbErr::Query(RuntimeErr::SqlxError(cause)) => Outage::behind(cause),
-            _ => None,
-        };
-        match outage {
-            Some(outage) => Self::Unavailable(outage, Arc::new(error)),
-            None => Self::Internal(Arc::new(error)),
-        }
-    }
-}
-
 impl Outage {
-    /// The outage behind an error, if the database may well accept the same later.
-    #[must_use]
-    pub fn behind(error: &SqlxError) -> Option<Self> {
-        match error {
-            SqlxError::Io(_) => Some(match ConnectionFault::behind(error) {
-                Some(ConnectionFault::Unconfirmed(_)) => Self::Unconfirmed,
-                Some(ConnectionFault::Late) => Self::Slow,
-                _ => Self::Away,
-            }),
-            SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed => {
-                Some(Self::Away)
-            }
-            SqlxError::PoolTimedOut => Some(Self::Busy),
-            error => Self::of(&Complaint::behind(error)?),
-        }
-    }
-
-    fn of(complaint: &Complaint<'_>) -> Option<Self> {
-        match complaint {
-            Complaint::Postgres(code) => match &**code {
-                "25006" => Some(Self::ReadOnly),
-                "53100" => Some(Self::Full),
-                // It waited too long, would have waited for ever, or was overtaken.
-                "55P03" | "40P01" | "40001" => Some(Self::Locked),
-                "57014" => Some(Self::Slow),
-                "25P03" => Some(Self::Away),
-                // Connections, resources, and what an operator does.
-                code if matches!(code.get(..2), Some("08" | "53" | "57")) => Some(Self::Away),
-                _ => None,
-            },
-            Complaint::Sqlite(code) => match code {
-                5 | 6 => Some(Self::Locked),
-                8 => Some(Self::ReadOnly),
-                9 => Some(Self::Slow),
-                10 => Some(Self::Away),
-                13 => Some(Self::Full),
-                _ => None,
-            },
-        }
-    }
-
     /// None says that nothing was written: a mutation before this one, or the write whose
     /// answer was being read, may have been.
     fn sentence(self) -> &'static str {

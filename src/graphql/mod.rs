@@ -1,5 +1,7 @@
 //! The GraphQL face.
 
+// Failures as they are answered.
+pub mod error;
 // One document, from text to run.
 pub mod operation;
 // Lists and single records, written straight from their columns.

@@ -20,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a body was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum BodyRefusal {
     /// It is longer than this many bytes (413).
     TooLarge(usize),
     /// It took too long (408).
@@ -35,7 +35,7 @@ pub enum Refusal {
     NotUtf8,
 }
 
-impl Refusal {
+impl BodyRefusal {
     /// The sentence for the user.
     #[must_use]
     pub fn sentence(self) -> String {
@@ -98,21 +98,21 @@ pub async fn read_json(
     body: Body,
     limit: usize,
     declared: Declared,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, BodyRefusal> {
     check_type(headers, declared)?;
     let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
-        return Err(Refusal::Encoded);
+        return Err(BodyRefusal::Encoded);
     }
     // Before the first byte is asked for, where the length is known.
     if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::TooLarge(limit));
+        return Err(BodyRefusal::TooLarge(limit));
     }
     match tokio::time::timeout(READ_TIMEOUT, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_length_limit(&error) => Err(Refusal::TooLarge(limit)),
-        Ok(Err(_)) => Err(Refusal::Incomplete),
-        Err(_) => Err(Refusal::TooSlow),
+        Ok(Err(error)) if is_length_limit(&error) => Err(BodyRefusal::TooLarge(limit)),
+        Ok(Err(_)) => Err(BodyRefusal::Incomplete),
+        Err(_) => Err(BodyRefusal::TooSlow),
     }
 }
 
@@ -127,24 +127,24 @@ pub fn is_form(headers: &HeaderMap) -> bool {
         })
 }
 
-fn check_type(headers: &HeaderMap, declared: Declared) -> Result<(), Refusal> {
+fn check_type(headers: &HeaderMap, declared: Declared) -> Result<(), BodyRefusal> {
     let is_lenient = declared == Declared::Somehow;
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return if is_lenient {
             Ok(())
         } else {
-            Err(Refusal::NotJson)
+            Err(BodyRefusal::NotJson)
         };
     };
     if is_lenient && is_form(headers) {
         return Ok(());
     }
-    let value = value.to_str().map_err(|_| Refusal::NotJson)?;
+    let value = value.to_str().map_err(|_| BodyRefusal::NotJson)?;
     if !essence(value).eq_ignore_ascii_case("application/json") {
-        return Err(Refusal::NotJson);
+        return Err(BodyRefusal::NotJson);
     }
     match parameter(value, "charset") {
-        Some(charset) if !is_utf_8(&charset) => Err(Refusal::NotUtf8),
+        Some(charset) if !is_utf_8(&charset) => Err(BodyRefusal::NotUtf8),
         _ => Ok(()),
     }
 }

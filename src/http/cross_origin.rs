@@ -25,7 +25,7 @@ use tower_http::{
 };
 
 use super::problem::Problem;
-use crate::app::REQUEST_ID;
+use super::request_id::REQUEST_ID;
 use crate::idempotency;
 
 /// How long a browser may remember what a page of another origin may send.

@@ -9,23 +9,23 @@ use axum::{
     body::{Body, HttpBody},
     extract::Request,
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use sea_orm::DbErr;
 use tokio::{sync::oneshot, time::sleep};
 
-use super::{body::guarded::Guarded, problem::Problem};
-use crate::{
-    app::RequestId, error::Error, graphql::transport::http, storage::connections::fault::Fault,
-};
+use super::body::guarded::Guarded;
+use crate::{error::Error, storage::connections::fault::ConnectionFault};
 
 /// How long an answer may take, once the request has arrived. One second less than the
 /// ten that no answer may exceed: a busy machine is late.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// The answer to a request, or that there is none in time.
-pub async fn answer(request: Request, request_id: &RequestId, next: Next) -> Response {
-    let is_graphql = request.uri().path().trim_end_matches('/') == "/graphql";
+/// The answer to a request.
+///
+/// # Errors
+/// `Unavailable`, if there is none in time. A write may have taken effect all the same.
+pub async fn answer(request: Request, next: Next) -> Result<Response, Error> {
     let (arrived, request) = watch(request);
     let answer = pin!(next.run(request));
     let late = async {
@@ -37,16 +37,8 @@ pub async fn answer(request: Request, request_id: &RequestId, next: Next) -> Res
     };
     tokio::select! {
         biased;
-        response = answer => response,
-        () = late => {
-            let error = Error::from(DbErr::from(Fault::Unconfirmed(Fault::Late.into())));
-            if is_graphql {
-                http::refuse_error(&error, request_id)
-            } else {
-                error.log(&request_id.0);
-                Problem::of(&error).into_response()
-            }
-        }
+        response = answer => Ok(response),
+        () = late => Err(DbErr::from(ConnectionFault::Unconfirmed(ConnectionFault::Late.into())).into()),
     }
 }
 

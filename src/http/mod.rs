@@ -13,3 +13,4 @@ pub mod listener;
 pub(crate) mod media_type;
 pub mod problem;
 pub(crate) mod query_string;
+pub mod request_id;

@@ -11,9 +11,9 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    app::RequestId,
     error::{Code, Error},
-    idempotency::Refusal,
+    http::request_id::RequestId,
+    idempotency::NotExecuted,
 };
 
 /// When to come back after a refusal that passes, in seconds.
@@ -216,11 +216,11 @@ impl Problem {
 
     /// What it is over REST that a request with an idempotency key was not executed.
     #[must_use]
-    pub fn of_refusal(refusal: &Refusal) -> Self {
+    pub fn of_refusal(refusal: &NotExecuted) -> Self {
         let sentence = refusal.sentence();
         let (mut problem, title) = match refusal {
-            Refusal::Failed(error) => return Self::of(error),
-            Refusal::OtherRequest(_) => {
+            NotExecuted::Failed(error) => return Self::of(error),
+            NotExecuted::OtherRequest(_) => {
                 let errors = vec![BodyFault {
                     pointer: String::new(),
                     detail: "is not the body that was first sent with this key".to_owned(),
@@ -229,7 +229,7 @@ impl Problem {
                 problem.0.errors = errors;
                 (problem, "The Idempotency-Key belongs to another request.")
             }
-            Refusal::UnderWay(_) => {
+            NotExecuted::UnderWay(_) => {
                 let problem = Self::new(refusal.code().status(), sentence);
                 let problem = problem.with_header(RETRY_AFTER, RETRY_SECONDS);
                 (problem, "The first request is still under way.")

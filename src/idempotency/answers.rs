@@ -1,6 +1,6 @@
 //! The rows in which answers are kept.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -13,28 +13,21 @@ use sea_orm::{
     ActiveValue::Set, DbErr, EntityTrait, QueryFilter, RuntimeErr, SqlxError, sea_query::OnConflict,
 };
 
-use super::{KeyedRequest, REPLAYED, Refusal};
+use super::{KeyedRequest, NotExecuted, REPLAYED};
 use crate::{
     error::Error,
-    rest::polls,
-    storage::{
-        connections::fault::Logged, database::Database, purge::delete_up_to,
-        transaction::Transaction,
-    },
+    storage::{database::Database, purge::delete_up_to, transaction::Transaction},
 };
 
 /// How long an answer is kept.
 const RETENTION: TimeDelta = TimeDelta::hours(24);
-/// How often the old rows are deleted.
-const PURGE_INTERVAL: Duration = Duration::from_hours(1);
-
 /// Writes the row of a key, in place of one that is too old, and waits for whoever is
 /// writing it. Returns false if the key is taken.
 pub(super) async fn claim(
     transaction: &Transaction,
     request: &KeyedRequest,
     now: DateTime<Utc>,
-) -> Result<bool, Refusal> {
+) -> Result<bool, NotExecuted> {
     let row = stored::ActiveModel {
         token_id: Set(request.token),
         key: Set(request.key.0.clone()),
@@ -61,7 +54,7 @@ pub(super) async fn claim(
         .await;
     match written {
         Ok(rows) => Ok(rows > 0),
-        Err(error) if is_lock_timeout(&error) => Err(Refusal::UnderWay(request.key.clone())),
+        Err(error) if is_lock_timeout(&error) => Err(NotExecuted::UnderWay(request.key.clone())),
         Err(error) => Err(error.into()),
     }
 }
@@ -84,13 +77,13 @@ fn is_lock_timeout(error: &DbErr) -> bool {
 pub(super) async fn replay(
     transaction: &Transaction,
     request: &KeyedRequest,
-) -> Result<Response, Refusal> {
+) -> Result<Response, NotExecuted> {
     let row = stored::Entity::find_by_id((request.token, request.key.0.clone()))
         .one(transaction)
         .await?
         .ok_or_else(|| unreadable("it is not there"))?;
     if row.fingerprint != request.fingerprint {
-        return Err(Refusal::OtherRequest(request.key.clone()));
+        return Err(NotExecuted::OtherRequest(request.key.clone()));
     }
     let mut response = Response::new(Body::from(row.body));
     *response.status_mut() = u16::try_from(row.status)
@@ -111,18 +104,18 @@ pub(super) async fn replay(
     Ok(response)
 }
 
-fn unreadable(why: &str) -> Refusal {
+fn unreadable(why: &str) -> NotExecuted {
     let error = DbErr::Custom(format!("the kept answer cannot be read: {why}"));
-    Refusal::Failed(Error::Internal(Arc::new(error)))
+    NotExecuted::Failed(Error::Internal(Arc::new(error)))
 }
 
 /// Adds the answer to the row of its key.
-pub(super) async fn keep(
+pub(super) async fn store_answer(
     transaction: &Transaction,
     request: &KeyedRequest,
     response: Response,
-) -> Result<Response, Refusal> {
-    let internal = |error| Refusal::Failed(Error::Internal(error));
+) -> Result<Response, NotExecuted> {
+    let internal = |error| NotExecuted::Failed(Error::Internal(error));
     let (head, body) = response.into_parts();
     // It is all there: answers to writes are not streamed.
     let body = to_bytes(body, usize::MAX).await;
@@ -149,26 +142,6 @@ pub(super) async fn keep(
         return Err(DbErr::RecordNotUpdated.into());
     }
     Ok(Response::from_parts(head, Body::from(body)))
-}
-
-/// Deletes the rows of keys that are too old, and those of polls, now and every hour. Any
-/// number of gateways may do so.
-pub async fn keep_tidy(database: Database) {
-    loop {
-        for (rows, purged) in [
-            ("idempotency keys", purge(&database).await),
-            ("cursors of polls", polls::purge(&database).await),
-        ] {
-            match purged {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "deleted old {rows}"),
-                Err(error) => {
-                    tracing::warn!(error = %Logged(&error), "cannot delete old {rows}");
-                }
-            }
-        }
-        tokio::time::sleep(PURGE_INTERVAL).await;
-    }
 }
 
 /// Deletes the rows of keys that are too old, and returns how many.

@@ -22,8 +22,8 @@ use crate::{
     error::{Code, Error},
     storage::database::Database,
 };
-use answers::{claim, keep, replay};
-pub use answers::{keep_tidy, purge};
+pub use answers::purge;
+use answers::{claim, replay, store_answer};
 pub use key::{Key, KeyedRequest};
 
 /// Names a request, so that its retries can be told from other requests.
@@ -73,7 +73,7 @@ impl Verdict {
 }
 
 /// Why a request with a key was not executed.
-pub enum Refusal {
+pub enum NotExecuted {
     /// The key belongs to another request (422).
     OtherRequest(Key),
     /// The first request with the key is still under way (409).
@@ -82,7 +82,7 @@ pub enum Refusal {
     Failed(Error),
 }
 
-impl Refusal {
+impl NotExecuted {
     /// The public name of this failure.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -117,7 +117,7 @@ impl Refusal {
     }
 }
 
-impl From<DbErr> for Refusal {
+impl From<DbErr> for NotExecuted {
     fn from(error: DbErr) -> Self {
         Self::Failed(error.into())
     }
@@ -157,7 +157,7 @@ impl Keys {
         &self,
         request: KeyedRequest,
         run: impl FnOnce(Database) -> F + Send + 'static,
-    ) -> Result<Response, Refusal>
+    ) -> Result<Response, NotExecuted>
     where
         F: Future<Output = Outcome> + Send,
     {
@@ -166,12 +166,12 @@ impl Keys {
             let place = (request.token, request.key.clone());
             let turn = keys.turns.get_value_or_guard_async(&place);
             let Ok(_turn) = tokio::time::timeout(PATIENCE, turn).await else {
-                return Err(Refusal::UnderWay(request.key));
+                return Err(NotExecuted::UnderWay(request.key));
             };
             execute(&keys.database, &request, run).await
         });
         task.await
-            .unwrap_or_else(|panic| Err(Refusal::Failed(Error::Internal(Arc::new(panic)))))
+            .unwrap_or_else(|panic| Err(NotExecuted::Failed(Error::Internal(Arc::new(panic)))))
     }
 }
 
@@ -179,7 +179,7 @@ async fn execute<F>(
     database: &Database,
     request: &KeyedRequest,
     run: impl FnOnce(Database) -> F,
-) -> Result<Response, Refusal>
+) -> Result<Response, NotExecuted>
 where
     F: Future<Output = Outcome>,
 {
@@ -195,7 +195,7 @@ where
         Verdict::Refused => operation.rollback().await?,
         Verdict::Open => return Ok(response),
     }
-    let response = keep(&transaction, request, response).await?;
+    let response = store_answer(&transaction, request, response).await?;
     transaction.commit().await?;
     Ok(response)
 }

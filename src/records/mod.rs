@@ -15,3 +15,7 @@ pub mod coerce;
 pub mod fold;
 // Instants as they are written.
 pub mod instant;
+
+mod store;
+
+pub use store::Store;

@@ -6,9 +6,11 @@ use serde::{
     ser::{Error as _, SerializeMap, SerializeSeq},
 };
 
-use super::operation::{ANSWER, Kind, NESTED, Shape, StoredOperation};
-use crate::error::{Code, Error, Fault};
-use crate::http::problem::{BodyFaults, Problem, Stale};
+use super::operation::{ANSWER, NESTED, ParameterKind, Shape, StoredOperation};
+use crate::{
+    error::{Code, Error, Fault},
+    http::problem::{BodyFaults, Problem, Stale},
+};
 
 /// The body of an answer and the members that stand beside it.
 pub struct Found<'a> {
@@ -92,12 +94,16 @@ impl Serialize for Shaped<'_> {
                 }
                 object.end()
             }
-            (ConstValue::String(id), Shape::Leaf { kind: Kind::Id, .. }) => {
-                match id.parse::<i64>() {
-                    Ok(id) => serializer.serialize_i64(id),
-                    Err(_) => Err(S::Error::custom("an id is no number")),
-                }
-            }
+            (
+                ConstValue::String(id),
+                Shape::Leaf {
+                    kind: ParameterKind::Id,
+                    ..
+                },
+            ) => match id.parse::<i64>() {
+                Ok(id) => serializer.serialize_i64(id),
+                Err(_) => Err(S::Error::custom("an id is no number")),
+            },
             (value, _) => value.serialize(serializer),
         }
     }

@@ -19,13 +19,13 @@ use super::{
     params,
     record::Call,
 };
-use crate::http::problem::{BodyFaults, Problem};
 use crate::{
     error::{Error, Outage},
     graphql::schema::{
-        connection::MAX_FIRST,
         cursor::{Cursor, Place},
+        paging::MAX_FIRST,
     },
+    http::problem::{BodyFaults, Problem},
 };
 
 /// The page number, from 1.
@@ -53,7 +53,7 @@ struct Counts {
 }
 
 /// What a list was asked for.
-struct Query {
+struct ListQuery {
     variables: Map<String, Value>,
     page: u64,
     per_page: u64,
@@ -72,7 +72,7 @@ impl Call {
         pairs: Vec<(String, String)>,
     ) -> Result<Response, Problem> {
         let mut query = self.query(pairs)?;
-        let began = self.database.clock.now();
+        let began = self.store.clock.now();
         let bookmark = if query.is_polled && query.page > 1 {
             self.go_on(&mut query).await?
         } else {
@@ -121,9 +121,9 @@ impl Call {
     }
 
     /// Has the page of a poll begin where the one before it ended, if that is known.
-    async fn go_on(&self, query: &mut Query) -> Result<Option<Bookmark>, Problem> {
+    async fn go_on(&self, query: &mut ListQuery) -> Result<Option<Bookmark>, Problem> {
         let page = self.poll_page(query, query.page);
-        let bookmark = page.bookmark(&self.database).await;
+        let bookmark = page.bookmark(&self.store).await;
         let bookmark = bookmark.map_err(|error| self.unavailable(&error.into()))?;
         if let Some(Bookmark { cursor, .. }) = &bookmark {
             let variables = &mut query.variables;
@@ -135,12 +135,12 @@ impl Call {
     /// Leaves word for the next page of a poll.
     async fn leave(
         &self,
-        query: &Query,
+        query: &ListQuery,
         began: DateTime<Utc>,
         bookmark: Bookmark,
     ) -> Result<(), Problem> {
         let next = self.poll_page(query, query.page.saturating_add(1));
-        let Err(error) = next.keep(&self.database, began, bookmark).await else {
+        let Err(error) = next.leave_bookmark(&self.store, began, bookmark).await else {
             return Ok(());
         };
         match Error::from(error) {
@@ -160,13 +160,13 @@ impl Call {
         Problem::of(error)
     }
 
-    fn poll_page(&self, query: &Query, number: u64) -> PollPage {
+    fn poll_page(&self, query: &ListQuery, number: u64) -> PollPage {
         let path = self.route.resource.path;
         PollPage::new(self.viewer.token, path, &query.sent, number)
     }
 
     /// Reads the parameters; all that are at fault are named.
-    fn query(&self, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
+    fn query(&self, pairs: Vec<(String, String)>) -> Result<ListQuery, Problem> {
         let operation = &self.route.operation;
         let mut variables = Map::new();
         let mut faults = Vec::new();
@@ -235,7 +235,7 @@ impl Call {
         let is_bound = |name: &str| variables.contains_key(name);
         let is_polled = !count_only && POLLED_FROM.into_iter().any(is_bound);
         variables.insert(IS_POLLED.to_owned(), is_polled.into());
-        Ok(Query {
+        Ok(ListQuery {
             is_polled,
             variables,
             page,
@@ -255,7 +255,7 @@ impl Call {
 
     /// The `Link` header (RFC 8288). Its targets are absolute, for many clients know no
     /// others, unless nobody knows the host.
-    fn links(&self, url: &str, query: &Query, pages: u64) -> String {
+    fn links(&self, url: &str, query: &ListQuery, pages: u64) -> String {
         let last = pages.max(1);
         let mut links = vec![("first", 1)];
         if query.page > 1 {

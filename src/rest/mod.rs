@@ -14,17 +14,18 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension, Router,
+    body::Bytes,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header::CONTENT_TYPE, request::Parts},
     response::Response,
     routing::{MethodFilter, MethodRouter, get},
 };
 
 use crate::{
-    app::{Gateway, RequestId},
-    graphql::operation::documents::Document,
+    graphql::operation::{documents::Document, executor::Executor},
+    http::request_id::RequestId,
     http::{
-        body::{self, Declared, Refusal},
+        body::{self, BodyRefusal, Declared},
         host, json,
         problem::Problem,
         query_string,
@@ -200,10 +201,13 @@ impl Routes {
     }
 }
 
-/// The routes of the REST layer.
-pub fn routes(routes: &Routes) -> Router<Gateway> {
-    let mut paths: HashMap<String, MethodRouter<Gateway>> = HashMap::new();
-    for route in &routes.0 {
+/// The routes of the REST layer, whose operations `executor` runs.
+pub fn routes(executor: &Executor) -> Router {
+    let table = Routes::load();
+    let openapi = Bytes::from(openapi::document(&table).to_string());
+    let openapi = get(|| async { ([(CONTENT_TYPE, "application/json")], openapi) });
+    let mut paths: HashMap<String, MethodRouter<Executor>> = HashMap::new();
+    for route in &table.0 {
         let handler = {
             let route = Arc::clone(route);
             move |state, request_id, id, request| handle(route, state, request_id, id, request)
@@ -211,20 +215,21 @@ pub fn routes(routes: &Routes) -> Router<Gateway> {
         let path = paths.entry(route.path()).or_default();
         *path = std::mem::take(path).on(route.action.method(), handler);
     }
-    paths
+    let router = paths
         .into_iter()
-        .chain([("/api/v1/openapi.json".to_owned(), get(openapi::get))])
+        .chain([("/api/v1/openapi.json".to_owned(), openapi)])
         .fold(Router::new(), |router, (path, methods)| {
             router
                 .route(&format!("{path}/"), methods.clone())
                 .route(&path, methods)
-        })
+        });
+    router.with_state(executor.clone())
 }
 
 /// Serves any route: checks who asks, reads what was sent, and runs the operation.
 async fn handle(
     route: Arc<Route>,
-    State(gateway): State<Gateway>,
+    State(executor): State<Executor>,
     Extension(request_id): Extension<RequestId>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
@@ -236,6 +241,7 @@ async fn handle(
         headers,
         ..
     } = &head;
+    let gateway = executor.gateway();
     let viewer = gateway
         .authenticator
         .viewer_of(headers)
@@ -245,8 +251,8 @@ async fn handle(
             Problem::of(&error)
         })?;
     let call = Call {
-        database: gateway.database.clone(),
-        gateway,
+        store: gateway.store.clone(),
+        executor,
         route,
         viewer,
         request_id,
@@ -255,7 +261,7 @@ async fn handle(
     let pairs = query_string::pairs(uri.query().unwrap_or_default()).map_err(bad_request)?;
     let action = call.route.action;
     if action == Action::List {
-        let trusted = &call.gateway.settings.trusted_proxies;
+        let trusted = &call.executor.gateway().settings.trusted_proxies;
         let url = host::external_url(&head, trusted).unwrap_or_default();
         return call.list(&url, pairs).await;
     }
@@ -287,13 +293,13 @@ async fn handle(
         Action::List | Action::Read => call.read(variables, &preconditions).await,
         Action::Create | Action::Update => {
             let key = Key::of(headers).map_err(bad_request)?;
-            let limit = call.gateway.settings.max_body_bytes;
+            let limit = call.executor.gateway().settings.max_body_bytes;
             let sent = body::read_json(headers, body, limit, Declared::Somehow)
                 .await
                 .map_err(refused_body)?;
             let body = json::parse(&sent).map_err(|detail| {
                 if body::is_form(headers) && !json::is_meant(&sent) {
-                    refused_body(Refusal::NotJson)
+                    refused_body(BodyRefusal::NotJson)
                 } else {
                     bad_request(detail)
                 }
@@ -316,7 +322,7 @@ async fn handle(
     }
 }
 
-fn refused_body(refusal: Refusal) -> Problem {
+fn refused_body(refusal: BodyRefusal) -> Problem {
     let problem = Problem::new(refusal.status(), refusal.sentence());
     match refusal.header() {
         Some((name, value)) => problem.with_header(name, value),

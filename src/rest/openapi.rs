@@ -9,17 +9,16 @@ mod value;
 
 use std::collections::BTreeMap;
 
-use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
-use super::{Action, RESOURCES, Route};
-use crate::app::Gateway;
+use super::{Action, RESOURCES, Route, Routes};
 
-/// Serves the document. It is the same for everybody and needs no token.
-pub async fn get(State(gateway): State<Gateway>) -> Json<Value> {
+/// The document. It is the same for everybody and needs no token.
+#[must_use]
+pub fn document(routes: &Routes) -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut schemas = Map::new();
-    for route in &gateway.rest.0 {
+    for route in &routes.0 {
         let method = match route.action {
             Action::List | Action::Read => "get",
             Action::Create => "post",
@@ -38,7 +37,7 @@ pub async fn get(State(gateway): State<Gateway>) -> Json<Value> {
         .iter()
         .map(|resource| json!({ "name": resource.title, "description": resource.description }))
         .collect();
-    Json(json!({
+    json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Clients and client locations",
@@ -66,7 +65,7 @@ pub async fn get(State(gateway): State<Gateway>) -> Json<Value> {
                 },
             },
         },
-    }))
+    })
 }
 
 fn operation(route: &Route) -> Value {

@@ -18,10 +18,12 @@ use apollo_compiler::{
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use crate::graphql::operation::{
-    documents::{Document, SCHEMA},
-    limits::Limits,
-    rules::Use,
+use crate::{
+    config::Limits,
+    graphql::operation::{
+        documents::{Document, SCHEMA},
+        rules::Use,
+    },
 };
 
 /// The alias that leads to the body.
@@ -52,7 +54,7 @@ pub struct Parameter {
     /// Its name, with nested members joined.
     pub name: String,
     /// What values it takes.
-    pub kind: Kind,
+    pub kind: ParameterKind,
     /// Whether it must be given.
     pub required: bool,
     /// Whether null is accepted, and clears.
@@ -74,7 +76,7 @@ impl Parameter {
 
 /// The kinds of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ParameterKind {
     /// A number of 64 bits; text in GraphQL.
     Id,
     /// Text.
@@ -97,7 +99,7 @@ pub enum Shape {
     /// A value.
     Leaf {
         /// Of this kind.
-        kind: Kind,
+        kind: ParameterKind,
         /// Or null.
         nullable: bool,
         /// What it means, from the schema.
@@ -149,17 +151,17 @@ impl StoredOperation {
     }
 }
 
-fn kind_of(name: &str) -> Result<Kind, Mistake> {
+fn kind_of(name: &str) -> Result<ParameterKind, Mistake> {
     Ok(match name {
-        "ID" => Kind::Id,
-        "String" => Kind::Text,
-        "Boolean" => Kind::Boolean,
-        "Int" => Kind::Integer,
-        "DateTime" => Kind::Instant,
-        "PostalCode" => Kind::PostalCode,
+        "ID" => ParameterKind::Id,
+        "String" => ParameterKind::Text,
+        "Boolean" => ParameterKind::Boolean,
+        "Int" => ParameterKind::Integer,
+        "DateTime" => ParameterKind::Instant,
+        "PostalCode" => ParameterKind::PostalCode,
         _ => match SCHEMA.types.get(name) {
             Some(ExtendedType::Enum(names)) => {
-                Kind::Enum(names.values.keys().map(ToString::to_string).collect())
+                ParameterKind::Enum(names.values.keys().map(ToString::to_string).collect())
             }
             _ => return Err(Mistake(format!("{name} is no type of a value"))),
         },

@@ -10,10 +10,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
 
-use super::operation::{Kind, NESTED, Parameter, Shape, StoredOperation};
-use crate::http::problem::BodyFaults;
+use super::operation::{NESTED, Parameter, ParameterKind, Shape, StoredOperation};
 use crate::{
-    http::json,
+    http::{json, problem::BodyFaults},
     records::{instant::DateTime, validation::parse_id},
 };
 
@@ -28,7 +27,7 @@ use values::{coerced, is_empty};
 /// What the value must be, to complete the sentence "The parameter ...".
 pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
     match &parameter.kind {
-        Kind::Instant => {
+        ParameterKind::Instant => {
             let bound = if parameter.name.ends_with("_to") {
                 Bound::Upper
             } else {
@@ -42,8 +41,8 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
                         .to_owned()
                 })
         }
-        Kind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
-        Kind::Id => parse_id(value).map(|id| Value::String(id.to_string())),
+        ParameterKind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
+        ParameterKind::Id => parse_id(value).map(|id| Value::String(id.to_string())),
         _ => coerced(&parameter.kind, &Value::String(value.to_owned())),
     }
 }
@@ -199,10 +198,14 @@ impl BodyReader<'_> {
             Value::Null => Err("is required and cannot be null".to_owned()),
             // Forms send their empty fields, too. A boolean is never null, so this one was
             // not given.
-            value if is_empty(value) && parameter.kind == Kind::Boolean => return,
+            value if is_empty(value) && parameter.kind == ParameterKind::Boolean => return,
             // An empty text is nothing; whether a text may be empty is for its own rule.
             value
-                if is_empty(value) && !matches!(parameter.kind, Kind::Text | Kind::PostalCode) =>
+                if is_empty(value)
+                    && !matches!(
+                        parameter.kind,
+                        ParameterKind::Text | ParameterKind::PostalCode
+                    ) =>
             {
                 if parameter.nullable {
                     Ok(Value::Null)
@@ -261,9 +264,9 @@ impl BodyReader<'_> {
             return;
         }
         let value = match parameter.kind {
-            Kind::Id => Value::String("0".to_owned()),
-            Kind::Boolean => Value::Bool(false),
-            Kind::Integer => Value::Number(0.into()),
+            ParameterKind::Id => Value::String("0".to_owned()),
+            ParameterKind::Boolean => Value::Bool(false),
+            ParameterKind::Integer => Value::Number(0.into()),
             _ => Value::String(String::new()),
         };
         self.set(parameter, value);

@@ -87,7 +87,7 @@ impl PollPage {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn keep(
+    pub async fn leave_bookmark(
         self,
         database: &Database,
         began: DateTime<Utc>,

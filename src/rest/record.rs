@@ -1,5 +1,6 @@
 //! Single records: read, created, updated, with their entity tags.
 
+use entity::change::Face;
 use std::{convert::Infallible, sync::Arc};
 
 use async_graphql::{Response as GraphqlResponse, Value as ConstValue};
@@ -20,17 +21,23 @@ use super::{
     answer::{self, Found, Input, Shaped},
     conditional::{self, Preconditions},
 };
-use crate::http::problem::{self, BodyFaults, Problem, Stale};
 use crate::{
-    app::{Gateway, RequestId},
     auth::Viewer,
     error::{Code, Error},
-    graphql::operation::{
-        documents::Document as Compiled,
-        executor::{Document, Operation, Stage},
+    graphql::{
+        operation::{
+            documents::Document as Compiled,
+            executor::{Document, Executor, Operation, Stage},
+        },
+        projection::columns::Ids,
+        schema::Shape,
+    },
+    http::{
+        problem::{self, BodyFaults, Problem, Stale},
+        request_id::RequestId,
     },
     idempotency::{KeyedRequest, Outcome, Verdict},
-    storage::database::Database,
+    records::Store,
 };
 
 /// Whoever keeps an answer must ask whether it still holds.
@@ -41,11 +48,18 @@ const EXPECTED_VERSION: &str = "_expected_version";
 /// how the record differs from what was sent.
 const NO_VERSION: i32 = 0;
 
+/// Ids are numbers, pages may have numbers, and single records are read for their tags.
+const SHAPE: Shape = Shape {
+    ids: Ids::Number,
+    offsets: true,
+    records_as_values: true,
+};
+
 /// One request to a route.
 pub(super) struct Call {
-    pub gateway: Gateway,
+    pub executor: Executor,
     /// Where the data is.
-    pub database: Database,
+    pub store: Store,
     pub route: Arc<Route>,
     pub viewer: Viewer,
     pub request_id: RequestId,
@@ -68,13 +82,15 @@ impl Call {
             document: Document::Stored(Arc::clone(document)),
             name: None,
             variables,
-            database: self.database.clone(),
+            store: self.store.clone(),
             viewer: self.viewer.clone(),
+            face: Face::Rest,
+            shape: SHAPE,
             request_id: self.request_id.0.clone(),
             queries_only: false,
             check_only,
         };
-        let answer = self.gateway.executor.execute(operation).await;
+        let answer = self.executor.execute(operation).await;
         // Partial data with errors is a failure.
         if answer.response.errors.is_empty() {
             Ok(answer.response)
@@ -203,9 +219,13 @@ impl Call {
         faults: BodyFaults,
         preconditions: Preconditions,
     ) -> Result<Response, Problem> {
-        let (keys, request_id) = (self.gateway.keys.clone(), self.request_id.clone());
+        let (keys, request_id) = (
+            self.executor.gateway().keys.clone(),
+            self.request_id.clone(),
+        );
         let run = |database| async move {
-            let call = Self { database, ..self };
+            let store = self.store.clone().within(database);
+            let call = Self { store, ..self };
             let response = call.write(variables, faults, &preconditions).await;
             // A problem gets its body here, so that it can be kept.
             let response = problem::render(response.into_response(), &call.request_id);

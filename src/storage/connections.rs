@@ -28,8 +28,8 @@ use tokio::time::timeout_at;
 
 use super::breaker::Breaker;
 use super::connections::{
-    fault::{Complaint, Fault, is_broken},
-    manager::{DatabaseFile, Engine, Manager, Session},
+    fault::{Complaint, ConnectionFault, is_broken},
+    manager::{AlarmedConnection, DatabaseFile, Engine, Manager},
 };
 
 /// How long SQLite works at one statement. PostgreSQL is told the same when a
@@ -207,7 +207,7 @@ impl Lease {
     /// whether it has, and that must be said.
     ///
     /// # Errors
-    /// That of the statement; if it gave no answer, [`Fault::Unconfirmed`].
+    /// That of the statement; if it gave no answer, [`ConnectionFault::Unconfirmed`].
     pub fn confirm<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
         match self {
             Self::Postgres(leased) => leased.confirm(result),
@@ -278,7 +278,7 @@ impl<DB: Engine> Leased<DB> {
             breaker, patience, ..
         } = pool.manager();
         if breaker.is_open() {
-            return Err(Fault::Away.into());
+            return Err(ConnectionFault::Away.into());
         }
         let timed_out = || DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
         let acquired = tokio::time::timeout(*patience, pool.get()).await;
@@ -304,7 +304,8 @@ impl<DB: Engine> Leased<DB> {
     where
         F: Future<Output = Result<T, SqlxError>>,
     {
-        let Session { connection, alarm } = self.session.as_deref_mut().ok_or(Fault::Away)?;
+        let AlarmedConnection { connection, alarm } =
+            self.session.as_deref_mut().ok_or(ConnectionFault::Away)?;
         self.is_busy = true;
         let Some(end) = self.end else {
             alarm.set(None);
@@ -312,12 +313,12 @@ impl<DB: Engine> Leased<DB> {
         };
         alarm.set(Some(end.min(Instant::now() + STATEMENT_TIMEOUT)));
         let in_time = timeout_at(end.into(), statement(connection)).await;
-        in_time.unwrap_or_else(|_| Err(Fault::Late.into()))
+        in_time.unwrap_or_else(|_| Err(ConnectionFault::Late.into()))
     }
 
     /// What came of a statement. If that broke the connection, those that rest will
     /// not be any better: the server is gone, or was.
-    fn settle<T>(&mut self, result: Result<T, SqlxError>) -> Result<T, DbErr> {
+    fn note_failure<T>(&mut self, result: Result<T, SqlxError>) -> Result<T, DbErr> {
         self.is_busy = false;
         result.map_err(|error| {
             if is_broken(&error) {
@@ -338,11 +339,11 @@ impl<DB: Engine> Leased<DB> {
                     Ok(()) => Ok(done),
                     Err(error) => {
                         let error = DbErr::Query(RuntimeErr::SqlxError(error.into()));
-                        Err(Fault::Unconfirmed(error).into())
+                        Err(ConnectionFault::Unconfirmed(error).into())
                     }
                 }
             }
-            (Err(error), None) => Err(Fault::Unconfirmed(error).into()),
+            (Err(error), None) => Err(ConnectionFault::Unconfirmed(error).into()),
             (result, _) => result,
         }
     }
@@ -375,7 +376,7 @@ where
     ) -> Result<Vec<QueryResult>, DbErr> {
         let statement = prepared(statement, each_time);
         let rows = self.run(|connection| statement.fetch_all(connection)).await;
-        let rows = self.settle(rows)?;
+        let rows = self.note_failure(rows)?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
     }
 
@@ -386,13 +387,13 @@ where
     ) -> Result<ExecResult, DbErr> {
         let statement = prepared(statement, each_time);
         let done = self.run(|connection| statement.execute(connection)).await;
-        self.settle(done).map(ExecResult::from)
+        self.note_failure(done).map(ExecResult::from)
     }
 
     async fn execute_script(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
         let script = sqlx::raw_sql(AssertSqlSafe(sql));
         let done = self.run(|connection| connection.execute(script)).await;
-        self.settle(done).map(ExecResult::from)
+        self.note_failure(done).map(ExecResult::from)
     }
 }
 

@@ -16,7 +16,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
@@ -34,15 +33,10 @@ use super::{
     connections::{
         Connections, LOCK_ATTEMPT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, manager::DatabaseFile,
     },
-    gather::Gathering,
-    statements::{Ground, Observer, Statements},
+    statements::{Observer, Statements, Target},
     transaction::{self, Transaction},
 };
-use crate::{
-    clock::Clock,
-    error::Outage,
-    records::list::{Settled, row_counts::Tallies, search::sample::Samples},
-};
+use crate::{clock::Clock, error::Outage};
 
 /// How long a request waits for a free connection.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -73,20 +67,12 @@ pub struct Pools {
     /// For single statements that write.
     writer: Statements,
     /// For transactions that write.
-    transactions: Ground,
+    transactions: Target,
     observer: Option<Observer>,
     /// How to open a connection that changes the schema.
     migration: ConnectOptions,
     /// Gives the instants that are stored.
     pub clock: Clock,
-    /// How long the lists are.
-    pub tallies: Tallies,
-    /// What is in them.
-    pub samples: Samples,
-    /// Up to which instant of change they are settled.
-    pub settled: Arc<Settled>,
-    /// Those who are about to find out.
-    pub(crate) horizons: Gathering<(), DateTime<Utc>>,
 }
 
 impl Deref for Database {
@@ -113,12 +99,8 @@ impl Database {
                  sqlite://clientele.db?mode=rwc or postgres://user:password@host/database"
             ),
         };
-        let (readers, writers) = (Ground::Connections(readers), Ground::Connections(writers));
+        let (readers, writers) = (Target::Connections(readers), Target::Connections(writers));
         Ok(Self(Arc::new(Pools {
-            tallies: Tallies::new(readers.engine()),
-            samples: Samples::default(),
-            settled: Arc::default(),
-            horizons: Gathering::default(),
             reader: Statements::on(readers).that_read(),
             writer: Statements::on(writers.clone()),
             transactions: writers,
@@ -149,12 +131,12 @@ impl Database {
     /// it is part of that, and the transactions that it begins are inner ones.
     #[must_use]
     pub fn within(&self, transaction: &Transaction) -> Self {
-        let ground = Ground::Transaction(Arc::clone(transaction.session()));
-        let statements = Statements::on(ground.clone());
+        let target = Target::Transaction(Arc::clone(transaction.session()));
+        let statements = Statements::on(target.clone());
         Self(Arc::new(Pools {
             reader: statements.clone(),
             writer: statements,
-            transactions: ground,
+            transactions: target,
             ..Pools::clone(&self.0)
         }))
     }

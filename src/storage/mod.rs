@@ -5,8 +5,9 @@
 pub mod breaker;
 pub mod connections;
 pub mod database;
+pub mod outage;
 // What several requests ask for at the same time, by one statement.
-pub(crate) mod gather;
+pub(crate) mod batcher;
 // Old rows are deleted, a few at a time.
 pub(crate) mod purge;
 // One look at a database that changes nothing.

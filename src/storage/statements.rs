@@ -1,7 +1,7 @@
 //! Single statements, each in a transaction of its own, or all in the one that they take
 //! part in.
 
-pub mod together;
+pub mod value_sets;
 
 use std::{
     iter,
@@ -17,11 +17,11 @@ use sea_orm::{
 };
 
 use super::{
+    batcher::{Batcher, Follower, Role},
     connections::{
         Connections, Lease,
-        fault::{Fault, Logged},
+        fault::{ConnectionFault, Logged},
     },
-    gather::{Companion, Gathering, Turn},
     transaction::{Session, Transaction},
 };
 use crate::error::Outage;
@@ -38,14 +38,14 @@ pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
 
 /// Where statements run.
 #[derive(Clone)]
-pub enum Ground {
+pub enum Target {
     /// On connections, each in a transaction of its own.
     Connections(Connections),
     /// In this transaction.
     Transaction(Arc<Session>),
 }
 
-impl Ground {
+impl Target {
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> DbBackend {
@@ -95,7 +95,7 @@ impl Ground {
 /// Runs single statements.
 #[derive(Clone)]
 pub struct Statements {
-    ground: Ground,
+    target: Target,
     observer: Option<Observer>,
     /// Whether a statement is planned for its values each time.
     planned_each_time: bool,
@@ -104,23 +104,23 @@ pub struct Statements {
     /// How long one may take.
     within: Option<Duration>,
     /// The requests that share statements, where that can be.
-    gathering: Option<Gathering<Vec<Value>, Rows>>,
+    batcher: Option<Batcher<Vec<Value>, Rows>>,
 }
 
 impl Statements {
-    /// On this ground.
+    /// On this target.
     #[must_use]
-    pub fn on(ground: Ground) -> Self {
+    pub fn on(target: Target) -> Self {
         // SQLite cannot run a statement for several sets of values, and a transaction
         // is one request's.
-        let can_gather = matches!(ground, Ground::Connections(Connections::Postgres(_)));
+        let can_batch = matches!(target, Target::Connections(Connections::Postgres(_)));
         Self {
-            ground,
+            target,
             observer: None,
             planned_each_time: false,
             only_reads: false,
             within: Some(DEADLINE),
-            gathering: can_gather.then(Gathering::default),
+            batcher: can_batch.then(Batcher::default),
         }
     }
 
@@ -149,7 +149,7 @@ impl Statements {
 
     /// Closes all connections: those in use, when they come back.
     pub fn close(&self) {
-        if let Ground::Connections(connections) = &self.ground {
+        if let Target::Connections(connections) = &self.target {
             connections.close();
         }
     }
@@ -160,7 +160,7 @@ impl Statements {
     pub fn planned_each_time(&self) -> Self {
         Self {
             planned_each_time: true,
-            gathering: None,
+            batcher: None,
             ..self.clone()
         }
     }
@@ -168,13 +168,13 @@ impl Statements {
     /// Whether statements here take part in a transaction.
     #[must_use]
     pub fn is_in_transaction(&self) -> bool {
-        matches!(self.ground, Ground::Transaction(_))
+        matches!(self.target, Target::Transaction(_))
     }
 
     /// Whether several requests may share a statement here.
     #[must_use]
     pub fn shares_statements(&self) -> bool {
-        self.gathering.is_some()
+        self.batcher.is_some()
     }
 
     /// Reads all rows of a statement: if others have sent the same one with other values
@@ -183,13 +183,13 @@ impl Statements {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn query_together(
+    pub async fn query_batched(
         &self,
         statement: Statement,
         rows: u64,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let for_each = match self.gathering {
-            Some(_) => together::for_each(&statement),
+        let for_each = match self.batcher {
+            Some(_) => value_sets::for_each(&statement),
             None => None,
         };
         let Some(for_each) = for_each else {
@@ -200,61 +200,61 @@ impl Statements {
             values.map_or_else(Vec::new, |values| values.0)
         };
         let alone = || statement.clone();
-        self.query_gathered(for_each, rows, set, alone).await
+        self.run_batched(for_each, rows, set, alone).await
     }
 
-    /// Runs a statement, which reads from a [table of sets](together::table), for this
+    /// Runs a statement, which reads from a [table of sets](value_sets::table), for this
     /// set of values: if others have sent the same one meanwhile, once for all of them.
     /// So what it does for one must not depend on the others.
     ///
     /// # Errors
-    /// If the database fails; [`Fault::Unconfirmed`] for all if it gave no answer.
-    pub async fn write_together(
+    /// If the database fails; [`ConnectionFault::Unconfirmed`] for all if it gave no answer.
+    pub async fn write_batched(
         &self,
         sql: String,
         set: Vec<Value>,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let alone = || together::of_sets(sql.clone(), iter::once(&set));
-        self.query_gathered(sql.clone(), 1, || set.clone(), alone)
+        let alone = || value_sets::of_sets(sql.clone(), iter::once(&set));
+        self.run_batched(sql.clone(), 1, || set.clone(), alone)
             .await
     }
 
     /// The rows that the statement `for_each` gives for this set, or the one that is for
     /// it `alone`.
-    async fn query_gathered(
+    async fn run_batched(
         &self,
         for_each: String,
         rows: u64,
         set: impl Fn() -> Vec<Value>,
         alone: impl Fn() -> Statement,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let Some(gathering) = &self.gathering else {
+        let Some(batcher) = &self.batcher else {
             return self.query_all_raw(alone()).await;
         };
-        let mut lead = match gathering.turn(&for_each, rows, &set).await {
-            Turn::Done(result) => return result,
-            Turn::Lost if !self.only_reads => {
-                return Err(Fault::Unconfirmed(Fault::Late.into()).into());
+        let mut leader = match batcher.join(&for_each, rows, &set).await {
+            Role::Done(result) => return result,
+            Role::Lost if !self.only_reads => {
+                return Err(ConnectionFault::Unconfirmed(ConnectionFault::Late.into()).into());
             }
-            Turn::Alone | Turn::Lost => return self.query_all_raw(alone()).await,
-            Turn::Lead(lead) => lead,
+            Role::Alone | Role::Lost => return self.query_all_raw(alone()).await,
+            Role::Leader(leader) => leader,
         };
-        let companions = lead.take_companions();
-        if companions.is_empty() {
+        let followers = leader.take_followers();
+        if followers.is_empty() {
             return self.query_all_raw(alone()).await;
         }
         let own = set();
         // Who came first comes first.
-        let sets = companions.iter().map(|companion| &companion.job);
-        let together = together::of_sets(for_each, iter::once(&own).chain(sets));
+        let sets = followers.iter().map(|follower| &follower.job);
+        let together = value_sets::of_sets(for_each, iter::once(&own).chain(sets));
         match self.query_all_raw(together).await {
             Ok(rows) => {
                 // The next ones begin while these are told.
-                drop(lead);
-                let mut rows = together::by_set(rows, companions.len() + 1)?.into_iter();
+                drop(leader);
+                let mut rows = value_sets::by_set(rows, followers.len() + 1)?.into_iter();
                 let own = rows.next().unwrap_or_default();
-                for (companion, rows) in companions.into_iter().zip(rows) {
-                    companion.tell(Ok(rows));
+                for (follower, rows) in followers.into_iter().zip(rows) {
+                    follower.tell(Ok(rows));
                 }
                 Ok(own)
             }
@@ -262,18 +262,18 @@ impl Statements {
             Err(error @ DbErr::Query(_)) if self.only_reads || !is_outage(&error) => {
                 let cause = Logged(&error);
                 tracing::debug!(%cause, "a statement for several requests failed");
-                drop(lead);
-                companions.into_iter().for_each(Companion::leave);
+                drop(leader);
+                followers.into_iter().for_each(Follower::leave);
                 self.query_all_raw(alone()).await
             }
             Err(error) if self.only_reads => {
-                companions.into_iter().for_each(Companion::leave);
+                followers.into_iter().for_each(Follower::leave);
                 Err(error)
             }
             // A write may have been done, or has waited as long as one may.
             Err(error) => {
-                for companion in companions {
-                    companion.tell(Err(error.clone()));
+                for follower in followers {
+                    follower.tell(Err(error.clone()));
                 }
                 Err(error)
             }
@@ -282,7 +282,7 @@ impl Statements {
 
     /// What came of a statement; none if it is to be sent again. That is a read whose
     /// connection rested, and turned out to be broken; a write may have taken effect.
-    fn settle<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
+    fn outcome<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
         if !self.only_reads {
             return Some(lease.confirm(done));
         }
@@ -293,13 +293,13 @@ impl Statements {
 #[async_trait]
 impl ConnectionTrait for Statements {
     fn get_database_backend(&self) -> DbBackend {
-        self.ground.engine()
+        self.target.engine()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let connections = match &self.ground {
-            Ground::Connections(connections) => connections,
-            Ground::Transaction(session) => {
+        let connections = match &self.target {
+            Target::Connections(connections) => connections,
+            Target::Transaction(session) => {
                 return session.execute(&statement, self.planned_each_time).await;
             }
         };
@@ -307,7 +307,7 @@ impl ConnectionTrait for Statements {
             loop {
                 let mut lease = connections.lease(self.within).await?;
                 let done = lease.execute(&statement, self.planned_each_time).await;
-                if let Some(done) = self.settle(&lease, done) {
+                if let Some(done) = self.outcome(&lease, done) {
                     return done;
                 }
             }
@@ -316,14 +316,14 @@ impl ConnectionTrait for Statements {
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let connections = match &self.ground {
-            Ground::Connections(connections) => connections,
-            Ground::Transaction(session) => return session.execute_script(sql).await,
+        let connections = match &self.target {
+            Target::Connections(connections) => connections,
+            Target::Transaction(session) => return session.execute_script(sql).await,
         };
         loop {
             let mut lease = connections.lease(self.within).await?;
             let done = lease.execute_script(sql).await;
-            if let Some(done) = self.settle(&lease, done) {
+            if let Some(done) = self.outcome(&lease, done) {
                 return done;
             }
         }
@@ -335,9 +335,9 @@ impl ConnectionTrait for Statements {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let connections = match &self.ground {
-            Ground::Connections(connections) => connections,
-            Ground::Transaction(session) => {
+        let connections = match &self.target {
+            Target::Connections(connections) => connections,
+            Target::Transaction(session) => {
                 return session.query(&statement, self.planned_each_time).await;
             }
         };
@@ -345,7 +345,7 @@ impl ConnectionTrait for Statements {
             loop {
                 let mut lease = connections.lease(self.within).await?;
                 let done = lease.query(&statement, self.planned_each_time).await;
-                if let Some(done) = self.settle(&lease, done) {
+                if let Some(done) = self.outcome(&lease, done) {
                     return done;
                 }
             }

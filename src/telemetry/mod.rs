@@ -15,11 +15,7 @@ use axum::{
 use metrics::{counter, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::{
-    app::{Gateway, RequestId},
-    error::Code,
-    http::problem::Problem,
-};
+use crate::{error::Code, gateway::Gateway, http::problem::Problem, http::request_id::RequestId};
 
 /// Upper bounds of the duration histograms, in seconds.
 const BUCKETS: [f64; 12] = [
@@ -47,7 +43,7 @@ async fn ready(State(gateway): State<Gateway>) -> Response {
     if gateway.lifecycle.stopping.is_cancelled() {
         return unavailable("The server is stopping.");
     }
-    match tokio::time::timeout(READY_TIMEOUT, gateway.database.is_ready()).await {
+    match tokio::time::timeout(READY_TIMEOUT, gateway.store.is_ready()).await {
         Ok(true) => "ready\n".into_response(),
         Ok(false) | Err(_) => {
             unavailable("The database does not answer, or its schema is not up to date.")

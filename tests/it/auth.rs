@@ -1,13 +1,20 @@
 //! Who may do what: every way to send a token, and a matrix of every route and
 //! every root field against every kind of token.
 
+use std::time::Duration;
+
 use async_graphql::parser::{
     parse_schema,
     types::{BaseType, FieldDefinition, TypeKind, TypeSystemDefinition},
 };
 use axum::http::{Method, StatusCode, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use clientele::{auth::tokens, config::Settings, graphql::schema, rest::Action};
+use clientele::{
+    auth::tokens,
+    config::Settings,
+    graphql::schema,
+    rest::{Action, Routes},
+};
 use rstest::rstest;
 use serde_json::json;
 
@@ -83,12 +90,16 @@ async fn a_revoked_token_stops_working_at_once(
 ) {
     let app = TestApp::start(engine).await;
     assert_eq!(app.get(CLIENTS).await.status, StatusCode::OK);
+    revoke(&app).await;
+    assert_eq!(app.get(CLIENTS).await.status, StatusCode::UNAUTHORIZED);
+}
+
+async fn revoke(app: &TestApp) {
     let transaction = app.database.begin().await.unwrap();
     let prefix = tokens::prefix_of(&app.token).unwrap();
     let revoked = tokens::revoke(&transaction, &app.database.clock, prefix).await;
     assert!(revoked.unwrap().is_some());
     transaction.commit().await.unwrap();
-    assert_eq!(app.get(CLIENTS).await.status, StatusCode::UNAUTHORIZED);
 }
 
 /// As the program serves: a token that was found valid is remembered for a moment.
@@ -128,6 +139,27 @@ async fn a_remembered_token_is_not_looked_up_again(
     assert_eq!(app.get(CLIENTS).await.status, StatusCode::OK);
 }
 
+/// It is remembered for so long and not longer, whoever uses it meanwhile.
+#[rstest]
+#[tokio::test]
+async fn a_remembered_token_that_was_revoked_stops_working(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let settings = Settings {
+        token_cache_ms: 100,
+        ..Settings::default()
+    };
+    let app = TestApp::builder(engine).settings(settings).start().await;
+    assert_eq!(app.get(CLIENTS).await.status, StatusCode::OK);
+    revoke(&app).await;
+    let refused = async {
+        while app.get(CLIENTS).await.status == StatusCode::OK {}
+        app.get(CLIENTS).await.status
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(10), refused).await;
+    assert_eq!(refused.unwrap(), StatusCode::UNAUTHORIZED);
+}
+
 /// From the route table, so that a new route cannot be forgotten.
 #[rstest]
 #[tokio::test]
@@ -137,7 +169,7 @@ async fn every_rest_route_asks_for_a_token_and_every_writing_one_for_its_scope(
     let app = TestApp::start(engine).await;
     app.create_client(json!({})).await;
     let mut routes = 0;
-    for route in &app.gateway.rest.0 {
+    for route in &Routes::load().0 {
         let writes = matches!(route.action, Action::Create | Action::Update);
         let method = match route.action {
             Action::List | Action::Read => Method::GET,

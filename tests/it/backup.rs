@@ -8,10 +8,7 @@ use std::{
 };
 
 use clientele::{
-    app::{self, Gateway},
-    clock::Clock,
-    config::Settings,
-    storage::database::Database,
+    app, clock::Clock, config::Settings, gateway::Gateway, storage::database::Database,
 };
 use sea_orm::ConnectionTrait;
 use serde_json::json;

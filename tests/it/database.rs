@@ -11,10 +11,7 @@ use axum::{
     http::{Method, StatusCode},
 };
 use clientele::{
-    app::{Gateway, router},
-    clock::Clock,
-    config::Settings,
-    storage::database::Database,
+    app::router, clock::Clock, config::Settings, gateway::Gateway, storage::database::Database,
 };
 use futures_util::future::join_all;
 use rstest::rstest;

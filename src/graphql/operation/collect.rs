@@ -26,7 +26,7 @@ use async_graphql_value::{Number, Value as ExecutedValue};
 use indexmap::IndexMap;
 
 use super::documents::{Document, Form, Given, Operation};
-use crate::graphql::projection::Plans;
+use crate::graphql::projection::Projections;
 
 /// An operation as it is executed.
 pub struct Executed {
@@ -34,8 +34,8 @@ pub struct Executed {
     pub document: ExecutableDocument,
     /// How many fields it has.
     pub fields: usize,
-    /// The plans of its root fields.
-    pub plans: Plans,
+    /// The projections of its root fields.
+    pub projections: Projections,
 }
 
 /// Collects the fields of `operation`, whose variables are given in this form.
@@ -85,7 +85,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Execu
             fragments: HashMap::new(),
         },
         fields: collector.fields,
-        plans: Plans::new(collector.is_fixed),
+        projections: Projections::new(collector.is_fixed),
     }
 }
 

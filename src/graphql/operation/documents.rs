@@ -21,14 +21,20 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     collect::{self, Executed},
-    executor::{MAX_ERRORS, server_error},
-    limits::{Cost, Limits, within},
+    executor::MAX_ERRORS,
+    limits::{Cost, within},
     rules::{self, Use, Violation},
     suggestions, tokens,
     variables::Faults,
 };
-use crate::error::{Code, Error};
-use crate::graphql::schema::sdl;
+use crate::{
+    config::Limits,
+    error::{Code, Error},
+    graphql::{
+        error::{document_error, server_error},
+        schema::sdl,
+    },
+};
 
 /// The most bytes of text that are remembered; with all that is remembered of it, a document
 /// takes a hundred times as much, or two.
@@ -364,12 +370,12 @@ fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec
     let mut unlisted = 0_usize;
     for violation in violations {
         match violation.kind {
-            rules::Kind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
+            rules::ViolationKind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
                 let place = violation.place.map(&place);
                 errors.push(document_error(Code::DocumentInvalid, message, place));
             }
-            rules::Kind::Document(_) => unlisted += 1,
-            rules::Kind::Value(fault) => {
+            rules::ViolationKind::Document(_) => unlisted += 1,
+            rules::ViolationKind::Value(fault) => {
                 first = first.or(violation.place);
                 faults.add(&fault.path, fault.message);
             }
@@ -384,15 +390,6 @@ fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec
         errors.push(error);
     }
     errors
-}
-
-/// An error of a document.
-#[must_use]
-pub fn document_error(code: Code, message: String, place: Option<Pos>) -> ServerError {
-    let mut error = ServerError::new(message, place);
-    let extensions = error.extensions.get_or_insert_default();
-    extensions.set("code", code.name());
-    error
 }
 
 /// The documents that were sent lately, by their text.

@@ -4,22 +4,26 @@
 //! It stands around the schema, not in it: an async-graphql extension would cost
 //! every field of every answer.
 
+use entity::change::Face;
 use std::sync::Arc;
 
-use async_graphql::{Pos, Request, Response, ServerError, Variables};
+use async_graphql::{Request, Response, ServerError, Variables};
 use serde_json::{Map, Value};
-use tokio_util::task::TaskTracker;
 
 use super::{
     collect::Executed,
-    documents::{Document as Compiled, Documents, document_error},
-    limits::Limits,
+    documents::{Document as Compiled, Documents},
     variables,
 };
-use crate::graphql::schema::{RequestData, Schema, schema};
 use crate::{
     auth::Viewer,
     error::{Code, Error, Fault},
+    gateway::Gateway,
+    graphql::{
+        error::{document_error, server_error},
+        schema::{Caller, RequestData, Schema, Shape, schema},
+    },
+    records::Store,
     storage::database::Database,
 };
 
@@ -35,10 +39,7 @@ pub struct Executor(Arc<Inner>);
 struct Inner {
     schema: Schema,
     documents: Documents,
-    limits: Limits,
-    /// Whether callers may ask for the schema, and are told names of it.
-    introspection: bool,
-    tasks: TaskTracker,
+    gateway: Gateway,
 }
 
 /// One operation to execute.
@@ -50,9 +51,13 @@ pub struct Operation {
     /// The variables as they were sent.
     pub variables: Map<String, Value>,
     /// Where the data is.
-    pub database: Database,
+    pub store: Store,
     /// Who asks.
     pub viewer: Viewer,
+    /// By which face.
+    pub face: Face,
+    /// How the answer is to be.
+    pub shape: Shape,
     /// Finds the request in the log.
     pub request_id: Arc<str>,
     /// Mutations are refused: the transport is for reading.
@@ -65,7 +70,7 @@ pub struct Operation {
 pub enum Document {
     /// As it was sent.
     Text(String),
-    /// Compiled before: a stored operation of our own.
+    /// Compiled before, as the operations of the REST layer are.
     Stored(Arc<Compiled>),
 }
 
@@ -94,16 +99,20 @@ pub enum Stage {
 }
 
 impl Executor {
-    /// An executor whose operations are among `tasks` until they end.
+    /// The executor of a gateway, whose end waits for what is under way.
     #[must_use]
-    pub fn new(limits: Limits, introspection: bool, tasks: TaskTracker) -> Self {
+    pub fn new(gateway: Gateway) -> Self {
         Self(Arc::new(Inner {
             schema: schema(),
             documents: Documents::default(),
-            limits,
-            introspection,
-            tasks,
+            gateway,
         }))
+    }
+
+    /// What every handler shares.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.0.gateway
     }
 
     /// Executes `operation`.
@@ -134,7 +143,8 @@ impl Executor {
     pub async fn run(&self, prepared: Prepared) -> Answer {
         let request_id = prepared.request_id.clone();
         let inner = Arc::clone(&self.0);
-        let task = self.0.tasks.spawn(async move { inner.run(prepared).await });
+        let tasks = &self.0.gateway.lifecycle.tasks;
+        let task = tasks.spawn(async move { inner.run(prepared).await });
         let mut answer = task.await.unwrap_or_else(|panic| Answer {
             stage: Stage::Failed,
             response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(panic)))]),
@@ -161,13 +171,15 @@ impl Inner {
             document,
             name,
             variables,
-            database,
+            store,
             viewer,
+            face,
+            shape,
             request_id,
             queries_only,
             check_only,
         } = operation;
-        let is_stored = matches!(document, Document::Stored(_));
+        let settings = &self.gateway.settings;
         let document = match document {
             Document::Stored(document) => document,
             Document::Text(text) => self
@@ -189,14 +201,15 @@ impl Inner {
                 .require_write()
                 .map_err(|error| (Stage::Forbidden, vec![server_error(error)]))?;
         }
-        if !self.introspection && operation.introspects() {
+        if !settings.introspection && operation.introspects() {
             let message = "Introspection is switched off here.";
             let error = document_error(Code::DocumentInvalid, message.to_owned(), None);
             return Err((Stage::Refused, vec![error]));
         }
         let (variables, form) =
-            variables::coerce(operation, variables, self.introspection).map_err(refuse)?;
-        self.limits
+            variables::coerce(operation, variables, settings.introspection).map_err(refuse)?;
+        settings
+            .limits
             .check_operation(&document, operation, &variables)
             .map_err(refuse)?;
         let executed = operation.executed(&document, &form);
@@ -204,11 +217,14 @@ impl Inner {
             executed,
             is_mutation,
             variables,
-            user: viewer.user,
-            database,
+            caller: Caller {
+                user: viewer.user,
+                face,
+            },
+            store,
             request_id,
             check_only,
-            is_stored,
+            shape,
         })
     }
 
@@ -217,7 +233,8 @@ impl Inner {
         if let Some(known) = self.documents.get(&text) {
             return Ok(known);
         }
-        let document = Compiled::compile(&text, &self.limits, self.introspection)?;
+        let settings = &self.gateway.settings;
+        let document = Compiled::compile(&text, &settings.limits, settings.introspection)?;
         let document = Arc::new(document);
         self.documents.insert(text, Arc::clone(&document));
         Ok(document)
@@ -229,12 +246,11 @@ pub struct Prepared {
     executed: Arc<Executed>,
     is_mutation: bool,
     variables: Variables,
-    /// Who asks.
-    user: Arc<str>,
-    database: Database,
+    caller: Caller,
+    store: Store,
     request_id: Arc<str>,
     check_only: bool,
-    is_stored: bool,
+    shape: Shape,
 }
 
 impl Prepared {
@@ -247,7 +263,8 @@ impl Prepared {
     /// The same, to be executed on `database`.
     #[must_use]
     pub fn on(self, database: Database) -> Self {
-        Self { database, ..self }
+        let store = self.store.within(database);
+        Self { store, ..self }
     }
 
     fn request(self) -> Request {
@@ -255,11 +272,11 @@ impl Prepared {
         let mut request = Request::new("")
             .variables(self.variables)
             .data(RequestData::new(
-                self.database,
-                self.user,
+                self.store,
+                self.caller,
+                self.shape,
                 self.executed,
                 self.check_only,
-                self.is_stored,
             ));
         request.set_parsed_query(document);
         request
@@ -313,12 +330,4 @@ fn cut(message: &mut String) {
         message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         message.push('…');
     }
-}
-
-/// An error of ours, as GraphQL answers it: the fault of no place in the document.
-#[must_use]
-pub fn server_error(error: Error) -> ServerError {
-    let mut error = async_graphql::Error::from(error).into_server_error(Pos::default());
-    error.locations.clear();
-    error
 }

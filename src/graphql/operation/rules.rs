@@ -22,8 +22,7 @@ use async_graphql::Value as ConstValue;
 use async_graphql_value::Value as ExecutedValue;
 
 use super::{collect, documents::SCHEMA};
-use crate::error::Fault;
-use crate::graphql::schema::scalar;
+use crate::{error::Fault, graphql::schema::scalar};
 
 /// How an operation uses a variable.
 #[derive(Debug)]
@@ -43,11 +42,11 @@ pub struct Violation {
     /// Where in the text.
     pub place: Option<SourceSpan>,
     /// With the document itself, or with a value in it.
-    pub kind: Kind,
+    pub kind: ViolationKind,
 }
 
 /// What a violation concerns.
-pub enum Kind {
+pub enum ViolationKind {
     /// The document: this sentence tells it.
     Document(String),
     /// A value that stands in it.
@@ -192,7 +191,7 @@ impl<'a> Walk<'a> {
                     if !names.insert(name) {
                         let message =
                             format!("There can be only one input field named \"{name}\".");
-                        self.violation(name.location(), Kind::Document(message));
+                        self.violation(name.location(), ViolationKind::Document(message));
                     }
                     if let Some(definition) = object.fields.get(name) {
                         path.push('.');
@@ -227,7 +226,7 @@ impl<'a> Walk<'a> {
                         path: path.clone(),
                         message,
                     };
-                    self.violation(value.location(), Kind::Value(fault));
+                    self.violation(value.location(), ViolationKind::Value(fault));
                 }
             }
             _ => {}
@@ -261,7 +260,7 @@ impl<'a> Walk<'a> {
                 "Variable \"${name}\" of type \"{}\" used in position expecting type \"{kind}\".",
                 variable.ty
             );
-            self.violation(value.location(), Kind::Document(message));
+            self.violation(value.location(), ViolationKind::Document(message));
         }
         let known = self.uses.entry(name.to_owned()).or_insert_with(|| Use {
             // A directive has but one argument, and many stand in a document.
@@ -274,7 +273,7 @@ impl<'a> Walk<'a> {
         known.is_required |= kind.is_non_null();
     }
 
-    fn violation(&mut self, place: Option<SourceSpan>, kind: Kind) {
+    fn violation(&mut self, place: Option<SourceSpan>, kind: ViolationKind) {
         self.violations.push(Violation { place, kind });
     }
 }

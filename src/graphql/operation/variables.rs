@@ -18,9 +18,9 @@ use super::{
     documents::{Form, Given, Operation, SCHEMA},
     suggestions,
 };
-use crate::graphql::schema::scalar;
 use crate::{
     error::{Error, Fault, Result},
+    graphql::schema::scalar,
     records::coerce::whole,
 };
 

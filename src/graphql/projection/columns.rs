@@ -30,12 +30,12 @@ pub struct Column {
     pub table: &'static str,
     /// Its name in the database.
     pub name: &'static str,
-    kind: Kind,
+    kind: ColumnKind,
 }
 
 /// How the value of a column is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Kind {
+enum ColumnKind {
     /// As a text in GraphQL, as a number in REST.
     Id,
     Number,
@@ -106,11 +106,11 @@ impl Column {
     /// A column of an entity; none if its values are never shown.
     fn new(table: &'static str, column: impl ColumnTrait) -> Option<Self> {
         let kind = match column.def().get_column_type() {
-            ColumnType::BigInteger => Kind::Id,
-            ColumnType::Integer => Kind::Number,
-            ColumnType::String(_) | ColumnType::Text => Kind::Text,
-            ColumnType::Boolean => Kind::Flag,
-            ColumnType::TimestampWithTimeZone => Kind::Instant,
+            ColumnType::BigInteger => ColumnKind::Id,
+            ColumnType::Integer => ColumnKind::Number,
+            ColumnType::String(_) | ColumnType::Text => ColumnKind::Text,
+            ColumnType::Boolean => ColumnKind::Flag,
+            ColumnType::TimestampWithTimeZone => ColumnKind::Instant,
             _ => return None,
         };
         let name = column.as_str();
@@ -148,7 +148,7 @@ impl Column {
 fn write<'r, R: Row>(
     row: &'r R,
     index: usize,
-    kind: Kind,
+    kind: ColumnKind,
     ids: Ids,
     out: &mut Vec<u8>,
 ) -> Result<(), SqlxError>
@@ -164,7 +164,7 @@ where
 {
     const NULL: &[u8] = b"null";
     match kind {
-        Kind::Id => match (row.try_get_unchecked::<Option<i64>, _>(index)?, ids) {
+        ColumnKind::Id => match (row.try_get_unchecked::<Option<i64>, _>(index)?, ids) {
             (Some(id), Ids::Text) => {
                 out.push(b'"');
                 write_number(id, out);
@@ -173,18 +173,18 @@ where
             (Some(id), Ids::Number) => write_number(id, out),
             (None, _) => out.extend_from_slice(NULL),
         },
-        Kind::Number => {
+        ColumnKind::Number => {
             write_number(row.try_get_unchecked::<i32, _>(index)?.into(), out);
         }
-        Kind::Text => match row.try_get_unchecked::<Option<&str>, _>(index)? {
+        ColumnKind::Text => match row.try_get_unchecked::<Option<&str>, _>(index)? {
             Some(text) => write_text(text, out)?,
             None => out.extend_from_slice(NULL),
         },
-        Kind::Flag => {
+        ColumnKind::Flag => {
             let flag = row.try_get_unchecked::<bool, _>(index)?;
             out.extend_from_slice(if flag { b"true" } else { b"false" });
         }
-        Kind::Instant => {
+        ColumnKind::Instant => {
             let instant = row.try_get_unchecked::<chrono::DateTime<Utc>, _>(index)?;
             out.push(b'"');
             DateTime(instant).write(out);

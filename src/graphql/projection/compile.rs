@@ -1,20 +1,20 @@
-//! Learns what a [plan](super) must read and write from the selection of its field.
+//! Learns what a [projection](super) must read and write from the selection of its field.
 
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{Context, SelectionField, Value as ConstValue};
 use sea_orm::IdenStatic;
 
-use super::columns::{CLIENT, Ids, LOCATION, Record};
+use super::columns::{CLIENT, LOCATION, Record};
 use super::{
-    ConnectionPart, EDGES, EdgePart, List, ListPlan, Locations, Members, NODES, Object,
-    PageInfoPart, Part, RecordPlan, Rows, response_key,
+    ConnectionPart, EDGES, EdgePart, ListProjection, Locations, Members, NODES, Object,
+    PageInfoPart, Part, ProjectedList, RecordProjection, Rows, response_key,
 };
 use crate::{
     graphql::schema::{
         RequestData,
-        connection::{Paging, Selected},
         cursor::{ListKind, Place},
+        paging::{LookAhead, Paging},
     },
     records::{
         list::{Listed, Order},
@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-impl ListPlan {
-    /// A plan for the connection field that is being resolved, over the rows of `E`;
+impl ListProjection {
+    /// A projection for the connection field that is being resolved, over the rows of `E`;
     /// none if the resolvers must answer.
     #[must_use]
     pub fn compile<E: Listed>(context: &Context<'_>, kind: ListKind, order: Order) -> Option<Self> {
@@ -44,14 +44,14 @@ impl ListPlan {
                 lists.push((response_key(&field).to_owned(), rows.list(&field)?));
             }
         }
-        let is_stored = RequestData::of(context).ok()?.is_stored;
+        let ids = RequestData::of(context).ok()?.shape.ids;
         Some(Self {
             place: Place {
                 list: Some(kind),
                 order,
                 until: None,
             },
-            ids: if is_stored { Ids::Number } else { Ids::Text },
+            ids,
             rows,
             lists,
             with_total,
@@ -59,18 +59,18 @@ impl ListPlan {
     }
 }
 
-impl RecordPlan {
-    /// The plan for the field that is being resolved, which is a record; none if the
-    /// resolvers must answer. The REST layer looks into its single records.
+impl RecordProjection {
+    /// The projection of the field that is being resolved, which is a record; none if the
+    /// resolvers must answer.
     #[must_use]
     pub fn of(context: &Context<'_>, record: &'static Record) -> Option<Arc<Self>> {
         let request = RequestData::of(context).ok()?;
-        if request.is_stored {
+        if request.shape.records_as_values {
             return None;
         }
         let compile = || Self::compile(&context.field(), record);
         let key = context.item.node.response_key();
-        request.executed.plans.record(&key.node, compile)
+        request.executed.projections.record(&key.node, compile)
     }
 
     fn compile(field: &SelectionField<'_>, record: &'static Record) -> Option<Self> {
@@ -95,11 +95,11 @@ impl Rows {
     }
 
     /// What is selected of a list: none if it must be left to the resolvers.
-    fn list(&mut self, field: &SelectionField<'_>) -> Option<List> {
+    fn list(&mut self, field: &SelectionField<'_>) -> Option<ProjectedList> {
         if field.name() == NODES {
-            self.row(field).map(List::Nodes)
+            self.row(field).map(ProjectedList::Nodes)
         } else {
-            self.edges(field).map(List::Edges)
+            self.edges(field).map(ProjectedList::Edges)
         }
     }
 
@@ -164,7 +164,7 @@ impl Rows {
                 _ => return None,
             }
         }
-        let selected = Selected::by(field, false);
+        let selected = LookAhead::by(field, false);
         let mut checks = Checks::new("");
         let request = paging.request(ListKind::OfClient, Order::default(), &selected, &mut checks);
         // Faults are for the resolver to report, and what stands before the page takes

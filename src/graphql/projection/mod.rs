@@ -1,14 +1,14 @@
 //! Lists and single records, written as JSON text straight from the columns in which their rows stand.
 //!
 //! async-graphql makes a future of every field of every row, which costs more than all
-//! else that a list takes. So the selection of a list is read once, only the columns
+//! else that a list takes. So the filter of a list is read once, only the columns
 //! that it names are asked for, what belongs to the rows is read along with them, and
 //! every row becomes text at once.
 //!
-//! A plan knows the fields that are columns, the one record that each record refers to,
+//! A projection knows the fields that are columns, the one record that each record refers to,
 //! and the locations of clients. Whoever selects more gets the answer from the
 //! resolvers; so does whoever runs into an error, which they report in its place. Both
-//! answer the same: `tests/it/graphql/plan.rs`.
+//! answer the same: `tests/it/graphql/projection.rs`.
 
 pub mod columns;
 mod compile;
@@ -42,11 +42,14 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    records::list::{
-        self, Listed, PAGE, PageRequest, Reading, Selection,
-        per_client::{Slice, first_of_each},
+    records::{
+        Store,
+        list::{
+            self, Columns, Filter, Listed, PAGE, PageRequest,
+            per_client::{PageOfEach, first_of_each},
+        },
     },
-    storage::{database::Database, statements::Statements},
+    storage::statements::Statements,
 };
 use writer::{LocationPages, Writer, cursor, id_of};
 
@@ -61,13 +64,13 @@ const NODES: &str = "nodes";
 const EDGES: &str = "edges";
 
 /// How the rows of a list are read and written.
-pub struct ListPlan {
+pub struct ListProjection {
     /// What its cursors have in common.
     place: Place,
     ids: Ids,
     rows: Rows,
     /// What is written, by the response keys of the fields.
-    lists: Vec<(String, List)>,
+    lists: Vec<(String, ProjectedList)>,
     /// Whether the length of the whole list is selected, too.
     with_total: bool,
 }
@@ -89,7 +92,7 @@ struct Locations {
 }
 
 /// A list of rows.
-enum List {
+enum ProjectedList {
     Nodes(Object),
     Edges(Members<EdgePart>),
 }
@@ -116,7 +119,7 @@ enum EdgePart {
 
 enum ConnectionPart {
     TypeName(&'static str),
-    List(List),
+    List(ProjectedList),
     PageInfo(Members<PageInfoPart>),
 }
 
@@ -129,18 +132,18 @@ enum PageInfoPart {
 }
 
 /// How a single record is read and written.
-pub struct RecordPlan {
+pub struct RecordProjection {
     rows: Rows,
     object: Object,
     /// The text of its statement, once it was needed.
     statement: OnceLock<String>,
 }
 
-/// The plans of the root fields of an operation, by their response keys. They are kept,
+/// The projections of the root fields of an operation, by their response keys. They are kept,
 /// unless what is selected depends on the values of variables.
-pub struct Plans(Option<Mutex<HashMap<String, Arc<RecordPlan>>>>);
+pub struct Projections(Option<Mutex<HashMap<String, Arc<RecordProjection>>>>);
 
-impl Plans {
+impl Projections {
     /// For an operation in which the same is selected of its root fields whatever the
     /// values of its variables are, if it `is_fixed`.
     #[must_use]
@@ -148,35 +151,35 @@ impl Plans {
         Self(is_fixed.then(Mutex::default))
     }
 
-    /// The plan of the field with this response key, made by `compile` if it is not known
+    /// The projection of the field with this response key, made by `compile` if it is not known
     /// yet.
     pub fn record(
         &self,
         key: &str,
-        compile: impl FnOnce() -> Option<RecordPlan>,
-    ) -> Option<Arc<RecordPlan>> {
-        let Self(Some(plans)) = self else {
+        compile: impl FnOnce() -> Option<RecordProjection>,
+    ) -> Option<Arc<RecordProjection>> {
+        let Self(Some(projections)) = self else {
             return compile().map(Arc::new);
         };
-        let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = plans.get(key) {
-            return Some(Arc::clone(plan));
+        let mut projections = projections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(projection) = projections.get(key) {
+            return Some(Arc::clone(projection));
         }
-        let plan = Arc::new(compile()?);
-        plans.insert(key.to_owned(), Arc::clone(&plan));
-        Some(plan)
+        let projection = Arc::new(compile()?);
+        projections.insert(key.to_owned(), Arc::clone(&projection));
+        Some(projection)
     }
 }
 
-/// A value that a plan has written, or that its resolvers must make.
-pub enum Planned<T> {
+/// A value that a projection has written, or that its resolvers must make.
+pub enum Projected<T> {
     /// As it is answered.
     Written(ConstValue),
     /// To be resolved.
     Resolve(T),
 }
 
-impl<T: OutputType> OutputType for Planned<T> {
+impl<T: OutputType> OutputType for Projected<T> {
     fn type_name() -> Cow<'static, str> {
         T::type_name()
     }
@@ -219,26 +222,23 @@ pub struct WrittenPage {
     pub horizon: Option<DateTime<Utc>>,
 }
 
-impl ListPlan {
-    /// Reads and writes a page of the rows of `selection`.
+impl ListProjection {
+    /// Reads and writes a page of the rows of `filter`.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn run<E: Listed>(
         &self,
-        database: &Database,
-        selection: &Selection,
+        store: &Store,
+        filter: &Filter,
         request: &PageRequest,
     ) -> Result<WrittenPage> {
-        let reading = Reading {
+        let columns = Columns {
             total: self.with_total,
-            ..self.rows.reading()
+            ..self.rows.read_columns()
         };
-        let page = list::page::<E>(database, selection, request, reading).await?;
-        let locations = self
-            .rows
-            .read_locations(&database.reader, &page.rows)
-            .await?;
+        let page = list::page::<E>(store, filter, request, columns).await?;
+        let locations = self.rows.read_locations(&store.reader, &page.rows).await?;
         let place = Place {
             until: page.until,
             ..self.place
@@ -263,7 +263,7 @@ impl ListPlan {
     }
 }
 
-impl RecordPlan {
+impl RecordProjection {
     /// Reads and writes the record with this id, if there is one.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl RecordPlan {
             engine.build(&statement).sql
         });
         let statement = Statement::from_sql_and_values(engine, sql, [id.into()]);
-        let rows = db.query_together(statement, 1).await?;
+        let rows = db.query_batched(statement, 1).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
@@ -290,7 +290,7 @@ impl RecordPlan {
     }
 }
 
-/// What a plan has written; none if it failed, for the resolvers to report the error in
+/// What a projection has written; none if it failed, for the resolvers to report the error in
 /// its place.
 ///
 /// # Errors
@@ -300,7 +300,10 @@ pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
         Ok(written) => Ok(Some(written)),
         Err(error @ Error::Unavailable(..)) => Err(error),
         Err(error) => {
-            tracing::warn!(cause = error.cause(), "a plan failed: the resolvers answer");
+            tracing::warn!(
+                cause = error.cause(),
+                "a projection failed: the resolvers answer"
+            );
             Ok(None)
         }
     }
@@ -314,13 +317,13 @@ pub fn response_key<'a>(field: &SelectionField<'a>) -> &'a str {
 
 impl Rows {
     /// What to read of the rows of a page.
-    fn reading(&self) -> Reading {
+    fn read_columns(&self) -> Columns {
         let own = |column: &&Column| column.table == self.record.table;
         if !self.with_one {
             let columns = self.columns.iter().map(|column| column.of(column.table));
-            return Reading {
+            return Columns {
                 columns: Some(columns.collect()),
-                ..Reading::default()
+                ..Columns::default()
             };
         }
         // Each once, for there they are known by their names; also what the join needs.
@@ -329,10 +332,10 @@ impl Rows {
         let unique = unique.into_iter().map(|column| column.of(column.table));
         let mut around = Query::select();
         self.join(&mut around, PAGE);
-        Reading {
+        Columns {
             columns: Some(unique.collect()),
             around: Some(around),
-            ..Reading::default()
+            ..Columns::default()
         }
     }
 
@@ -367,14 +370,9 @@ impl Rows {
         let mut pages = Vec::with_capacity(self.locations.len());
         for Locations { request, rows } in &self.locations {
             let columns = rows.columns.iter().map(|column| column.name);
-            let slice = Slice {
-                direction: request.order.direction,
-                after: request.after.as_ref().map(|position| position.id),
-                // One more than asked for tells whether there are more.
-                limit: request.limit + 1,
-            };
+            let page = PageOfEach::of(request);
             let found =
-                first_of_each::<client_location::Entity>(db, &client_ids, slice, columns).await?;
+                first_of_each::<client_location::Entity>(db, &client_ids, page, columns).await?;
             pages.push(LocationPages::new(found, request.limit)?);
         }
         Ok(pages)

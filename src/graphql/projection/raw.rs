@@ -1,4 +1,4 @@
-//! JSON text inside answers. A list that is written by its [plan](crate::graphql::projection) comes as
+//! JSON text inside answers. A list that is written by its [projection](crate::graphql::projection) comes as
 //! text, and stands in the answer's value in the one place that JSON has no use for:
 //! among the binary values, of which the schema has none.
 

@@ -1,4 +1,4 @@
-//! Writes the rows of a [plan](super) as JSON text.
+//! Writes the rows of a [projection](super) as JSON text.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -8,7 +8,8 @@ use sea_orm::{DbErr, QueryResult};
 
 use super::columns::Ids;
 use super::{
-    CLIENT_ID, ConnectionPart, EdgePart, ID, List, Members, Object, PageInfoPart, Part, SORT_KEY,
+    CLIENT_ID, ConnectionPart, EdgePart, ID, Members, Object, PageInfoPart, Part, ProjectedList,
+    SORT_KEY,
 };
 use crate::{
     graphql::schema::cursor::{Cursor, ListKind, Place},
@@ -86,15 +87,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub fn list(&mut self, list: &List, rows: &[QueryResult]) -> Result<(), DbErr> {
+    pub fn list(&mut self, list: &ProjectedList, rows: &[QueryResult]) -> Result<(), DbErr> {
         self.out.push(b'[');
         for (index, row) in rows.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
             match list {
-                List::Nodes(object) => self.object(object, row)?,
-                List::Edges(members) => self.members(members, |writer, part| {
+                ProjectedList::Nodes(object) => self.object(object, row)?,
+                ProjectedList::Edges(members) => self.members(members, |writer, part| {
                     match part {
                         EdgePart::TypeName(name) => writer.text(name),
                         EdgePart::Cursor => writer.cursor(Some(row))?,

@@ -2,51 +2,28 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 use entity::change;
 use serde_json::{Map, Value as Json};
 
 use super::{
     RequestData,
     client::Client,
-    connection::{Connection, List, Paging, Selected},
+    connection::{Connection, List},
     cursor::ListKind,
     location::ClientLocation,
+    paging::{LookAhead, Paging},
 };
-use crate::graphql::projection::columns::camel_case;
 use crate::{
     error::{Error, Result},
+    graphql::projection::columns::camel_case,
     records::{
-        changes,
+        changes::{self, ChangeFilter, ChangeKind, Face},
         instant::DateTime,
-        list::{self, Direction, Filter, Order, OrderField, Page, PageRequest},
+        list::{self, Direction, FilterInput, Order, OrderField, Page, PageRequest},
         validation::Checks,
     },
 };
-
-/// What happened to which kind of record.
-#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
-#[graphql(remote = "change::Kind")]
-pub enum ChangeKind {
-    /// A client was created.
-    ClientCreated,
-    /// Fields of a client were changed.
-    ClientUpdated,
-    /// A location was created, perhaps along with its client.
-    LocationCreated,
-    /// Fields of a location were changed.
-    LocationUpdated,
-}
-
-/// By which way a change came.
-#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
-#[graphql(remote = "change::Face")]
-pub enum Face {
-    /// By a GraphQL mutation.
-    Graphql,
-    /// By a REST route.
-    Rest,
-}
 
 /// A change in an answer.
 pub struct ClientChange(pub change::Model);
@@ -141,26 +118,6 @@ fn text_of(value: Json) -> Option<String> {
     }
 }
 
-/// Which changes to list. All the conditions given must hold; one that is left out or
-/// null does not restrict anything.
-#[derive(InputObject, Clone, Default)]
-pub struct ChangeFilter {
-    /// Changes of this client and of its locations.
-    pub client_id: Option<ID>,
-    /// Changes by the user of exactly this name.
-    pub by: Option<String>,
-    /// Changes that came by this way.
-    pub face: Option<Face>,
-    /// Changes of this kind.
-    pub kind: Option<ChangeKind>,
-    /// Made at this instant or later. To follow the log go on from a cursor instead: no
-    /// index leads to an instant, and changes are numbered in another order than that of
-    /// their instants.
-    pub from: Option<DateTime>,
-    /// Made at this instant or earlier.
-    pub to: Option<DateTime>,
-}
-
 /// The paging arguments of a list of changes.
 pub(super) struct ChangePaging {
     pub first: Option<i32>,
@@ -169,7 +126,7 @@ pub(super) struct ChangePaging {
 }
 
 impl ChangePaging {
-    fn request(self, kind: ListKind, selected: &Selected, checks: &mut Checks) -> PageRequest {
+    fn request(self, kind: ListKind, selected: &LookAhead, checks: &mut Checks) -> PageRequest {
         let order = Order {
             field: OrderField::Id,
             direction: self.direction.unwrap_or_default(),
@@ -192,7 +149,7 @@ pub(super) async fn history(
     client_id: i64,
     paging: ChangePaging,
 ) -> Result<Connection<ClientChange>> {
-    let selected = Selected::by(&context.field(), false);
+    let selected = LookAhead::by(&context.field(), false);
     let mut checks = Checks::new("");
     let request = paging.request(ListKind::History, &selected, &mut checks);
     checks.finish()?;
@@ -237,28 +194,28 @@ impl ChangeQueries {
         )]
         direction: Option<Direction>,
     ) -> Result<Connection<ClientChange>> {
-        let selected = Selected::by(&context.field(), false);
+        let selected = LookAhead::by(&context.field(), false);
         let paging = ChangePaging {
             first,
             after,
             direction,
         };
         let mut checks = Checks::new("");
-        let filter = filter.unwrap_or_default();
-        let selection = checks.within("filter", |checks| filter.select(checks));
+        let input = filter.unwrap_or_default();
+        let filter = checks.within("filter", |checks| input.select(checks));
         let request = paging.request(ListKind::Changes, &selected, &mut checks);
         checks.finish()?;
-        let database = &RequestData::of(context)?.database;
-        let selection = changes::settled(database, selection).await?;
+        let store = &RequestData::of(context)?.store;
+        let filter = changes::up_to_horizon(store, filter).await?;
         let page = if selected.rows {
-            list::page_of_models::<change::Entity>(database, &selection, &request).await?
+            list::page_of_models::<change::Entity>(store, &filter, &request).await?
         } else {
             Page::default()
         };
         Ok(Connection::new::<change::Entity>(
             page,
             request.order,
-            List::Changes(selection),
+            List::Changes(filter),
             ClientChange,
         ))
     }

@@ -1,20 +1,21 @@
-//! Clients in the schema: their shape, their inputs, their resolvers.
+//! Clients in the schema: their shape and their resolvers.
 
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::{client, client_location};
 
 use super::{
     RequestData,
     change::{self, ChangePaging, ClientChange},
-    connection::{self, Connection, List, Paging, Selected},
+    connection::{self, Connection, List},
     cursor::{ListKind, UNKNOWN_CURSOR},
-    location::{ClientLocation, CreatePrimaryLocationInput, UpdateClientLocationInput},
+    location::ClientLocation,
+    paging::{LookAhead, Paging},
 };
-use crate::graphql::projection::{Planned, RecordPlan, columns::CLIENT, unless_failed};
 use crate::{
     error::Result,
+    graphql::projection::{Projected, RecordProjection, columns::CLIENT, unless_failed},
     records::{
-        clients::{self, ClientUpdate},
+        clients::{self, ClientFilter, ClientUpdate, CreateClientInput, UpdateClientInput},
         instant::DateTime,
         list::{Direction, Order, OrderField, Page},
         validation::{self, Checks},
@@ -124,7 +125,7 @@ impl Client {
         >,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
     ) -> Result<Connection<ClientLocation>> {
-        let selected = Selected::of(context);
+        let selected = LookAhead::of(context);
         let mut checks = Checks::new("");
         let paging = Paging {
             first,
@@ -179,42 +180,6 @@ impl Client {
 /// The field that is read along with its client when it is selected.
 const PRIMARY_LOCATION: &str = "primaryLocation";
 
-/// Which clients to list. All the conditions given must hold; one that is left out
-/// or null does not restrict anything.
-#[derive(InputObject, Clone, Default)]
-pub struct ClientFilter {
-    /// The client with this id.
-    pub id: Option<ID>,
-    /// Clients of exactly this name, ignoring case.
-    pub name: Option<String>,
-    /// Clients with exactly this account code, ignoring case.
-    pub account_code: Option<String>,
-    /// Clients of this salesperson.
-    pub salesperson: Option<ID>,
-    /// Clients of this case manager.
-    pub case_manager: Option<ID>,
-    /// Created at this instant or later. Who asks again and again with the largest
-    /// `createdAt` that was seen misses nothing if all pages are read in turn: in GraphQL
-    /// while `hasNextPage` says so, in REST until one is short. The list shows what was
-    /// created once nothing earlier can follow: at once when nobody is writing, otherwise
-    /// when the longest write under way has ended, after 7 seconds at most (10 if its
-    /// gateway died). To follow its changes, too, give `updatedFrom` as well.
-    pub created_from: Option<DateTime>,
-    /// Created at this instant or earlier.
-    pub created_to: Option<DateTime>,
-    /// Last changed at this instant or later. Who asks again and again with the largest
-    /// `updatedAt` that was seen misses nothing if all pages are read in turn: in GraphQL
-    /// while `hasNextPage` says so, in REST until one is short. The list shows a change
-    /// once no earlier one can follow: at once when nobody is writing, otherwise when the
-    /// longest write under way has ended, after 7 seconds at most (10 if its gateway
-    /// died). A record that is asked for by its id shows it always at once.
-    pub updated_from: Option<DateTime>,
-    /// Last changed at this instant or earlier.
-    pub updated_to: Option<DateTime>,
-    /// Clients whose name or account code contains this text, ignoring case.
-    pub search: Option<String>,
-}
-
 /// How to sort clients. Ties are broken by the id.
 #[derive(InputObject, Clone, Copy)]
 pub struct ClientOrder {
@@ -233,60 +198,6 @@ impl From<ClientOrder> for Order {
             direction: order.direction.unwrap_or_default(),
         }
     }
-}
-
-/// A new client with its primary location.
-#[derive(InputObject)]
-pub struct CreateClientInput {
-    /// The name of the client: 1 to 255 characters.
-    pub name: String,
-    /// An internal client ID or other reference number.
-    pub account_code: Option<String>,
-    /// The fully qualified URL of the client's website.
-    pub website: Option<String>,
-    /// The e-mail address for all client-related billing communication.
-    pub email_invoice: Option<String>,
-    /// General notes regarding the client.
-    pub notes: Option<String>,
-    /// Whether the client receives overdue invoice reminders.
-    #[graphql(default_with = "Some(false)")]
-    pub has_invoice_reminders: Option<bool>,
-    /// Whether invoices for this client show the name of the location.
-    #[graphql(default_with = "Some(false)")]
-    pub show_location_on_invoice: Option<bool>,
-    /// The id of the default salesperson, who is kept in another system.
-    pub salesperson: Option<ID>,
-    /// The id of the default case manager, who is kept in another system.
-    pub case_manager: Option<ID>,
-    /// The main location of the client.
-    pub primary_location: CreatePrimaryLocationInput,
-}
-
-/// Changes to a client. A field that is left out stays as it is; null clears it.
-#[derive(InputObject, Clone)]
-pub struct UpdateClientInput {
-    /// May be sent along as it was read; it must be the id of this client.
-    pub id: MaybeUndefined<ID>,
-    /// The name of the client: 1 to 255 characters.
-    pub name: MaybeUndefined<String>,
-    /// An internal client ID or other reference number.
-    pub account_code: MaybeUndefined<String>,
-    /// The fully qualified URL of the client's website.
-    pub website: MaybeUndefined<String>,
-    /// The e-mail address for all client-related billing communication.
-    pub email_invoice: MaybeUndefined<String>,
-    /// General notes regarding the client.
-    pub notes: MaybeUndefined<String>,
-    /// Whether the client receives overdue invoice reminders.
-    pub has_invoice_reminders: MaybeUndefined<bool>,
-    /// Whether invoices for this client show the name of the location.
-    pub show_location_on_invoice: MaybeUndefined<bool>,
-    /// The id of the default salesperson, who is kept in another system.
-    pub salesperson: MaybeUndefined<ID>,
-    /// The id of the default case manager, who is kept in another system.
-    pub case_manager: MaybeUndefined<ID>,
-    /// Changes to the primary location, in the same transaction.
-    pub primary_location: MaybeUndefined<UpdateClientLocationInput>,
 }
 
 /// The answer to `createClient`.
@@ -310,15 +221,15 @@ pub struct ClientQueries;
 #[Object]
 impl ClientQueries {
     /// One client; null if there is none with this id.
-    async fn client(&self, context: &Context<'_>, id: ID) -> Option<Result<Planned<Client>>> {
+    async fn client(&self, context: &Context<'_>, id: ID) -> Option<Result<Projected<Client>>> {
         let with_primary = context.look_ahead().field(PRIMARY_LOCATION).exists();
         let found = async {
             let id = validation::argument_id(&id)?;
-            let db = &RequestData::of(context)?.database.reader;
-            if let Some(plan) = RecordPlan::of(context, &CLIENT)
-                && let Some(written) = unless_failed(plan.run(db, id).await)?
+            let db = &RequestData::of(context)?.store.reader;
+            if let Some(projection) = RecordProjection::of(context, &CLIENT)
+                && let Some(written) = unless_failed(projection.run(db, id).await)?
             {
-                return Ok(written.map(Planned::Written));
+                return Ok(written.map(Projected::Written));
             }
             let found = if with_primary {
                 let found = clients::find_with_primary(db, id).await?;
@@ -326,7 +237,7 @@ impl ClientQueries {
             } else {
                 clients::find(db, id).await?.map(Client::from)
             };
-            Ok(found.map(Planned::Resolve))
+            Ok(found.map(Projected::Resolve))
         };
         found.await.transpose()
     }
@@ -373,7 +284,7 @@ impl ClientMutations {
     ) -> Result<CreateClientPayload> {
         let data = RequestData::of(context)?;
         let (row, primary) =
-            clients::create(&data.database, &data.author(), input, data.checks()).await?;
+            clients::create(&data.store, &data.author(), input, data.checks()).await?;
         let primary = Some(primary);
         Ok(CreateClientPayload {
             client: Client { row, primary },
@@ -400,7 +311,7 @@ impl ClientMutations {
             with_primary,
         };
         let (row, primary) =
-            clients::update(&data.database, &data.author(), change, data.checks()).await?;
+            clients::update(&data.store, &data.author(), change, data.checks()).await?;
         Ok(UpdateClientPayload {
             client: Client { row, primary },
         })

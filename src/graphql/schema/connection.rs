@@ -4,7 +4,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use async_graphql::{
-    Context, ContextSelectionSet, Object, OutputType, Positioned, SelectionField, ServerResult,
+    Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult,
     Value as ConstValue,
     connection::{CursorType, Edge, EmptyFields, PageInfo},
     parser::types::Field,
@@ -18,188 +18,18 @@ use super::{
     RequestData,
     change::ClientChange,
     client::Client,
-    cursor::{Cursor, ListKind, OTHER_LIST, Place, UNKNOWN_CURSOR},
+    cursor::{Cursor, ListKind, Place},
     location::ClientLocation,
+    paging::{LookAhead, Paging},
 };
-use crate::graphql::projection::{ListPlan, Planned, WrittenPage, response_key, unless_failed};
 use crate::{
     error::Result,
+    graphql::projection::{ListProjection, Projected, WrittenPage, response_key, unless_failed},
     records::{
-        list::{self, Filter, Listed, Next, Order, OrderField, Page, PageRequest, Selection},
+        list::{self, Filter, FilterInput, Listed, Order, Page},
         validation::Checks,
     },
 };
-
-/// Rows on a page unless told otherwise.
-pub const DEFAULT_FIRST: u32 = 50;
-/// The most rows on a page.
-pub const MAX_FIRST: u32 = 500;
-
-/// The paging arguments of a connection field.
-#[derive(Default)]
-pub struct Paging {
-    /// The most rows, from the start.
-    pub first: Option<i32>,
-    /// Only rows after this cursor.
-    pub after: Option<String>,
-    /// The most rows, from the end.
-    pub last: Option<i32>,
-    /// Only rows before this cursor.
-    pub before: Option<String>,
-}
-
-impl Paging {
-    /// Reads the arguments of a list of this `kind` that is sorted by `order` and of which
-    /// `selected` is wanted. An empty cursor is none. Faults go to `checks`.
-    pub fn request(
-        self,
-        kind: ListKind,
-        order: Order,
-        selected: &Selected,
-        checks: &mut Checks,
-    ) -> PageRequest {
-        let mut limit = DEFAULT_FIRST;
-        for (name, value) in [("first", self.first), ("last", self.last)] {
-            match value.map(u32::try_from) {
-                None => {}
-                Some(Ok(rows)) if rows <= MAX_FIRST => limit = rows,
-                Some(_) => checks.fault(name, format!("must be from 0 to {MAX_FIRST}")),
-            }
-        }
-        if self.first.is_some() && self.last.is_some() {
-            checks.fault("last", "cannot be combined with first: give one of them");
-        }
-        let mut request = PageRequest {
-            order,
-            limit: limit.into(),
-            from_end: self.last.is_some(),
-            look_behind: if self.last.is_some() {
-                selected.next
-            } else {
-                selected.previous
-            },
-            next: selected.next_page(),
-            ..PageRequest::default()
-        };
-        let mut cursor = |name, text: Option<String>| {
-            let text = text.filter(|text| !text.is_empty())?;
-            let cursor = checks.value(name, &text, |text| {
-                Cursor::decode_cursor(text).map_err(str::to_owned)
-            })?;
-            match &cursor {
-                Cursor::Row(place, _) if place.list.is_some_and(|list| list != kind) => {
-                    checks.fault(name, OTHER_LIST);
-                    None
-                }
-                Cursor::Row(place, _) if place.order != order => {
-                    checks.fault(
-                        name,
-                        "is a cursor of another order: use it in the order that it came from",
-                    );
-                    None
-                }
-                _ => Some(cursor),
-            }
-        };
-        let after = cursor("after", self.after);
-        let before = cursor("before", self.before);
-        match after {
-            Some(Cursor::Row(place, position)) => {
-                request.after = Some(position);
-                request.until = place.until;
-            }
-            Some(Cursor::Offset(rows))
-                if selected.offsets && !request.from_end && order.field == OrderField::Id =>
-            {
-                request.offset = rows;
-            }
-            Some(Cursor::Offset(_)) => checks.fault("after", UNKNOWN_CURSOR),
-            None => {}
-        }
-        match before {
-            Some(Cursor::Row(place, position)) => {
-                request.before = Some(position);
-                request.until = request.until.into_iter().chain(place.until).min();
-            }
-            Some(Cursor::Offset(_)) => checks.fault("before", UNKNOWN_CURSOR),
-            None => {}
-        }
-        request
-    }
-}
-
-/// Which parts of a connection the query selects.
-#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
-pub struct Selected {
-    /// Rows, or anything that follows from them.
-    pub rows: bool,
-    /// Whether there are rows before the page.
-    pub previous: bool,
-    /// Whether there are rows after the page.
-    pub next: bool,
-    /// Cursors.
-    pub cursors: bool,
-    /// How many rows the whole list has.
-    total: bool,
-    /// Whether the page may begin after a number of rows.
-    offsets: bool,
-}
-
-impl Selected {
-    /// Looks ahead from the connection field that is being resolved.
-    #[must_use]
-    pub fn of(context: &Context<'_>) -> Self {
-        let data = RequestData::of(context);
-        let offsets = data.is_ok_and(|data| data.is_stored);
-        Self::by(&context.field(), offsets)
-    }
-
-    /// Looks ahead from a connection field, whose pages may begin after a number of
-    /// rows if `offsets` says so.
-    #[must_use]
-    pub fn by(field: &SelectionField<'_>, offsets: bool) -> Self {
-        let mut selected = Self {
-            rows: false,
-            previous: false,
-            next: false,
-            cursors: false,
-            total: false,
-            offsets,
-        };
-        for part in field.selection_set() {
-            match part.name() {
-                "nodes" => selected.rows = true,
-                "totalCount" => selected.total = true,
-                "edges" => {
-                    selected.rows = true;
-                    let mut fields = part.selection_set();
-                    selected.cursors |= fields.any(|field| field.name() == "cursor");
-                }
-                "pageInfo" => {
-                    selected.rows = true;
-                    for field in part.selection_set() {
-                        selected.previous |= field.name() == "hasPreviousPage";
-                        selected.next |= field.name() == "hasNextPage";
-                        selected.cursors |= matches!(field.name(), "startCursor" | "endCursor");
-                    }
-                }
-                _ => {}
-            }
-        }
-        selected
-    }
-}
-
-impl Selected {
-    /// How the caller goes on from a page. REST does so by numbers, until one is short.
-    fn next_page(&self) -> Next {
-        match (self.cursors, self.offsets) {
-            (false, _) => Next::Nowhere,
-            (true, false) => Next::IfMore,
-            (true, true) => Next::IfFull,
-        }
-    }
-}
 
 /// Resolves a root list of this `kind`: `whole` names it, `node` wraps its rows.
 ///
@@ -207,46 +37,46 @@ impl Selected {
 /// `Validation` with every fault of the arguments, or what the database reports.
 pub async fn resolve<F, Node>(
     context: &Context<'_>,
-    filter: Option<F>,
+    input: Option<F>,
     (kind, order): (ListKind, Order),
     paging: Paging,
-    whole: impl FnOnce(Selection) -> List,
+    whole: impl FnOnce(Filter) -> List,
     node: impl Fn(<F::Entity as EntityTrait>::Model) -> Node,
 ) -> Result<Connection<Node>>
 where
-    F: Filter + Default,
+    F: FilterInput + Default,
     Node: OutputType,
 {
-    let selected = Selected::of(context);
+    let selected = LookAhead::of(context);
     let mut checks = Checks::new("");
-    let filter = filter.unwrap_or_default();
-    let selection = checks.within("filter", |checks| filter.select(checks));
+    let input = input.unwrap_or_default();
+    let filter = checks.within("filter", |checks| input.select(checks));
     let request = paging.request(kind, order, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
-        let database = &RequestData::of(context)?.database;
-        if let Some(plan) = ListPlan::compile::<F::Entity>(context, kind, order)
-            && let run = plan.run::<F::Entity>(database, &selection, &request)
+        let store = &RequestData::of(context)?.store;
+        if let Some(projection) = ListProjection::compile::<F::Entity>(context, kind, order)
+            && let run = projection.run::<F::Entity>(store, &filter, &request)
             && let Some(written) = unless_failed(run.await)?
         {
-            let selection = selection.up_to::<F::Entity>(written.horizon);
-            return Ok(Connection::written(written, whole(selection)));
+            let filter = filter.up_to::<F::Entity>(written.horizon);
+            return Ok(Connection::written(written, whole(filter)));
         }
-        list::page_of_models::<F::Entity>(database, &selection, &request).await?
+        list::page_of_models::<F::Entity>(store, &filter, &request).await?
     } else if selected.total {
-        let database = &RequestData::of(context)?.database;
+        let store = &RequestData::of(context)?.store;
         Page {
-            horizon: list::horizon_of_total(database, &selection).await?,
+            horizon: list::horizon_of_total(store, &filter).await?,
             ..Page::default()
         }
     } else {
         Page::default()
     };
-    let selection = selection.up_to::<F::Entity>(page.horizon);
+    let filter = filter.up_to::<F::Entity>(page.horizon);
     Ok(Connection::new::<F::Entity>(
         page,
         order,
-        whole(selection),
+        whole(filter),
         node,
     ))
 }
@@ -267,7 +97,7 @@ pub struct Connection<Node: OutputType> {
 enum Rows<Node: OutputType> {
     /// For their fields to be resolved one by one.
     Edges(Vec<Item<Node>>),
-    /// By a plan, as the lists that were selected.
+    /// By a projection, as the lists that were selected.
     Written {
         lists: HashMap<String, ConstValue>,
         start: Option<Cursor>,
@@ -309,13 +139,13 @@ impl<T: OutputType> OutputType for Items<T> {
 /// The list that a connection is a page of.
 pub enum List {
     /// The clients that a filter accepts.
-    Clients(Selection),
+    Clients(Filter),
     /// The locations that a filter accepts.
-    Locations(Selection),
+    Locations(Filter),
     /// The locations of one client.
     LocationsOf(i64),
     /// The changes that a filter accepts.
-    Changes(Selection),
+    Changes(Filter),
     /// The changes of one client.
     History(i64),
 }
@@ -377,12 +207,12 @@ impl<Node: OutputType> Connection<Node> {
         &'a self,
         context: &Context<'_>,
         item: impl Fn(&'a Item<Node>) -> T,
-    ) -> Planned<Items<T>> {
+    ) -> Projected<Items<T>> {
         match &self.rows {
-            Rows::Edges(edges) => Planned::Resolve(Items(edges.iter().map(item).collect())),
+            Rows::Edges(edges) => Projected::Resolve(Items(edges.iter().map(item).collect())),
             Rows::Written { lists, .. } => {
                 let key = response_key(&context.field());
-                Planned::Written(lists.get(key).cloned().unwrap_or_default())
+                Projected::Written(lists.get(key).cloned().unwrap_or_default())
             }
         }
     }
@@ -396,12 +226,12 @@ impl<Node: OutputType> Connection<Node> {
 )]
 impl<Node: OutputType> Connection<Node> {
     /// The items of this page, each with its cursor.
-    async fn edges(&self, context: &Context<'_>) -> Planned<Items<&Item<Node>>> {
+    async fn edges(&self, context: &Context<'_>) -> Projected<Items<&Item<Node>>> {
         self.items(context, |edge| edge)
     }
 
     /// The items of this page.
-    async fn nodes(&self, context: &Context<'_>) -> Planned<Items<&Node>> {
+    async fn nodes(&self, context: &Context<'_>) -> Projected<Items<&Node>> {
         self.items(context, |edge| &edge.node)
     }
 
@@ -424,16 +254,12 @@ impl<Node: OutputType> Connection<Node> {
         }
         let data = RequestData::of(context)?;
         match &self.list {
-            List::Clients(selection) => {
-                list::count::<client::Entity>(&data.database, selection).await
-            }
-            List::Locations(selection) => {
-                list::count::<client_location::Entity>(&data.database, selection).await
+            List::Clients(filter) => list::count::<client::Entity>(&data.store, filter).await,
+            List::Locations(filter) => {
+                list::count::<client_location::Entity>(&data.store, filter).await
             }
             List::LocationsOf(client_id) => data.loaders().count_locations(*client_id).await,
-            List::Changes(selection) => {
-                list::count::<change::Entity>(&data.database, selection).await
-            }
+            List::Changes(filter) => list::count::<change::Entity>(&data.store, filter).await,
             List::History(client_id) => data.loaders().count_changes(*client_id).await,
         }
     }

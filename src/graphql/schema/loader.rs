@@ -29,7 +29,7 @@ use crate::{
         clients,
         list::{
             Page, PageRequest,
-            per_client::{OfClient, Slice, count_of_each, first_of_each, with_rows_up_to},
+            per_client::{OfClient, PageOfEach, count_of_each, first_of_each, with_rows_up_to},
         },
         locations,
     },
@@ -39,7 +39,7 @@ use crate::{
 /// The most keys in a statement.
 const MAX_BATCH: usize = 1_000;
 
-type LoaderOfPages<E> = Loader<PageKey, Page<<E as EntityTrait>::Model>, Pages<E>>;
+type LoaderOfPages<E> = Loader<(i64, PageOfEach), Page<<E as EntityTrait>::Model>, Pages<E>>;
 type LoaderOfCounts<E> = Loader<i64, i64, Counts<E>>;
 
 /// The loaders of one request.
@@ -102,7 +102,7 @@ impl Loaders {
         request: &PageRequest,
     ) -> Result<Page<client_location::Model>> {
         self.location_pages
-            .load(PageKey::new(client_id, request))
+            .load((client_id, PageOfEach::of(request)))
             .await
     }
 
@@ -115,7 +115,9 @@ impl Loaders {
         client_id: i64,
         request: &PageRequest,
     ) -> Result<Page<change::Model>> {
-        self.histories.load(PageKey::new(client_id, request)).await
+        self.histories
+            .load((client_id, PageOfEach::of(request)))
+            .await
     }
 
     /// How many locations a client has.
@@ -316,35 +318,6 @@ impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
     }
 }
 
-/// A page of what belongs to one client.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct PageKey {
-    client_id: i64,
-    view: View,
-}
-
-/// Which rows of each client. Fields with the same arguments share it, and a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct View {
-    slice: Slice,
-    look_behind: bool,
-}
-
-impl PageKey {
-    fn new(client_id: i64, request: &PageRequest) -> Self {
-        let slice = Slice {
-            direction: request.order.direction,
-            after: request.after.as_ref().map(|position| position.id),
-            limit: request.limit,
-        };
-        let view = View {
-            slice,
-            look_behind: request.look_behind,
-        };
-        Self { client_id, view }
-    }
-}
-
 struct Pages<E>(Database, PhantomData<E>);
 
 impl<E> Clone for Pages<E> {
@@ -353,17 +326,21 @@ impl<E> Clone for Pages<E> {
     }
 }
 
-impl<E: OfClient> BatchFn<PageKey, Result<Page<E::Model>>> for Pages<E> {
-    async fn load(&mut self, keys: &[PageKey]) -> HashMap<PageKey, Result<Page<E::Model>>> {
-        let mut views: HashMap<View, Vec<i64>> = HashMap::new();
-        for key in keys {
-            views.entry(key.view).or_default().push(key.client_id);
+impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<Page<E::Model>>> for Pages<E> {
+    async fn load(
+        &mut self,
+        keys: &[(i64, PageOfEach)],
+    ) -> HashMap<(i64, PageOfEach), Result<Page<E::Model>>> {
+        // Fields with the same arguments share a statement.
+        let mut clients_by_page: HashMap<PageOfEach, Vec<i64>> = HashMap::new();
+        for (client_id, page) in keys {
+            clients_by_page.entry(*page).or_default().push(*client_id);
         }
         let mut pages = HashMap::with_capacity(keys.len());
-        for (view, client_ids) in views {
-            let found = self.pages(view, &client_ids).await;
-            for (client_id, page) in answer(&client_ids, found) {
-                pages.insert(PageKey { client_id, view }, page);
+        for (page, client_ids) in clients_by_page {
+            let found = self.pages(page, &client_ids).await;
+            for (client_id, found) in answer(&client_ids, found) {
+                pages.insert((client_id, page), found);
             }
         }
         pages
@@ -373,20 +350,15 @@ impl<E: OfClient> BatchFn<PageKey, Result<Page<E::Model>>> for Pages<E> {
 impl<E: OfClient> Pages<E> {
     async fn pages(
         &self,
-        View { slice, look_behind }: View,
+        page: PageOfEach,
         client_ids: &[i64],
     ) -> Result<HashMap<i64, Page<E::Model>>> {
         let mut pages: HashMap<i64, Page<E::Model>> =
             client_ids.iter().map(|id| (*id, Page::default())).collect();
-        let limit = usize::try_from(slice.limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let db = &self.0.reader;
         let columns = E::Column::iter().map(|column| column.as_str());
-        // One more than asked for tells whether there are more.
-        let longer = Slice {
-            limit: slice.limit + 1,
-            ..slice
-        };
-        for row in first_of_each::<E>(db, client_ids, longer, columns).await? {
+        for row in first_of_each::<E>(db, client_ids, page, columns).await? {
             let row = E::Model::from_query_result(&row, "")?;
             if let Some(page) = pages.get_mut(&E::client_id(&row)) {
                 if page.rows.len() < limit {
@@ -396,10 +368,10 @@ impl<E: OfClient> Pages<E> {
                 }
             }
         }
-        if let Some(after) = slice.after
-            && look_behind
+        if let Some(after) = page.after
+            && page.look_behind
         {
-            let direction = slice.direction;
+            let direction = page.direction;
             for client_id in with_rows_up_to::<E>(db, client_ids, direction, after).await? {
                 if let Some(page) = pages.get_mut(&client_id) {
                     page.has_previous = true;

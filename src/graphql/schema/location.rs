@@ -1,22 +1,25 @@
-//! Client locations in the schema: their shape, their inputs, their resolvers.
+//! Client locations in the schema: their shape and their resolvers.
 
-use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::client_location as location;
 
 use super::{
     RequestData,
     client::Client,
-    connection::{self, Connection, List, Paging},
+    connection::{self, Connection, List},
     cursor::ListKind,
-    scalar::PostalCode,
+    paging::Paging,
 };
-use crate::graphql::projection::{Planned, RecordPlan, columns::LOCATION, unless_failed};
 use crate::{
     error::Result,
+    graphql::projection::{Projected, RecordProjection, columns::LOCATION, unless_failed},
     records::{
         instant::DateTime,
         list::{Direction, Order, OrderField},
-        locations, validation,
+        locations::{
+            self, ClientLocationFilter, CreateClientLocationInput, UpdateClientLocationInput,
+        },
+        validation,
     },
 };
 
@@ -129,44 +132,6 @@ impl ClientLocation {
     }
 }
 
-/// Which locations to list. All the conditions given must hold; one that is left
-/// out or null does not restrict anything.
-#[derive(InputObject, Clone, Default)]
-pub struct ClientLocationFilter {
-    /// The location with this id.
-    pub id: Option<ID>,
-    /// Locations of exactly this name, ignoring case.
-    pub name: Option<String>,
-    /// Locations of this client.
-    pub client_id: Option<ID>,
-    /// Locations of the clients of this salesperson.
-    pub salesperson: Option<ID>,
-    /// Locations in this country: an ISO 3166-1 alpha-2 code, ignoring case.
-    pub country: Option<String>,
-    /// Locations in this state or province, ignoring case.
-    pub state: Option<String>,
-    /// Created at this instant or later. Who asks again and again with the largest
-    /// `createdAt` that was seen misses nothing if all pages are read in turn: in GraphQL
-    /// while `hasNextPage` says so, in REST until one is short. The list shows what was
-    /// created once nothing earlier can follow: at once when nobody is writing, otherwise
-    /// when the longest write under way has ended, after 7 seconds at most (10 if its
-    /// gateway died). To follow its changes, too, give `updatedFrom` as well.
-    pub created_from: Option<DateTime>,
-    /// Created at this instant or earlier.
-    pub created_to: Option<DateTime>,
-    /// Last changed at this instant or later. Who asks again and again with the largest
-    /// `updatedAt` that was seen misses nothing if all pages are read in turn: in GraphQL
-    /// while `hasNextPage` says so, in REST until one is short. The list shows a change
-    /// once no earlier one can follow: at once when nobody is writing, otherwise when the
-    /// longest write under way has ended, after 7 seconds at most (10 if its gateway
-    /// died). A record that is asked for by its id shows it always at once.
-    pub updated_from: Option<DateTime>,
-    /// Last changed at this instant or earlier.
-    pub updated_to: Option<DateTime>,
-    /// Locations whose name contains this text, ignoring case.
-    pub search: Option<String>,
-}
-
 /// How to sort client locations. Ties are broken by the id.
 #[derive(InputObject, Clone, Copy)]
 pub struct ClientLocationOrder {
@@ -183,134 +148,6 @@ impl From<ClientLocationOrder> for Order {
         Self {
             field: order.field.unwrap_or_default(),
             direction: order.direction.unwrap_or_default(),
-        }
-    }
-}
-
-/// The primary location of a new client.
-#[derive(InputObject)]
-pub struct CreatePrimaryLocationInput {
-    /// May be sent along; it cannot be false.
-    #[graphql(default_with = "Some(true)")]
-    pub is_primary: Option<bool>,
-    /// What every new location has.
-    #[graphql(flatten)]
-    pub location: NewLocation,
-}
-
-/// What every new location has.
-#[derive(InputObject)]
-pub struct NewLocation {
-    /// The name of this location or branch office: 1 to 255 characters.
-    pub name: String,
-    /// The e-mail address for delivering invoices and related communications.
-    pub email_invoice: Option<String>,
-    /// Line one of the street address.
-    pub address1: Option<String>,
-    /// Line two of the street address.
-    pub address2: Option<String>,
-    /// Line three of the street address.
-    pub address3: Option<String>,
-    /// City of the street address.
-    pub city: Option<String>,
-    /// State or province code of 2 characters.
-    pub state: String,
-    /// Postal code of the street address.
-    pub zip: Option<PostalCode>,
-    /// ISO 3166-1 alpha-2 country code.
-    pub country: String,
-    /// The primary phone number of the location.
-    pub phone_primary: Option<String>,
-    /// The secondary phone number of the location.
-    pub phone_secondary: Option<String>,
-    /// The fax number of the location.
-    pub phone_fax: Option<String>,
-    /// General notes regarding this location.
-    pub notes: Option<String>,
-}
-
-/// A new location of a client.
-#[derive(InputObject)]
-pub struct CreateClientLocationInput {
-    /// The id of the client that the location belongs to.
-    pub client_id: ID,
-    /// Whether it becomes the main location, in place of the present one.
-    #[graphql(default_with = "Some(false)")]
-    pub is_primary: Option<bool>,
-    /// What every new location has.
-    #[graphql(flatten)]
-    pub location: NewLocation,
-}
-
-/// Changes to a location. A field that is left out stays as it is; null clears it.
-#[derive(InputObject, Clone)]
-pub struct UpdateClientLocationInput {
-    /// May be sent along as it was read; it must be the id of this location.
-    pub id: MaybeUndefined<ID>,
-    /// True makes this the main location, in place of the present one.
-    pub is_primary: MaybeUndefined<bool>,
-    /// The name of this location or branch office: 1 to 255 characters.
-    pub name: MaybeUndefined<String>,
-    /// The e-mail address for delivering invoices and related communications.
-    pub email_invoice: MaybeUndefined<String>,
-    /// Line one of the street address.
-    pub address1: MaybeUndefined<String>,
-    /// Line two of the street address.
-    pub address2: MaybeUndefined<String>,
-    /// Line three of the street address.
-    pub address3: MaybeUndefined<String>,
-    /// City of the street address.
-    pub city: MaybeUndefined<String>,
-    /// State or province code of 2 characters.
-    pub state: MaybeUndefined<String>,
-    /// Postal code of the street address.
-    pub zip: MaybeUndefined<PostalCode>,
-    /// ISO 3166-1 alpha-2 country code.
-    pub country: MaybeUndefined<String>,
-    /// The primary phone number of the location.
-    pub phone_primary: MaybeUndefined<String>,
-    /// The secondary phone number of the location.
-    pub phone_secondary: MaybeUndefined<String>,
-    /// The fax number of the location.
-    pub phone_fax: MaybeUndefined<String>,
-    /// General notes regarding this location.
-    pub notes: MaybeUndefined<String>,
-}
-
-/// A new record is one in which every field is set or cleared.
-impl From<NewLocation> for UpdateClientLocationInput {
-    fn from(input: NewLocation) -> Self {
-        let NewLocation {
-            name,
-            email_invoice,
-            address1,
-            address2,
-            address3,
-            city,
-            state,
-            zip,
-            country,
-            phone_primary,
-            phone_secondary,
-            phone_fax,
-            notes,
-        } = input;
-        Self {
-            id: MaybeUndefined::Undefined,
-            is_primary: MaybeUndefined::Undefined,
-            name: MaybeUndefined::Value(name),
-            email_invoice: Some(email_invoice).into(),
-            address1: Some(address1).into(),
-            address2: Some(address2).into(),
-            address3: Some(address3).into(),
-            city: Some(city).into(),
-            state: MaybeUndefined::Value(state),
-            zip: Some(zip).into(),
-            country: MaybeUndefined::Value(country),
-            phone_primary: Some(phone_primary).into(),
-            phone_secondary: Some(phone_secondary).into(),
-            phone_fax: Some(phone_fax).into(),
-            notes: Some(notes).into(),
         }
     }
 }
@@ -340,17 +177,17 @@ impl LocationQueries {
         &self,
         context: &Context<'_>,
         id: ID,
-    ) -> Option<Result<Planned<ClientLocation>>> {
+    ) -> Option<Result<Projected<ClientLocation>>> {
         let found = async {
             let id = validation::argument_id(&id)?;
-            let db = &RequestData::of(context)?.database.reader;
-            if let Some(plan) = RecordPlan::of(context, &LOCATION)
-                && let Some(written) = unless_failed(plan.run(db, id).await)?
+            let db = &RequestData::of(context)?.store.reader;
+            if let Some(projection) = RecordProjection::of(context, &LOCATION)
+                && let Some(written) = unless_failed(projection.run(db, id).await)?
             {
-                return Ok(written.map(Planned::Written));
+                return Ok(written.map(Projected::Written));
             }
             let found = locations::find(db, id).await?;
-            Ok(found.map(ClientLocation).map(Planned::Resolve))
+            Ok(found.map(ClientLocation).map(Projected::Resolve))
         };
         found.await.transpose()
     }
@@ -405,8 +242,7 @@ impl LocationMutations {
         input: CreateClientLocationInput,
     ) -> Result<CreateClientLocationPayload> {
         let data = RequestData::of(context)?;
-        let location =
-            locations::create(&data.database, &data.author(), input, data.checks()).await?;
+        let location = locations::create(&data.store, &data.author(), input, data.checks()).await?;
         Ok(CreateClientLocationPayload {
             client_location: ClientLocation(location),
         })
@@ -424,7 +260,7 @@ impl LocationMutations {
         let data = RequestData::of(context)?;
         let id = validation::argument_id(&id)?;
         let location = locations::update(
-            &data.database,
+            &data.store,
             &data.author(),
             id,
             input,

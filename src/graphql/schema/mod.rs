@@ -6,6 +6,7 @@ pub mod connection;
 pub mod cursor;
 pub mod loader;
 pub mod location;
+pub mod paging;
 pub mod scalar;
 
 use std::sync::{Arc, OnceLock};
@@ -17,8 +18,8 @@ use sea_orm::DbErr;
 use super::operation::collect::Executed;
 use crate::{
     error::{Error, Result},
-    records::{changes::Author, validation::Checks},
-    storage::database::Database,
+    graphql::projection::columns::Ids,
+    records::{Store, changes::Author, validation::Checks},
 };
 use loader::Loaders;
 
@@ -57,20 +58,49 @@ pub fn sdl() -> String {
     sdl
 }
 
+/// Who asks, and by which face: the log names both.
+#[derive(Clone)]
+pub struct Caller {
+    /// The user of the token.
+    pub user: Arc<str>,
+    /// The face.
+    pub face: Face,
+}
+
+/// What a face wants to be different from GraphQL as it is published.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// How ids are written in lists.
+    pub ids: Ids,
+    /// Whether pages may begin after a number of rows.
+    pub offsets: bool,
+    /// Whether the face looks into single records, so that they must be values: otherwise
+    /// a projection writes them as text.
+    pub records_as_values: bool,
+}
+
+impl Shape {
+    /// As it is published.
+    pub const GRAPHQL: Self = Self {
+        ids: Ids::Text,
+        offsets: false,
+        records_as_values: false,
+    };
+}
+
 /// What resolvers need, put into each request by the executor.
 pub struct RequestData {
     /// Where the data is.
-    pub database: Database,
+    pub store: Store,
     /// Batch what sibling fields ask for. Most requests need none.
     loaders: OnceLock<Loaders>,
     /// Mutations must check their input and then fail: the face has found faults
     /// that GraphQL cannot see.
     pub check_only: bool,
-    /// The document is a stored one of our own, behind a REST route: pages may begin
-    /// after a number of rows.
-    pub is_stored: bool,
     /// Who asks.
-    user: Arc<str>,
+    caller: Caller,
+    /// How the answer is to be.
+    pub(in crate::graphql) shape: Shape,
     /// The operation that is executed.
     pub(in crate::graphql) executed: Arc<Executed>,
 }
@@ -79,24 +109,24 @@ impl RequestData {
     /// The data of a new request.
     #[must_use]
     pub fn new(
-        database: Database,
-        user: Arc<str>,
+        store: Store,
+        caller: Caller,
+        shape: Shape,
         executed: Arc<Executed>,
         check_only: bool,
-        is_stored: bool,
     ) -> Self {
         Self {
-            database,
+            store,
             loaders: OnceLock::new(),
             check_only,
-            is_stored,
-            user,
+            caller,
+            shape,
             executed,
         }
     }
 
     fn loaders(&self) -> &Loaders {
-        self.loaders.get_or_init(|| Loaders::new(&self.database))
+        self.loaders.get_or_init(|| Loaders::new(&self.store))
     }
 
     pub(in crate::graphql) fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
@@ -109,12 +139,8 @@ impl RequestData {
     /// Whom the log names for what this request changes.
     fn author(&self) -> Author {
         Author {
-            user: Arc::clone(&self.user),
-            face: if self.is_stored {
-                Face::Rest
-            } else {
-                Face::Graphql
-            },
+            user: Arc::clone(&self.caller.user),
+            face: self.caller.face,
         }
     }
 

@@ -1,9 +1,8 @@
 //! The scalars of our own: instants and postal codes.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use serde_json::Number;
 
-use crate::records::{coerce, instant::DateTime};
+use crate::records::{instant::DateTime, locations::PostalCode};
 
 /// Whether a scalar of ours, or an id, takes a value. Other types do not ask here.
 ///
@@ -47,31 +46,6 @@ impl ScalarType for DateTime {
     fn to_value(&self) -> Value {
         Value::String(self.text())
     }
-}
-
-/// A postal code as it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PostalCode(pub String);
-
-const EXPECTED_CODE: &str = "must be a string or a whole number";
-
-impl PostalCode {
-    /// Reads a text or a whole number.
-    ///
-    /// # Errors
-    /// What the value must be.
-    pub fn parse_value(value: &Value) -> Result<Self, &'static str> {
-        match value {
-            Value::String(text) => Ok(Self(text.clone())),
-            Value::Number(number) => code(number).map(Self).ok_or(EXPECTED_CODE),
-            _ => Err(EXPECTED_CODE),
-        }
-    }
-}
-
-/// The code that a system means which keeps it as a number.
-fn code(number: &Number) -> Option<String> {
-    coerce::digits(number).filter(|digits| !digits.starts_with('-'))
 }
 
 /// A postal code: a text, or a whole number for systems that keep it as one.

@@ -16,26 +16,27 @@ use headers_accept::Accept;
 use mediatype::MediaType;
 use serde_json::{Map, Value};
 
-use crate::graphql::{
-    operation::{
-        documents::document_error,
-        executor::{Answer, Document, Operation, Prepared, Stage},
-    },
-    projection::raw,
-};
 use crate::{
-    app::{Gateway, RequestId},
     auth::Viewer,
     error::{Code, Error},
+    gateway::Gateway,
+    graphql::{
+        error::document_error,
+        operation::executor::{Answer, Document, Executor, Operation, Prepared, Stage},
+        projection::raw,
+        schema::Shape,
+    },
     http::{
-        body::{self, Declared, Refusal},
+        body::{self, BodyRefusal, Declared},
         json,
         media_type::{essence, parameter, split},
         problem::RETRY_SECONDS,
         query_string,
+        request_id::RequestId,
     },
-    idempotency::{Key, KeyedRequest, Outcome, Refusal as NotExecuted, Verdict},
+    idempotency::{Key, KeyedRequest, NotExecuted, Outcome, Verdict},
 };
+use entity::change::Face;
 
 /// The two media types of answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +106,7 @@ struct Parameters {
 
 /// `POST /graphql`.
 pub async fn post(
-    State(gateway): State<Gateway>,
+    State(executor): State<Executor>,
     Extension(request_id): Extension<RequestId>,
     request: Request,
 ) -> Response {
@@ -116,11 +117,11 @@ pub async fn post(
         headers,
         ..
     } = head;
-    let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
+    let (viewer, media) = match admit(executor.gateway(), &headers, &request_id).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let limit = gateway.settings.max_body_bytes;
+    let limit = executor.gateway().settings.max_body_bytes;
     let sent = match body::read_json(&headers, body, limit, Declared::AsJson).await {
         Ok(sent) => sent,
         Err(refusal) => return refuse_body(refusal),
@@ -130,8 +131,8 @@ pub async fn post(
         Err(message) => return bad_request(message),
     };
     let token = viewer.token;
-    let operation = parameters.operation(&gateway, viewer, &request_id);
-    let prepared = match gateway.executor.prepare(operation) {
+    let operation = parameters.operation(executor.gateway(), viewer, &request_id);
+    let prepared = match executor.prepare(operation) {
         Ok(prepared) => prepared,
         Err(refused) => return respond(media, &refused),
     };
@@ -140,22 +141,22 @@ pub async fn post(
             Ok(None) => {}
             Ok(Some(key)) => {
                 let request = KeyedRequest::new(token, key, &method, &uri, &sent);
-                return run_once(gateway, media, &request_id, request, prepared).await;
+                return run_once(executor, media, &request_id, request, prepared).await;
             }
             Err(message) => return bad_request(message),
         }
     }
-    respond(media, &gateway.executor.run(prepared).await)
+    respond(media, &executor.run(prepared).await)
 }
 
 /// `GET /graphql`: queries only.
 pub async fn get(
-    State(gateway): State<Gateway>,
+    State(executor): State<Executor>,
     Extension(request_id): Extension<RequestId>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let (viewer, media) = match admit(&gateway, &headers, &request_id).await {
+    let (viewer, media) = match admit(executor.gateway(), &headers, &request_id).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -163,9 +164,9 @@ pub async fn get(
         Ok(parameters) => {
             let operation = Operation {
                 queries_only: true,
-                ..parameters.operation(&gateway, viewer, &request_id)
+                ..parameters.operation(executor.gateway(), viewer, &request_id)
             };
-            respond(media, &gateway.executor.execute(operation).await)
+            respond(media, &executor.execute(operation).await)
         }
         Err(message) => bad_request(message),
     }
@@ -192,8 +193,10 @@ impl Parameters {
             document: Document::Text(self.query),
             name: self.operation_name,
             variables: self.variables,
-            database: gateway.database.clone(),
+            store: gateway.store.clone(),
             viewer,
+            face: Face::Graphql,
+            shape: Shape::GRAPHQL,
             request_id: request_id.0.clone(),
             queries_only: false,
             check_only: false,
@@ -204,16 +207,16 @@ impl Parameters {
 /// Executes a mutation, unless `request` was executed before: then the first answer is
 /// given again.
 async fn run_once(
-    gateway: Gateway,
+    executor: Executor,
     media: Media,
     request_id: &RequestId,
     request: KeyedRequest,
     prepared: Prepared,
 ) -> Response {
-    let keys = gateway.keys.clone();
+    let keys = executor.gateway().keys.clone();
     let run = move |database| async move {
-        let mut answer = gateway.executor.run(prepared.on(database)).await;
-        let verdict = settle(&mut answer);
+        let mut answer = executor.run(prepared.on(database)).await;
+        let verdict = verdict_of(&mut answer);
         Outcome {
             response: respond(media, &answer),
             verdict,
@@ -243,7 +246,7 @@ async fn run_once(
 /// What an answer means for the mutations of a request with an idempotency key. They
 /// take effect together: what has no data has no effect. An error that may pass stands
 /// alone, for nothing else of the answer is true.
-fn settle(answer: &mut Answer) -> Verdict {
+fn verdict_of(answer: &mut Answer) -> Verdict {
     if answer.stage != Stage::Executed {
         return Verdict::Open;
     }
@@ -338,9 +341,9 @@ fn from_url(query: &str) -> Result<Parameters, String> {
     from_members(members)
 }
 
-fn refuse_body(refusal: Refusal) -> Response {
+fn refuse_body(refusal: BodyRefusal) -> Response {
     let code = match refusal {
-        Refusal::TooLarge(_) => Code::LimitExceeded,
+        BodyRefusal::TooLarge(_) => Code::LimitExceeded,
         _ => Code::ValidationFailed,
     };
     let mut response = refuse(refusal.status(), code, refusal.sentence());

@@ -4,6 +4,7 @@
 //! The token comes in the payload of `connection_init` as `Authorization`. It is
 //! checked again for every operation, so a revoked one stops working here, too.
 
+use entity::change::Face;
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::{
@@ -31,15 +32,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::http;
-use crate::graphql::{
-    operation::executor::{self, Document, Operation},
-    projection::raw,
-};
 use crate::{
-    app::{Gateway, RequestId},
     auth::Credentials,
     error::Error,
-    http::{listener::Lifecycle, problem::Problem},
+    gateway::Gateway,
+    graphql::{
+        error::server_error,
+        operation::executor::{Document, Executor, Operation},
+        projection::raw,
+        schema::Shape,
+    },
+    http::{listener::Lifecycle, problem::Problem, request_id::RequestId},
 };
 
 /// The one subprotocol.
@@ -64,7 +67,7 @@ const GOING_AWAY: u16 = 1001;
 
 /// Serves `GET /graphql`.
 pub async fn get(
-    state: State<Gateway>,
+    state: State<Executor>,
     Extension(request_id): Extension<RequestId>,
     query: RawQuery,
     headers: HeaderMap,
@@ -75,8 +78,8 @@ pub async fn get(
     if !headers.get(UPGRADE).is_some_and(is_socket) {
         return http::get(state, Extension(request_id), query, headers).await;
     }
-    let State(gateway) = state;
-    if !is_own_origin(&gateway, &headers) {
+    let State(executor) = state;
+    if !is_own_origin(executor.gateway(), &headers) {
         let detail = "Web pages of this origin may not open a WebSocket here. The operator can \
                       allow the origin with --allow-origin.";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
@@ -87,7 +90,7 @@ pub async fn get(
             .max_message_size(MAX_MESSAGE)
             .max_frame_size(MAX_MESSAGE)
             .read_buffer_size(READ_BUFFER)
-            .on_upgrade(move |socket| converse(socket, protocol, gateway, request_id)),
+            .on_upgrade(move |socket| converse(socket, protocol, executor, request_id)),
         (Ok(_), None) => {
             let detail = format!("The WebSocket must offer the subprotocol {PROTOCOL}.");
             Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
@@ -136,10 +139,10 @@ fn is_own_origin(gateway: &Gateway, headers: &HeaderMap) -> bool {
 async fn converse(
     mut socket: WebSocket,
     protocol: GraphQLProtocol,
-    gateway: Gateway,
+    executor: Executor,
     request_id: RequestId,
 ) {
-    let (greeting, credentials) = match greet(&mut socket, &gateway, &request_id).await {
+    let (greeting, credentials) = match greet(&mut socket, executor.gateway(), &request_id).await {
         Ok(greeted) => greeted,
         Err(refusal) => {
             let frame = CloseFrame {
@@ -151,13 +154,13 @@ async fn converse(
             return;
         }
     };
-    let Lifecycle { stopping, tasks } = gateway.lifecycle.clone();
+    let Lifecycle { stopping, tasks } = executor.gateway().lifecycle.clone();
     // The server waits for the close frame.
     let _task = tasks.token();
     let revoked = CancellationToken::new();
-    let executor = SocketExecutor(Arc::new(Session {
+    let session = SocketExecutor(Arc::new(SocketSession {
         revoked: revoked.clone(),
-        gateway,
+        executor,
         credentials,
         request_id,
         permits: Arc::new(Semaphore::new(MAX_OPERATIONS)),
@@ -178,7 +181,7 @@ async fn converse(
         future::ready(Ok::<_, axum::Error>(message))
     });
     let messages = stream::once(future::ready(Ok(greeting))).chain(messages);
-    let conversation = GraphQLWebSocket::new_with_pair(&mut sink, messages, executor, protocol);
+    let conversation = GraphQLWebSocket::new_with_pair(&mut sink, messages, session, protocol);
     let (code, reason) = tokio::select! {
         () = conversation.serve() => return,
         () = revoked.cancelled() => (FORBIDDEN, "Forbidden"),
@@ -233,10 +236,10 @@ async fn first_message(socket: &mut WebSocket) -> Option<Message> {
     }
 }
 
-struct Session {
+struct SocketSession {
     /// Set off when the token turns out to be valid no more.
     revoked: CancellationToken,
-    gateway: Gateway,
+    executor: Executor,
     credentials: Credentials,
     request_id: RequestId,
     /// One for each operation that may be under way.
@@ -245,21 +248,21 @@ struct Session {
 
 /// Executes what comes through a socket.
 #[derive(Clone)]
-struct SocketExecutor(Arc<Session>);
+struct SocketExecutor(Arc<SocketSession>);
 
 impl SocketExecutor {
     async fn run(&self, request: Request) -> GraphqlResponse {
         let session = &*self.0;
         let refuse = |error: Error| {
             error.log(&session.request_id.0);
-            GraphqlResponse::from_errors(vec![executor::server_error(error)])
+            GraphqlResponse::from_errors(vec![server_error(error)])
         };
         let Ok(_permit) = session.permits.try_acquire() else {
             return refuse(Error::Limit(format!(
                 "At most {MAX_OPERATIONS} operations may be under way on one connection."
             )));
         };
-        let authenticator = &session.gateway.authenticator;
+        let authenticator = &session.executor.gateway().authenticator;
         let viewer = match authenticator.viewer(&session.credentials).await {
             Ok(viewer) => viewer,
             Err(error) => {
@@ -273,13 +276,15 @@ impl SocketExecutor {
             document: Document::Text(request.query),
             name: request.operation_name,
             variables: json_of(request.variables),
-            database: session.gateway.database.clone(),
+            store: session.executor.gateway().store.clone(),
             viewer,
+            face: Face::Graphql,
+            shape: Shape::GRAPHQL,
             request_id: session.request_id.0.clone(),
             queries_only: false,
             check_only: false,
         };
-        let mut response = session.gateway.executor.execute(operation).await.response;
+        let mut response = session.executor.execute(operation).await.response;
         // The library writes the answer and knows of no text in it.
         match raw::expand(&mut response.data) {
             Ok(()) => response,

@@ -3,37 +3,36 @@
 //! be such that one can resume from any of them is told in
 //! `migration/src/m20261123_000005_create_changes.rs`. When it happened is in `stamp.rs`.
 
+mod filter;
 mod log;
 mod stamp;
 
 use std::sync::Arc;
 
-use entity::change::{self, Face, Kind};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, Statement};
+use entity::change;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use super::{
-    list::{
-        Filter, Listed, OrderField, Selection,
-        per_client::OfClient,
-        row_counts::{Tallies, Tally},
-    },
-    validation::{self, Checks},
+use super::list::{
+    Filter, Listed, OrderField,
+    per_client::OfClient,
+    row_counts::{RowCount, RowCounts},
 };
-use crate::{error::Result, graphql::schema::change::ChangeFilter, storage::database::Database};
+use crate::{error::Result, storage::database::Database};
 
+pub use filter::{ChangeFilter, ChangeKind, Face};
 pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields};
 pub use stamp::{Previous, horizon, latest, stamp};
 
-/// What there is of `selection` up to the horizon: no row with a smaller number appears
+/// What there is of `filter` up to the horizon: no row with a smaller number appears
 /// after one that was read. The statement that reads the rows must begin after this.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn settled(database: &Database, mut selection: Selection) -> Result<Selection> {
+pub async fn up_to_horizon(database: &Database, mut filter: Filter) -> Result<Filter> {
     if let Some(horizon) = last_settled(&database.reader).await? {
-        selection.condition = selection.condition.add(change::COLUMN.id.lte(horizon));
+        filter.condition = filter.condition.add(change::COLUMN.id.lte(horizon));
     }
-    Ok(selection)
+    Ok(filter)
 }
 
 /// The number up to which all changes are settled; none where that holds for all that
@@ -60,7 +59,7 @@ impl Listed for change::Entity {
         row.id
     }
 
-    fn tally(_tallies: &Tallies) -> Option<&Arc<Tally>> {
+    fn row_count(_counts: &RowCounts) -> Option<&Arc<RowCount>> {
         None
     }
 }
@@ -70,36 +69,5 @@ impl OfClient for change::Entity {
 
     fn client_id(row: &change::Model) -> i64 {
         row.client_id
-    }
-}
-
-impl Filter for ChangeFilter {
-    type Entity = change::Entity;
-
-    fn search(&self) -> Option<&str> {
-        None
-    }
-
-    fn condition(&self, checks: &mut Checks) -> Condition {
-        let Self {
-            client_id,
-            by,
-            face,
-            kind,
-            from,
-            to,
-        } = self;
-        let columns = change::COLUMN;
-        let client_id = client_id.as_ref().and_then(|id| checks.id("clientId", id));
-        let by = by
-            .as_ref()
-            .and_then(|user| checks.value("by", user, validation::filter_text));
-        Condition::all()
-            .add_option(client_id.map(|id| columns.client_id.eq(id)))
-            .add_option(by.map(|user| columns.user_name.eq(user)))
-            .add_option(face.map(|face| columns.face.eq(Face::from(face))))
-            .add_option(kind.map(|kind| columns.kind.eq(Kind::from(kind))))
-            .add_option(from.map(|at| columns.at.gte(at.first_millisecond())))
-            .add_option(to.map(|at| columns.at.lte(at.last_millisecond())))
     }
 }

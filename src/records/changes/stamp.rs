@@ -9,7 +9,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, Statement, TryGetab
 use super::Logged;
 use crate::{
     error::Result,
-    storage::{database::Database, gather::Turn},
+    records::Store,
+    storage::{batcher::Role, database::Database},
 };
 
 /// The smallest step of time.
@@ -104,37 +105,37 @@ async fn are_last(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn horizon(database: &Database) -> Result<DateTime<Utc>> {
-    let db = &database.reader;
+pub async fn horizon(store: &Store) -> Result<DateTime<Utc>> {
+    let db = &store.reader;
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(latest(db).await?.unwrap_or(DateTime::UNIX_EPOCH));
     }
     // It is the same for all who have come before it is read.
-    let mut lead = match database.horizons.turn("horizon", 1, || ()).await {
-        Turn::Done(horizon) => return Ok(horizon),
-        Turn::Alone | Turn::Lost => return Ok(read_horizon(database).await?),
-        Turn::Lead(lead) => lead,
+    let mut leader = match store.lists.horizons.join("horizon", 1, || ()).await {
+        Role::Done(horizon) => return Ok(horizon),
+        Role::Alone | Role::Lost => return Ok(read_horizon(store).await?),
+        Role::Leader(leader) => leader,
     };
-    let companions = lead.take_companions();
-    let horizon = read_horizon(database).await;
-    drop(lead);
-    for companion in companions {
+    let followers = leader.take_followers();
+    let horizon = read_horizon(store).await;
+    drop(leader);
+    for follower in followers {
         match &horizon {
-            Ok(horizon) => companion.tell(*horizon),
-            Err(_) => companion.leave(),
+            Ok(horizon) => follower.tell(*horizon),
+            Err(_) => follower.leave(),
         }
     }
     Ok(horizon?)
 }
 
 /// The horizon on PostgreSQL, for one or for several.
-async fn read_horizon(database: &Database) -> Result<DateTime<Utc>, DbErr> {
+async fn read_horizon(store: &Store) -> Result<DateTime<Utc>, DbErr> {
     let statement = Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT stamp_horizon($1) AS at",
-        [database.clock.given().into()],
+        [store.clock.given().into()],
     );
-    instant(&database.reader, statement).await
+    instant(&store.reader, statement).await
 }
 
 /// The greatest instant of a change.

@@ -8,10 +8,9 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::at_once;
+use super::{CreateClientInput, UpdateClientInput, batch};
 use crate::{
     error::{Error, Result},
-    graphql::schema::client::{CreateClientInput, UpdateClientInput},
     records::{
         changes::{self, Author, Log, Previous},
         fold::fold,
@@ -69,7 +68,7 @@ pub async fn create(
     checks.finish()?;
 
     if database.writer().get_database_backend() == DbBackend::Postgres {
-        return at_once::insert(database, author, client, location).await;
+        return batch::insert(database, author, client, location).await;
     }
     let transaction = database.begin().await?;
     let now = changes::stamp(database, &transaction, &[]).await?;
@@ -112,7 +111,7 @@ pub async fn update(
 ) -> Result<(client::Model, Option<client_location::Model>)> {
     if database.writer().shares_statements()
         && checks.may_write()
-        && let Some(client) = at_once::update(database, author, &change).await?
+        && let Some(client) = batch::update(database, author, &change).await?
     {
         return Ok((client, None));
     }

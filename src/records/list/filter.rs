@@ -10,7 +10,7 @@ use crate::records::{
 };
 
 /// Which rows of an entity to list.
-pub trait Filter {
+pub trait FilterInput {
     /// The entity.
     type Entity: Listed;
 
@@ -22,11 +22,11 @@ pub trait Filter {
     fn search(&self) -> Option<&str>;
 
     /// What this filter selects. Faults of its values go to `checks`.
-    fn select(&self, checks: &mut Checks) -> Selection {
+    fn select(&self, checks: &mut Checks) -> Filter {
         let condition = self.condition(checks);
         let search = self.search();
         let search = search.and_then(|text| checks.value("search", text, validation::filter_text));
-        Selection {
+        Filter {
             has_one_plan: condition.is_empty() || self.names_few(),
             condition,
             search: search.map(|text| fold(&text)),
@@ -47,7 +47,7 @@ pub trait Filter {
 
 /// Which rows of a list are wanted.
 #[derive(Clone, Debug)]
-pub struct Selection {
+pub struct Filter {
     /// What must hold for them.
     pub condition: Condition,
     /// The folded text that they must contain, too.
@@ -59,7 +59,7 @@ pub struct Selection {
     pub polled_by: Option<OrderField>,
 }
 
-impl Selection {
+impl Filter {
     /// The same up to the horizon at which a page of it ended, if it had to: by the instant
     /// by which that was cut.
     #[must_use]

@@ -8,7 +8,7 @@ use sea_orm::{
     Statement, Value,
 };
 
-use super::{Direction, Listed};
+use super::{Direction, Listed, PageRequest};
 use crate::{
     error::Result,
     storage::statements::{any_of, list_of},
@@ -23,33 +23,51 @@ pub trait OfClient: Listed {
     fn client_id(row: &Self::Model) -> i64;
 }
 
-/// Which rows of each client: by id, in this direction.
+/// Which page of each client: by id, in this direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Slice {
+pub struct PageOfEach {
     /// Up or down.
     pub direction: Direction,
-    /// Only those after this id.
+    /// Only rows after this id.
     pub after: Option<i64>,
     /// The most rows.
     pub limit: u64,
+    /// Whether the caller wants to know of rows before the page, which takes a statement
+    /// of its own.
+    pub look_behind: bool,
 }
 
-/// The rows of `slice` for each of the clients, with these `columns`. Those of one client
-/// come together.
+impl PageOfEach {
+    /// The same page of each client.
+    #[must_use]
+    pub fn of(request: &PageRequest) -> Self {
+        Self {
+            direction: request.order.direction,
+            after: request.after.as_ref().map(|position| position.id),
+            limit: request.limit,
+            look_behind: request.look_behind,
+        }
+    }
+}
+
+/// The rows of the `page` of each of the clients, with these `columns`, and one more where
+/// there is one. Those of one client come together.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn first_of_each<E: OfClient>(
     db: &impl ConnectionTrait,
     client_ids: &[i64],
-    slice: Slice,
+    page: PageOfEach,
     columns: impl IntoIterator<Item = &'static str>,
 ) -> Result<Vec<QueryResult>> {
-    let Slice {
+    let PageOfEach {
         direction,
         after,
         limit,
-    } = slice;
+        look_behind: _,
+    } = page;
+    let limit = limit + 1;
     let (table, id, client_id) = names::<E>();
     let columns = columns.into_iter();
     let columns: Vec<_> = columns.map(|name| format!(r#""page"."{name}""#)).collect();

@@ -1,8 +1,8 @@
 //! How many rows a list has, and where its n-th row is, without counting rows.
 //!
-//! Triggers keep a tally beside the table of each list: so many rows in each block
+//! Triggers keep a row count beside the table of each list: so many rows in each block
 //! of ids (`migration/src/m20261123_000003_create_tallies.rs`). Its sum is exact in
-//! every snapshot. On PostgreSQL each write appends to it, and whoever reads a tally
+//! every snapshot. On PostgreSQL each write appends to it, and whoever reads a row count
 //! that has grown long merges it.
 
 use std::sync::{
@@ -14,18 +14,18 @@ use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, Statement,
     sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, WindowStatement},
 };
-use tokio_util::task::TaskTracker;
 
 use super::Direction;
 use crate::{
     error::Result,
+    records::Store,
     storage::{connections::fault::Logged, database::Database},
 };
 
 /// How many rows a list has, in the statements that read it.
 pub const TOTAL: &str = "total_rows";
-/// How many rows of the tally were read for it.
-pub const PARTS: &str = "tally_rows";
+/// How many rows of the row count were read for it.
+pub const STORED_ROWS: &str = "tally_rows";
 /// The first id of the block that has the row after so many others: the last one, when the
 /// order is descending.
 pub const FIRST_ID: &str = "first_id";
@@ -33,47 +33,44 @@ pub const FIRST_ID: &str = "first_id";
 pub const SKIP: &str = "skip";
 /// A block holds the ids that are the same without their last so many bits.
 pub(crate) const BLOCK_BITS: u32 = 12;
-/// A tally is merged when it has so many rows more than merging left last time.
+/// A row count is merged when it has so many rows more than merging left last time.
 const SPARE_ROWS: i64 = 512;
 
-/// The tallies of one database.
+/// The row counts of one database.
 #[derive(Clone, Debug)]
-pub struct Tallies {
+pub struct RowCounts {
     /// Of all clients.
-    pub clients: Arc<Tally>,
+    pub clients: Arc<RowCount>,
     /// Of all locations.
-    pub locations: Arc<Tally>,
-    /// Merges under way.
-    pub tasks: TaskTracker,
+    pub locations: Arc<RowCount>,
 }
 
-/// The tally of one list.
+/// The row count of one list.
 #[derive(Debug)]
-pub struct Tally {
+pub struct RowCount {
     table: &'static str,
     /// Merge when it has more rows than this: never while a merge is under way.
     merge_beyond: AtomicI64,
 }
 
-impl Tallies {
-    /// The tallies of a database of this kind.
+impl RowCounts {
+    /// The row counts of a database of this kind.
     #[must_use]
     pub fn new(engine: DbBackend) -> Self {
-        let tally = |table| {
+        let row_count = |table| {
             let merge_beyond = match engine {
                 DbBackend::Postgres => SPARE_ROWS,
                 // There the triggers count in place.
                 _ => i64::MAX,
             };
-            Arc::new(Tally {
+            Arc::new(RowCount {
                 table,
                 merge_beyond: merge_beyond.into(),
             })
         };
         Self {
-            clients: tally("client_tally"),
-            locations: tally("client_location_tally"),
-            tasks: TaskTracker::new(),
+            clients: row_count("client_tally"),
+            locations: row_count("client_location_tally"),
         }
     }
 }
@@ -82,22 +79,22 @@ impl Tallies {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn total(database: &Database, tally: &Arc<Tally>) -> Result<i64> {
-    let row = database.reader.query_one(&tally.sum()).await?;
+pub async fn total(store: &Store, row_count: &Arc<RowCount>) -> Result<i64> {
+    let row = store.reader.query_one(&row_count.sum()).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("a sum".to_owned()))?;
     let sum: Option<i64> = row.try_get("", TOTAL)?;
-    tally.saw(database, row.try_get("", PARTS)?);
+    row_count.observed(store, row.try_get("", STORED_ROWS)?);
     Ok(sum.unwrap_or_default())
 }
 
-impl Tally {
+impl RowCount {
     /// The statement that reads how many rows there are, as [`TOTAL`], and how many rows
-    /// of the tally that took, as [`PARTS`].
+    /// of the row count that took, as [`STORED_ROWS`].
     #[must_use]
     pub fn sum(&self) -> SelectStatement {
         Query::select()
             .expr_as(Expr::col("rows").sum(), TOTAL)
-            .expr_as(Expr::col(Asterisk).count(), PARTS)
+            .expr_as(Expr::col(Asterisk).count(), STORED_ROWS)
             .from(self.table)
             .take()
     }
@@ -158,9 +155,9 @@ impl Tally {
             .take()
     }
 
-    /// Whoever has read a sum says how many rows of the tally that took: of too many it
+    /// Whoever has read a sum says how many rows of the row count that took: of too many it
     /// starts a merge, one at a time, in a task that nobody waits for.
-    pub fn saw(self: &Arc<Self>, database: &Database, rows: i64) {
+    pub fn observed(self: &Arc<Self>, store: &Store, rows: i64) {
         let limit = self.merge_beyond.load(Ordering::Relaxed);
         let begin = || {
             let (relaxed, never) = (Ordering::Relaxed, i64::MAX);
@@ -169,21 +166,21 @@ impl Tally {
                 .is_ok()
         };
         if rows > limit && begin() {
-            let (database, tally) = (database.clone(), Arc::clone(self));
-            database.tallies.tasks.clone().spawn(async move {
-                let left = merge(&database, &tally).await.unwrap_or_else(|error| {
+            let (database, row_count) = (Database::clone(store), Arc::clone(self));
+            store.lists.tasks.spawn(async move {
+                let left = merge(&database, &row_count).await.unwrap_or_else(|error| {
                     let error = Logged(&error);
-                    tracing::warn!(%error, table = tally.table, "cannot merge the tally");
+                    tracing::warn!(%error, table = row_count.table, "cannot merge the row count");
                     rows
                 });
                 let limit = left.saturating_add(SPARE_ROWS);
-                tally.merge_beyond.store(limit, Ordering::Relaxed);
+                row_count.merge_beyond.store(limit, Ordering::Relaxed);
             });
         }
     }
 }
 
-/// Makes one row for each block of the tally, where it appends, and returns how many
+/// Makes one row for each block of the row count, where it appends, and returns how many
 /// rows it wrote.
 ///
 /// Two merges at once take different rows: the second waits for the first to commit,
@@ -192,11 +189,11 @@ impl Tally {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn merge(database: &Database, tally: &Tally) -> std::result::Result<i64, DbErr> {
+pub async fn merge(database: &Database, row_count: &RowCount) -> std::result::Result<i64, DbErr> {
     if database.reader.get_database_backend() != DbBackend::Postgres {
         return Ok(0);
     }
-    let Tally { table, .. } = tally;
+    let RowCount { table, .. } = row_count;
     let merge = format!(
         r#"WITH taken AS (DELETE FROM "{table}" RETURNING block, "rows")
            INSERT INTO "{table}" SELECT block, SUM("rows") FROM taken

@@ -17,8 +17,8 @@ use sea_orm::{
     },
 };
 
-use super::{Direction, Listed, OrderField, Selection};
-use crate::storage::database::Database;
+use super::{Direction, Filter, Listed, OrderField};
+use crate::records::Store;
 use sample::Outlook;
 
 /// What SQLite's index is made of, in characters.
@@ -90,23 +90,23 @@ impl Purpose {
     }
 }
 
-/// What must hold for the rows of `selection`, and whether all values of it are best found
+/// What must hold for the rows of `filter`, and whether all values of it are best found
 /// in one way.
 pub async fn condition<E: Listed>(
-    database: &Database,
-    selection: &Selection,
+    store: &Store,
+    filter: &Filter,
     purpose: Purpose,
 ) -> (Condition, bool) {
-    let Selection {
+    let Filter {
         condition,
         search,
         has_one_plan,
         polled_by: _,
-    } = selection.clone();
+    } = filter.clone();
     let Some(text) = search else {
         return (condition, has_one_plan);
     };
-    let engine = database.reader.get_database_backend();
+    let engine = store.reader.get_database_backend();
     let is_alone = condition.is_empty();
     if has_one_plan && !is_alone {
         // The other filters leave few rows to look into.
@@ -117,8 +117,8 @@ pub async fn condition<E: Listed>(
         DbBackend::Postgres => !text.is_empty(),
         _ => text.chars().count() >= RUN,
     };
-    let sample = match E::sample(&database.samples) {
-        Some(latest) => latest.sample::<E>(database).await,
+    let sample = match E::sample(&store.lists.samples) {
+        Some(latest) => latest.sample::<E>(store).await,
         None => None,
     };
     let has_sample = sample.is_some();

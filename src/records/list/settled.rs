@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, QueryResult};
 
-use super::{Order, OrderField, Selection};
+use super::{Filter, Order, OrderField};
 
 /// The instant by which a list is polled, among the columns of its rows.
 pub const STAMP: &str = "stamp";
@@ -58,14 +58,14 @@ pub struct Polled {
 }
 
 impl Polled {
-    /// How the rows of `selection` are polled in this order; none if they are not. The bound
+    /// How the rows of `filter` are polled in this order; none if they are not. The bound
     /// decides: a record whose creation is asked for must not be left out because it has
     /// changed meanwhile.
     #[must_use]
-    pub fn of(selection: &Selection, order: Order) -> Option<Self> {
+    pub fn of(filter: &Filter, order: Order) -> Option<Self> {
         let is_instant =
             |field: &OrderField| matches!(field, OrderField::CreatedAt | OrderField::UpdatedAt);
-        let bound = selection.polled_by;
+        let bound = filter.polled_by;
         let by = bound.or(Some(order.field).filter(is_instant))?;
         Some(Self {
             by,

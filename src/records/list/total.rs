@@ -5,27 +5,27 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::{Direction, Listed, OrderField, PageRequest, Selection, from, reader};
 use super::{
-    row_counts::{self, PARTS, TOTAL},
+    Direction, Filter, Listed, OrderField, PageRequest,
+    read::{from, reader},
+    row_counts::{self, STORED_ROWS, TOTAL},
     search::{self, Purpose},
 };
-use crate::{error::Result, storage::database::Database};
+use crate::{error::Result, records::Store};
 
-/// Counts the rows of `selection`.
+/// Counts the rows of `filter`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count<E: Listed>(database: &Database, selection: &Selection) -> Result<i64> {
-    if selection.condition.is_empty()
-        && selection.search.is_none()
-        && let Some(tally) = E::tally(&database.tallies)
+pub async fn count<E: Listed>(store: &Store, filter: &Filter) -> Result<i64> {
+    if filter.condition.is_empty()
+        && filter.search.is_none()
+        && let Some(row_count) = E::row_count(&store.lists.row_counts)
     {
-        return row_counts::total(database, tally).await;
+        return row_counts::total(store, row_count).await;
     }
-    let (condition, has_one_plan) =
-        search::condition::<E>(database, selection, Purpose::Total).await;
-    let db = reader(database, has_one_plan);
+    let (condition, has_one_plan) = search::condition::<E>(store, filter, Purpose::Total).await;
+    let db = reader(store, has_one_plan);
     let row = db.query_one(&count_of::<E>(condition)).await?;
     let count = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(count.unwrap_or_default())
@@ -36,7 +36,7 @@ fn count_of<E: Listed>(condition: Condition) -> SelectStatement {
 }
 
 /// How a page's statement finds out how many rows hold the condition, as [`TOTAL`], and
-/// how many rows of the tally that takes, as [`PARTS`].
+/// how many rows of the row count that takes, as [`STORED_ROWS`].
 pub enum Total {
     /// By values of their own, evaluated once.
     Beside([Expr; 2]),
@@ -46,16 +46,12 @@ pub enum Total {
 
 impl Total {
     /// For a page of the rows that hold the condition.
-    pub fn of<E: Listed>(
-        database: &Database,
-        request: &PageRequest,
-        condition: &Condition,
-    ) -> Self {
+    pub fn of<E: Listed>(store: &Store, request: &PageRequest, condition: &Condition) -> Self {
         let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
         if condition.is_empty()
-            && let Some(tally) = E::tally(&database.tallies)
+            && let Some(row_count) = E::row_count(&store.lists.row_counts)
         {
-            return Self::Beside(tally.values().map(value));
+            return Self::Beside(row_count.values().map(value));
         }
         let count = count_of::<E>(condition.clone());
         if request.after.is_none() && request.before.is_none() && request.offset == 0 {
@@ -84,7 +80,7 @@ impl Total {
         match self {
             Self::OnTheWay(count) => counted::<E>(engine, rows, &count, order_by, limit),
             Self::Beside(values) => {
-                for (value, name) in values.into_iter().zip([TOTAL, PARTS]) {
+                for (value, name) in values.into_iter().zip([TOTAL, STORED_ROWS]) {
                     rows.expr_as(value, name);
                 }
                 limited(engine.build(&rows), limit)
@@ -121,7 +117,7 @@ fn counted<E: Listed>(
     rows.sql = format!(
         "WITH matches AS MATERIALIZED ({}) SELECT *, \
          CASE WHEN COUNT(*) OVER () < {many} THEN COUNT(*) OVER () ELSE ({}) END AS {TOTAL}, \
-         CAST(0 AS bigint) AS {PARTS} FROM matches ORDER BY {order_by}",
+         CAST(0 AS bigint) AS {STORED_ROWS} FROM matches ORDER BY {order_by}",
         rows.sql, count.sql
     );
     // On PostgreSQL parameters have numbers, and both statements give them the same.

@@ -1,30 +1,28 @@
-//! Rules and SQL for client locations: find and filter; create and update are in
+//! Rules and SQL for client locations: how to find them; create and update are in
 //! `write.rs`.
 
+mod filter;
+mod input;
 mod write;
 
 use std::sync::Arc;
 
-use entity::{client, client_location as location};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    QueryTrait, sea_query::SelectStatement,
-};
+use entity::client_location as location;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
-use super::{
-    fold::fold,
-    list::{
-        self, Filter, Listed, OrderField,
-        per_client::OfClient,
-        row_counts::{Tallies, Tally},
-        search::sample::{Latest, Samples},
-    },
-    validation::{self, Checks},
+use super::list::{
+    Listed, OrderField,
+    per_client::OfClient,
+    row_counts::{RowCount, RowCounts},
+    search::sample::{Latest, Samples},
 };
-use crate::{
-    error::Result, graphql::schema::location::ClientLocationFilter, storage::statements::any_of,
-};
+use crate::{error::Result, storage::statements::any_of};
 
+pub use filter::ClientLocationFilter;
+pub use input::{
+    CreateClientLocationInput, CreatePrimaryLocationInput, NewLocation, PostalCode,
+    UpdateClientLocationInput,
+};
 pub use write::{changed, create, first_of_client, update};
 
 impl Listed for location::Entity {
@@ -44,8 +42,8 @@ impl Listed for location::Entity {
         row.id
     }
 
-    fn tally(tallies: &Tallies) -> Option<&Arc<Tally>> {
-        Some(&tallies.locations)
+    fn row_count(counts: &RowCounts) -> Option<&Arc<RowCount>> {
+        Some(&counts.locations)
     }
 
     fn sample(samples: &Samples) -> Option<&Arc<Latest>> {
@@ -106,70 +104,4 @@ impl OfClient for location::Entity {
     fn client_id(row: &location::Model) -> i64 {
         row.client_id
     }
-}
-
-impl Filter for ClientLocationFilter {
-    type Entity = location::Entity;
-
-    fn search(&self) -> Option<&str> {
-        self.search.as_deref()
-    }
-
-    /// Names may well be those of very many: "Head office".
-    fn names_few(&self) -> bool {
-        self.id.is_some() || self.client_id.is_some()
-    }
-
-    fn polled_by(&self) -> Option<OrderField> {
-        list::polled_by(self.updated_from.as_ref(), self.created_from.as_ref())
-    }
-
-    fn condition(&self, checks: &mut Checks) -> Condition {
-        let Self {
-            id,
-            name,
-            client_id,
-            salesperson,
-            country,
-            state,
-            created_from,
-            created_to,
-            updated_from,
-            updated_to,
-            // `Filter::select` adds it.
-            search: _,
-        } = self;
-        let columns = location::COLUMN;
-        let mut id_of = |field, id: &Option<_>| id.as_ref().and_then(|id| checks.id(field, id));
-        let id = id_of("id", id);
-        let client_id = id_of("clientId", client_id);
-        let salesperson = id_of("salesperson", salesperson);
-        let mut text_of = |field, text: &Option<String>| {
-            let text = text.as_ref()?;
-            checks.value(field, text, validation::filter_text)
-        };
-        let name = text_of("name", name);
-        let country = text_of("country", country);
-        let state = text_of("state", state);
-        Condition::all()
-            .add_option(id.map(|id| columns.id.eq(id)))
-            .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
-            .add_option(client_id.map(|id| columns.client_id.eq(id)))
-            .add_option(salesperson.map(|id| columns.client_id.in_subquery(clients_of(id))))
-            .add_option(country.map(|code| columns.country.eq(code.trim().to_ascii_uppercase())))
-            .add_option(state.map(|code| columns.state.eq(code.trim().to_ascii_uppercase())))
-            .add_option(created_from.map(|at| columns.created_at.gte(at.first_millisecond())))
-            .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
-            .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
-            .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
-    }
-}
-
-/// The ids of the clients that this salesperson serves.
-fn clients_of(salesperson: i64) -> SelectStatement {
-    client::Entity::find()
-        .select_only()
-        .column(client::Column::Id)
-        .filter(client::COLUMN.salesperson.eq(salesperson))
-        .into_query()
 }

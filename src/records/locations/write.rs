@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use entity::client_location as location;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, IntoActiveModel};
 
-use super::{find, find_primary};
+use super::{
+    CreateClientLocationInput, CreatePrimaryLocationInput, UpdateClientLocationInput, find,
+    find_primary,
+};
 use crate::{
     error::{Error, Result},
-    graphql::schema::location::{
-        CreateClientLocationInput, CreatePrimaryLocationInput, UpdateClientLocationInput,
-    },
     records::{
         changes::{self, Author, Log, Previous},
         clients,

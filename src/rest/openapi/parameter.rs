@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::pattern;
 use crate::{
-    graphql::schema::connection::MAX_FIRST,
+    graphql::schema::paging::MAX_FIRST,
     idempotency,
     records::validation::MAX_FILTER,
     rest::{
         Action, Route, list,
-        operation::{Kind, Parameter},
+        operation::{Parameter, ParameterKind},
     },
 };
 
@@ -102,19 +102,19 @@ fn in_query(name: &str, description: &str, schema: &Value) -> Value {
 
 fn schema(parameter: &Parameter) -> Value {
     let mut schema = match &parameter.kind {
-        Kind::Text => json!({
+        ParameterKind::Text => json!({
             "type": "string",
             "maxLength": MAX_FILTER,
             "pattern": pattern::TEXT,
         }),
-        Kind::Id => json!({
+        ParameterKind::Id => json!({
             "type": "integer",
             "format": "int64",
             "minimum": i64::MIN,
             "maximum": i64::MAX,
         }),
         // More forms than JSON Schema's date-time has.
-        Kind::Instant => json!({
+        ParameterKind::Instant => json!({
             "type": "string",
             "pattern": *pattern::MOMENT,
             "examples": [
@@ -124,13 +124,13 @@ fn schema(parameter: &Parameter) -> Value {
                 "2026-01-31T10:15:00+01:00",
             ],
         }),
-        Kind::Enum(names) => {
+        ParameterKind::Enum(names) => {
             let names: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
             json!({ "type": "string", "enum": names })
         }
-        Kind::Boolean => json!({ "type": "boolean" }),
-        Kind::Integer => json!({ "type": "integer", "format": "int32" }),
-        Kind::PostalCode => json!({ "type": "string" }),
+        ParameterKind::Boolean => json!({ "type": "boolean" }),
+        ParameterKind::Integer => json!({ "type": "integer", "format": "int32" }),
+        ParameterKind::PostalCode => json!({ "type": "string" }),
     };
     if parameter.name == list::PER_PAGE {
         schema["minimum"] = json!(1);

@@ -8,7 +8,7 @@ use super::pattern;
 use crate::{
     records::validation::{MAX_LINE, MAX_NAME, MAX_NOTES, MAX_URL},
     rest::{
-        operation::Kind,
+        operation::ParameterKind,
         params::{NO, YES},
     },
 };
@@ -95,12 +95,14 @@ impl Text {
 }
 
 /// A value that a body may have in the field `name`.
-pub fn taken(name: &str, kind: &Kind, nullable: bool) -> Value {
+pub fn taken(name: &str, kind: &ParameterKind, nullable: bool) -> Value {
     match kind {
-        Kind::Text => Text::of(name).taken(nullable),
-        Kind::PostalCode => typed(&["string", "integer"], nullable, free_text(MAX_LINE, 0)),
-        Kind::Boolean => boolean(&[YES, NO].concat(), nullable),
-        Kind::Id => {
+        ParameterKind::Text => Text::of(name).taken(nullable),
+        ParameterKind::PostalCode => {
+            typed(&["string", "integer"], nullable, free_text(MAX_LINE, 0))
+        }
+        ParameterKind::Boolean => boolean(&[YES, NO].concat(), nullable),
+        ParameterKind::Id => {
             let (least, pattern) = if nullable {
                 (i64::MIN, pattern::optional_id())
             } else {
@@ -127,11 +129,11 @@ pub fn only_true(nullable: bool) -> Value {
 }
 
 /// A value that an answer has in the field `name`.
-pub fn answered(name: &str, kind: &Kind, nullable: bool) -> Value {
+pub fn answered(name: &str, kind: &ParameterKind, nullable: bool) -> Value {
     match kind {
-        Kind::Text | Kind::PostalCode => Text::of(name).answered(nullable),
-        Kind::Boolean => typed(&["boolean"], nullable, json!({})),
-        Kind::Id => {
+        ParameterKind::Text | ParameterKind::PostalCode => Text::of(name).answered(nullable),
+        ParameterKind::Boolean => typed(&["boolean"], nullable, json!({})),
+        ParameterKind::Id => {
             let mut rules = json!({ "format": "int64" });
             // Those of other systems are not known to begin with 1.
             if matches!(name, "id" | "root_id") {
@@ -139,18 +141,18 @@ pub fn answered(name: &str, kind: &Kind, nullable: bool) -> Value {
             }
             typed(&["integer"], nullable, rules)
         }
-        Kind::Integer => {
+        ParameterKind::Integer => {
             let mut rules = json!({ "format": "int32" });
             if name == "version" {
                 rules["minimum"] = json!(1);
             }
             typed(&["integer"], nullable, rules)
         }
-        Kind::Instant => {
+        ParameterKind::Instant => {
             let rules = json!({ "format": "date-time", "pattern": pattern::INSTANT });
             typed(&["string"], nullable, rules)
         }
-        Kind::Enum(names) => typed(&["string"], nullable, json!({ "enum": names })),
+        ParameterKind::Enum(names) => typed(&["string"], nullable, json!({ "enum": names })),
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     records::{coerce, validation::parse_id},
-    rest::operation::Kind,
+    rest::operation::ParameterKind,
 };
 
 /// Whether a value is a text of nothing but white space.
@@ -22,33 +22,36 @@ const NO_TEXT: &str = "must be a string or a whole number";
 ///
 /// # Errors
 /// What it must be.
-pub fn coerced(kind: &Kind, value: &Value) -> Result<Value, String> {
+pub fn coerced(kind: &ParameterKind, value: &Value) -> Result<Value, String> {
     match (kind, value) {
-        (Kind::Id, value) => whole(value)
+        (ParameterKind::Id, value) => whole(value)
             .map(|id| Value::String(id.to_string()))
             .ok_or_else(|| NO_ID.to_owned()),
-        (Kind::Text | Kind::PostalCode | Kind::Instant, Value::String(text)) => {
-            Ok(Value::String(text.clone()))
-        }
+        (
+            ParameterKind::Text | ParameterKind::PostalCode | ParameterKind::Instant,
+            Value::String(text),
+        ) => Ok(Value::String(text.clone())),
         // Of a fraction the digits that were sent are not known any more.
-        (Kind::Text | Kind::PostalCode, Value::Number(number)) => coerce::digits(number)
-            .filter(|digits| *kind == Kind::Text || !digits.starts_with('-'))
-            .map(Value::String)
-            .ok_or_else(|| NO_TEXT.to_owned()),
-        (Kind::Integer, value) => whole(value)
+        (ParameterKind::Text | ParameterKind::PostalCode, Value::Number(number)) => {
+            coerce::digits(number)
+                .filter(|digits| *kind == ParameterKind::Text || !digits.starts_with('-'))
+                .map(Value::String)
+                .ok_or_else(|| NO_TEXT.to_owned())
+        }
+        (ParameterKind::Integer, value) => whole(value)
             .map(|number| Value::Number(number.into()))
             .ok_or_else(|| NO_INTEGER.to_owned()),
-        (Kind::Boolean, value) => boolean(value).map(Value::Bool).ok_or_else(|| {
+        (ParameterKind::Boolean, value) => boolean(value).map(Value::Bool).ok_or_else(|| {
             "must be true or false; 1 and 0, yes and no, on and off are taken, too, also as strings"
                 .to_owned()
         }),
-        (Kind::Enum(names), value) => value
+        (ParameterKind::Enum(names), value) => value
             .as_str()
             .and_then(|text| names.iter().find(|name| name.eq_ignore_ascii_case(text)))
             .map(|name| Value::String(name.clone()))
             .ok_or_else(|| format!("must be {}", names.join(" or ").to_lowercase())),
-        (Kind::Text | Kind::PostalCode, _) => Err(NO_TEXT.to_owned()),
-        (Kind::Instant, _) => Err("must be a timestamp".to_owned()),
+        (ParameterKind::Text | ParameterKind::PostalCode, _) => Err(NO_TEXT.to_owned()),
+        (ParameterKind::Instant, _) => Err("must be a timestamp".to_owned()),
     }
 }
 

@@ -1,17 +1,17 @@
 //! What can break about a connection.
 
 use std::{
-    borrow::Cow,
+    borrow::{Borrow, Cow},
+    error::Error,
     fmt,
     io::{self, ErrorKind},
 };
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxPostgresError, sqlx::error::DatabaseError};
-use thiserror::Error;
 
 /// What the gateway finds out by itself, as the cause of an [`io::Error`].
-#[derive(Debug, Error)]
-pub enum Fault {
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionFault {
     /// The breaker is open.
     #[error("the database is away")]
     Away,
@@ -28,23 +28,25 @@ pub enum Fault {
     Unconfirmed(DbErr),
 }
 
-impl From<Fault> for SqlxError {
-    fn from(fault: Fault) -> Self {
+impl From<ConnectionFault> for SqlxError {
+    fn from(fault: ConnectionFault) -> Self {
         let kind = match fault {
-            Fault::Late => ErrorKind::TimedOut,
-            Fault::Away | Fault::FileGone | Fault::Unconfirmed(_) => ErrorKind::NotConnected,
+            ConnectionFault::Late => ErrorKind::TimedOut,
+            ConnectionFault::Away | ConnectionFault::FileGone | ConnectionFault::Unconfirmed(_) => {
+                ErrorKind::NotConnected
+            }
         };
         Self::Io(io::Error::new(kind, fault))
     }
 }
 
-impl From<Fault> for DbErr {
-    fn from(fault: Fault) -> Self {
+impl From<ConnectionFault> for DbErr {
+    fn from(fault: ConnectionFault) -> Self {
         Self::Conn(RuntimeErr::SqlxError(SqlxError::from(fault).into()))
     }
 }
 
-impl Fault {
+impl ConnectionFault {
     /// The fault behind an error, if it is one of these.
     #[must_use]
     pub fn behind(error: &SqlxError) -> Option<&Self> {
@@ -97,22 +99,26 @@ impl fmt::Display for Complaint<'_> {
 /// A database's error as the log may have it: names of tables and constraints, and never
 /// what is stored in them. PostgreSQL tells whole rows in its details, and some of its
 /// messages quote a value.
-pub struct Logged<'a>(pub &'a DbErr);
+#[derive(Debug)]
+pub struct Logged<E>(pub E);
 
-impl fmt::Display for Logged<'_> {
+impl<E: Borrow<DbErr> + fmt::Debug> Error for Logged<E> {}
+
+impl<E: Borrow<DbErr>> fmt::Display for Logged<E> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = self.0.borrow();
         let (DbErr::Conn(RuntimeErr::SqlxError(cause))
         | DbErr::Exec(RuntimeErr::SqlxError(cause))
-        | DbErr::Query(RuntimeErr::SqlxError(cause))) = self.0
+        | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
         else {
-            return fmt::Display::fmt(self.0, formatter);
+            return fmt::Display::fmt(error, formatter);
         };
-        if let Some(Fault::Unconfirmed(cause)) = Fault::behind(cause) {
+        if let Some(ConnectionFault::Unconfirmed(cause)) = ConnectionFault::behind(cause) {
             return write!(formatter, "the write was not confirmed: {}", Logged(cause));
         }
         let (Some(words), Some(complaint)) = (cause.as_database_error(), Complaint::behind(cause))
         else {
-            return fmt::Display::fmt(self.0, formatter);
+            return fmt::Display::fmt(error, formatter);
         };
         write!(formatter, "{complaint}")?;
         if let Some(table) = words.table() {

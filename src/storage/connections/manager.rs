@@ -18,7 +18,7 @@ use sea_orm::{
 };
 use tokio::time::timeout;
 
-use super::fault::{self, Fault};
+use super::fault::{self, ConnectionFault};
 use crate::storage::breaker::Breaker;
 
 /// How long a connection may take to open. Shorter than the time that a request waits
@@ -71,7 +71,10 @@ impl Engine for Sqlite {
 
     /// A file that is locked, or on a full disk, is there.
     fn is_away(error: &SqlxError) -> bool {
-        matches!(Fault::behind(error), Some(Fault::FileGone))
+        matches!(
+            ConnectionFault::behind(error),
+            Some(ConnectionFault::FileGone)
+        )
     }
 }
 
@@ -100,7 +103,7 @@ impl Alarm {
 }
 
 /// A connection with its alarm.
-pub struct Session<DB: sqlx::Database> {
+pub struct AlarmedConnection<DB: sqlx::Database> {
     /// What statements are sent through.
     pub connection: DB::Connection,
     /// Interrupts them.
@@ -164,7 +167,7 @@ impl<DB: sqlx::Database> Clone for Target<DB> {
 }
 
 impl<DB: Engine> Target<DB> {
-    async fn connect(&self) -> Result<Session<DB>, SqlxError> {
+    async fn connect(&self) -> Result<AlarmedConnection<DB>, SqlxError> {
         self.check_place()?;
         let alarm = Alarm(Arc::new(AtomicU64::new(Alarm::NEVER)));
         let open = async {
@@ -173,13 +176,13 @@ impl<DB: Engine> Target<DB> {
             Ok::<_, SqlxError>(connection)
         };
         let opened = timeout(CONNECT_TIMEOUT, open).await;
-        let connection = opened.map_err(|_| SqlxError::from(Fault::Late))??;
-        Ok(Session { connection, alarm })
+        let connection = opened.map_err(|_| SqlxError::from(ConnectionFault::Late))??;
+        Ok(AlarmedConnection { connection, alarm })
     }
 
     fn check_place(&self) -> Result<(), SqlxError> {
         match &self.file {
-            Some(file) if !file.is_in_place() => Err(Fault::FileGone.into()),
+            Some(file) if !file.is_in_place() => Err(ConnectionFault::FileGone.into()),
             _ => Ok(()),
         }
     }
@@ -227,13 +230,13 @@ impl<DB: Engine> Manager<DB> {
 }
 
 impl<DB: Engine> managed::Manager for Manager<DB> {
-    type Type = Session<DB>;
+    type Type = AlarmedConnection<DB>;
     type Error = SqlxError;
 
-    async fn create(&self) -> Result<Session<DB>, SqlxError> {
+    async fn create(&self) -> Result<AlarmedConnection<DB>, SqlxError> {
         // It may have opened while this waited for its turn.
         if self.breaker.is_open() {
-            return Err(Fault::Away.into());
+            return Err(ConnectionFault::Away.into());
         }
         // Boxed, for it is large and rare: every statement would move it about.
         let opened = Box::pin(self.target.connect()).await;
@@ -242,7 +245,7 @@ impl<DB: Engine> managed::Manager for Manager<DB> {
 
     async fn recycle(
         &self,
-        session: &mut Session<DB>,
+        session: &mut AlarmedConnection<DB>,
         metrics: &Metrics,
     ) -> RecycleResult<SqlxError> {
         if metrics.age() > MAX_LIFETIME {
@@ -250,7 +253,8 @@ impl<DB: Engine> managed::Manager for Manager<DB> {
         }
         if metrics.last_used() > PING_AFTER_IDLE {
             let ping = Box::pin(timeout(PING_TIMEOUT, session.connection.ping()));
-            ping.await.map_err(|_| SqlxError::from(Fault::Late))??;
+            ping.await
+                .map_err(|_| SqlxError::from(ConnectionFault::Late))??;
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! The GraphQL face: what SPEC sections 1, 3 and 4 promise of it.
 
 mod access;
+mod batched_writes;
+mod batches;
 mod bodies;
 mod bounds;
 mod changes;
 mod create;
 mod documents;
 mod filters;
-mod gather;
-mod gather_writes;
 mod hostile;
 mod http;
 mod idempotency;
@@ -17,8 +17,8 @@ mod limits;
 mod lists;
 mod merging;
 mod pages;
-mod plan;
 mod primary;
+mod projection;
 mod search;
 mod specification;
 mod statements;

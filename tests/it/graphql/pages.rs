@@ -364,3 +364,34 @@ async fn a_cursor_is_for_the_list_that_it_came_from(
         .await;
     assert_eq!(data["changes"]["nodes"], json!([{ "id": "2" }]));
 }
+
+/// However the page is cut from the list, and whether it has all of the rest or not.
+#[rstest]
+#[tokio::test]
+async fn a_total_is_that_of_the_whole_list_around_a_cursor(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const QUERY: &str = "query($first: Int, $last: Int, $after: String, $before: String) {
+        clients(filter: { name: \"same\" }, first: $first, last: $last, after: $after,
+            before: $before) { totalCount nodes { id } edges { cursor } } }";
+    let app = TestApp::start(engine).await;
+    for name in ["Same", "Other", "Same", "Same", "Other", "Same", "Same"] {
+        app.create_client(json!({ "name": name })).await;
+    }
+    let all = app.data(QUERY, json!({})).await;
+    let edges = all["clients"]["edges"].as_array().unwrap();
+    assert_eq!(edges.len(), 5);
+    for (index, edge) in edges.iter().enumerate() {
+        let sides = [("before", index), ("after", edges.len() - index - 1)];
+        for (side, rows) in sides {
+            for (size, limit) in [("first", 1), ("last", 1), ("first", 50), ("last", 50)] {
+                let variables = json!({ side: edge["cursor"], size: limit });
+                let page = app.data(QUERY, variables.clone()).await;
+                let page = &page["clients"];
+                assert_eq!(page["totalCount"], 5, "{variables}");
+                let nodes = page["nodes"].as_array().unwrap();
+                assert_eq!(nodes.len(), rows.min(limit), "{variables}");
+            }
+        }
+    }
+}

@@ -2,10 +2,7 @@
 
 use axum::http::StatusCode;
 use clientele::{
-    app::{Gateway, router},
-    clock::Clock,
-    config::Settings,
-    storage::database::Database,
+    app::router, clock::Clock, config::Settings, gateway::Gateway, storage::database::Database,
 };
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Statement};

@@ -1,6 +1,8 @@
 //! How many statements an answer costs: a few, however many rows it has.
 
+use entity::change::{Face, Kind};
 use rstest::rstest;
+use sea_orm::{ActiveEnum, ConnectionTrait};
 use serde_json::json;
 
 use crate::support::{Engine, TestApp};
@@ -189,4 +191,80 @@ async fn a_page_and_its_total_are_one_statement(
         let statements = statements(&app, &query).await;
         assert_eq!(statements.len(), 1, "{name}: {statements:#?}");
     }
+}
+
+/// A statement takes a thousand keys: of more keys each has its own value all the same.
+#[rstest]
+#[tokio::test]
+async fn more_keys_than_a_statement_takes_are_loaded(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const CLIENTS: i64 = 350;
+    const LOCATIONS_OF_EACH: i64 = 3;
+    let app = TestApp::start(engine).await;
+    let at = "'2026-01-31T09:15:00.250+00:00'";
+    let (face, kind) = (Face::Graphql.to_value(), Kind::LocationUpdated.to_value());
+    let (mut clients, mut locations, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+    for client in 1..=CLIENTS {
+        clients.push(format!(
+            "({client}, 'C{client}', 'c{client}', false, false, {at}, {at}, 1)"
+        ));
+        for number in 0..LOCATIONS_OF_EACH {
+            let location = client + number * CLIENTS;
+            locations.push(format!(
+                "({location}, {client}, {}, 'L{location}', 'l{location}', 'CO', 'US', {at}, \
+                 {at}, 1)",
+                number == 0
+            ));
+            changes.push(format!(
+                "({at}, 'ann', '{face}', '{kind}', {client}, {location}, '{{}}', '{{}}')"
+            ));
+        }
+    }
+    let transaction = app.database.begin().await.unwrap();
+    for (columns, rows) in [
+        (
+            "client (id, name, name_key, has_invoice_reminders, show_location_on_invoice, \
+             created_at, updated_at, version)",
+            clients,
+        ),
+        (
+            "client_location (id, client_id, is_primary, name, name_key, state, country, \
+             created_at, updated_at, version)",
+            locations,
+        ),
+        (
+            "change (at, user_name, face, kind, client_id, location_id, old, new)",
+            changes,
+        ),
+    ] {
+        let sql = format!("INSERT INTO {columns} VALUES {}", rows.join(", "));
+        transaction.execute_unprepared(&sql).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    // The locations of all histories are asked for at once.
+    let query =
+        "{ clients(first: 500) { nodes { id history { nodes { location { id name } } } } } }";
+    app.take_statements();
+    let data = app.data(query, json!({})).await;
+    let statements = app.take_statements();
+    let loads = statements
+        .iter()
+        .filter(|sql| sql.contains("FROM \"client_location\""));
+    assert_eq!(loads.count(), 2, "{statements:#?}");
+    let clients = data["clients"]["nodes"].as_array().unwrap();
+    for (client, id) in clients.iter().zip(1..) {
+        assert_eq!(client["id"], id.to_string());
+        let history = client["history"]["nodes"].as_array().unwrap();
+        let found: Vec<_> = history
+            .iter()
+            .map(|change| change["location"].clone())
+            .collect();
+        let expected = (0..LOCATIONS_OF_EACH).map(|number| {
+            let location = id + number * CLIENTS;
+            json!({ "id": location.to_string(), "name": format!("L{location}") })
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+    assert_eq!(clients.len(), usize::try_from(CLIENTS).unwrap());
 }

@@ -6,11 +6,7 @@ use axum::{
     Router,
     http::{HeaderName, Method},
 };
-use clientele::{
-    app::{Gateway, router},
-    clock::Clock,
-    storage::database::Database,
-};
+use clientele::{app::router, clock::Clock, gateway::Gateway, storage::database::Database};
 use serde_json::{Value, json};
 
 use super::{CHANGED, CLIENTS, LONG_AGO, UPDATE};

@@ -7,11 +7,7 @@ use std::{
 
 use axum::Router;
 use clientele::{
-    app::{Gateway, router},
-    auth::tokens,
-    clock::Clock,
-    config::Settings,
-    http::listener,
+    app::router, auth::tokens, clock::Clock, config::Settings, gateway::Gateway, http::listener,
     storage::database::Database,
 };
 use entity::api_token::Scope;

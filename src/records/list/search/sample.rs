@@ -18,11 +18,14 @@ use sea_orm::{
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    records::list::{
-        Listed,
-        row_counts::{BLOCK_BITS, Tally},
+    records::{
+        Store,
+        list::{
+            Listed,
+            row_counts::{BLOCK_BITS, RowCount},
+        },
     },
-    storage::{connections::fault::Logged, database::Database, statements::any_of},
+    storage::{connections::fault::Logged, statements::any_of},
 };
 
 /// Rows in a sample. A text that a thousandth of all have is in four of them.
@@ -65,7 +68,7 @@ pub struct Sample {
 impl Latest {
     /// The sample of `E`; none if it cannot be had now. One that is not fresh is renewed
     /// meanwhile.
-    pub async fn sample<E: Listed>(self: &Arc<Self>, database: &Database) -> Option<Arc<Sample>> {
+    pub async fn sample<E: Listed>(self: &Arc<Self>, store: &Store) -> Option<Arc<Sample>> {
         let is_fresh = |sample: &Arc<Sample>| sample.taken.elapsed() < FRESH;
         let latest = self.get();
         if latest.as_ref().is_some_and(is_fresh) {
@@ -85,10 +88,10 @@ impl Latest {
         if newer.as_ref().is_some_and(is_fresh) {
             return newer;
         }
-        let (this, database) = (Arc::clone(self), database.clone());
-        let tasks = database.tallies.tasks.clone();
+        let (this, taken_from) = (Arc::clone(self), store.clone());
+        let tasks = &store.lists.tasks;
         let renewed = tasks.spawn(async move {
-            match Sample::take::<E>(&database).await {
+            match Sample::take::<E>(&taken_from).await {
                 Ok(sample) => {
                     let sample = sample.map(Arc::new);
                     *this.sample.write().unwrap_or_else(PoisonError::into_inner) = sample;
@@ -114,13 +117,13 @@ impl Latest {
 }
 
 impl Sample {
-    /// Reads the keys of some rows; none if the list has no tally to find them by.
-    async fn take<E: Listed>(database: &Database) -> Result<Option<Self>, DbErr> {
-        let Some(tally) = E::tally(&database.tallies) else {
+    /// Reads the keys of some rows; none if the list has no row count to find them by.
+    async fn take<E: Listed>(store: &Store) -> Result<Option<Self>, DbErr> {
+        let Some(row_count) = E::row_count(&store.lists.row_counts) else {
             return Ok(None);
         };
-        let (taken, db) = (Instant::now(), &database.reader);
-        let blocks = blocks(db, tally).await?;
+        let (taken, db) = (Instant::now(), &store.reader);
+        let blocks = blocks(db, row_count).await?;
         let all = blocks.last().map_or(0, |(_, end)| *end);
         let mut rows = E::find()
             .select_only()
@@ -185,9 +188,12 @@ pub struct Outlook {
 
 /// The blocks of ids in which there are rows, each with how many rows there are up to its
 /// end.
-async fn blocks(db: &impl ConnectionTrait, tally: &Tally) -> Result<Vec<(i64, usize)>, DbErr> {
+async fn blocks(
+    db: &impl ConnectionTrait,
+    row_count: &RowCount,
+) -> Result<Vec<(i64, usize)>, DbErr> {
     let (mut blocks, mut end) = (Vec::new(), 0_usize);
-    for row in db.query_all(&tally.blocks()).await? {
+    for row in db.query_all(&row_count.blocks()).await? {
         let (block, rows): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
         if let Ok(rows @ 1..) = usize::try_from(rows) {
             end = end.saturating_add(rows);

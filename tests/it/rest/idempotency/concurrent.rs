@@ -3,11 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, http::StatusCode};
-use clientele::{
-    app::{Gateway, router},
-    clock::Clock,
-    storage::database::Database,
-};
+use clientele::{app::router, clock::Clock, gateway::Gateway, storage::database::Database};
 use futures_util::future::join_all;
 use rstest::rstest;
 use sea_orm::ConnectionTrait;

@@ -1,4 +1,4 @@
-//! The length of a list, and its pages deep inside, come from the tallies: they must
+//! The length of a list, and its pages deep inside, come from the row counts: they must
 //! be what counting rows and passing by rows would give.
 
 use axum::http::StatusCode;
@@ -174,7 +174,7 @@ async fn totals_are_exact_after_every_kind_of_write(
 
 /// Who reads a total that is the sum of many rows has them merged, once.
 #[tokio::test]
-async fn reading_a_long_tally_merges_it() {
+async fn reading_a_long_row_count_merges_it() {
     let app = TestApp::start(Engine::Postgres).await;
     raw(&app, &insert(1..=500)).await.unwrap();
     app.take_statements();
@@ -199,7 +199,7 @@ async fn reading_a_long_tally_merges_it() {
 /// However writers, readers and mergers meet, no total is ever wrong.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn totals_are_exact_while_tallies_are_merged(
+async fn totals_are_exact_while_row_counts_are_merged(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     const WRITERS: usize = 4;
@@ -209,12 +209,13 @@ async fn totals_are_exact_while_tallies_are_merged(
     let writing = tokio_util::sync::CancellationToken::new();
     let mut merging = JoinSet::new();
     for _ in 0..3 {
-        let (database, writing) = (app.database.clone(), writing.clone());
+        let (store, writing) = (app.gateway.store.clone(), writing.clone());
         merging.spawn(async move {
             let mut merges = 0;
             while !writing.is_cancelled() {
-                for tally in [&database.tallies.clients, &database.tallies.locations] {
-                    row_counts::merge(&database, tally).await.unwrap();
+                let counts = &store.lists.row_counts;
+                for count in [&counts.clients, &counts.locations] {
+                    row_counts::merge(&store, count).await.unwrap();
                 }
                 merges += 1;
                 tokio::task::yield_now().await;
@@ -222,7 +223,7 @@ async fn totals_are_exact_while_tallies_are_merged(
             merges
         });
     }
-    let database = app.database.clone();
+    let database = app.gateway.store.clone();
     let until = writing.clone();
     let reading = tokio::spawn(async move {
         let mut last = 0;
@@ -238,7 +239,7 @@ async fn totals_are_exact_while_tallies_are_merged(
                 .unwrap()
                 .unwrap();
             assert_eq!(row.try_get::<i64>("", "n").unwrap(), 0);
-            let total = row_counts::total(&database, &database.tallies.clients)
+            let total = row_counts::total(&database, &database.lists.row_counts.clients)
                 .await
                 .unwrap();
             assert!(total >= last, "{total} after {last}");
@@ -257,9 +258,12 @@ async fn totals_are_exact_while_tallies_are_merged(
     let merges = merging.join_all().await;
     assert!(merges.iter().all(|merges| *merges > 0), "{merges:?}");
     assert_exact(&app, "all that").await;
-    let total = row_counts::total(&app.database, &app.database.tallies.clients)
-        .await
-        .unwrap();
+    let total = row_counts::total(
+        &app.gateway.store,
+        &app.gateway.store.lists.row_counts.clients,
+    )
+    .await
+    .unwrap();
     assert_eq!(total, 100 + i64::try_from(WRITERS * EACH).unwrap());
 }
 
@@ -359,10 +363,13 @@ async fn a_deep_page_begins_in_its_block(
 ) {
     let app = app_with_gaps(engine).await;
     for direction in [Direction::Asc, Direction::Desc] {
-        let all = row_counts::total(&app.database, &app.database.tallies.clients)
-            .await
-            .unwrap()
-            .unsigned_abs();
+        let all = row_counts::total(
+            &app.gateway.store,
+            &app.gateway.store.lists.row_counts.clients,
+        )
+        .await
+        .unwrap()
+        .unsigned_abs();
         for offset in [0, 1, all / 2, all - 1, all, all + 7] {
             let (first_id, skip) = place(&app, direction, offset).await;
             assert!(skip <= offset.cast_signed());
@@ -382,7 +389,13 @@ async fn a_deep_page_begins_in_its_block(
 /// Where the row after `offset` others is looked for: from which id on, and how many rows
 /// are passed.
 async fn place(app: &TestApp, direction: Direction, offset: u64) -> (Option<i64>, i64) {
-    let place = app.database.tallies.clients.place(direction, offset);
+    let place = app
+        .gateway
+        .store
+        .lists
+        .row_counts
+        .clients
+        .place(direction, offset);
     let place = app.database.reader.query_one(&place).await;
     let place = place.unwrap().unwrap();
     let first_id = place.try_get("", row_counts::FIRST_ID).unwrap();

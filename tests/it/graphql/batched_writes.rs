@@ -1,12 +1,24 @@
 //! What several requests create or update at the same time is written together.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    thread,
+    time::Duration,
+};
 
 use axum::http::Method;
-use futures_util::future::join_all;
+use clientele::{
+    clock::Clock,
+    storage::{
+        database::Database,
+        statements::value_sets::{self, NUMBER, SETS},
+    },
+};
+use futures_util::future::{join_all, select_all};
 use rstest::rstest;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::codes;
 use crate::support::{Engine, TestApp};
@@ -396,4 +408,61 @@ async fn a_create_that_is_not_confirmed_is_not_written_again() {
             break;
         }
     }
+}
+
+/// Nobody knows what came of a statement whose leader went away, so none of those who
+/// followed writes again: each is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_whose_leader_goes_away_are_not_written_again() {
+    const GATE: i64 = 7;
+    const ATTEMPTS: usize = 200;
+    let app = TestApp::start(Engine::Postgres).await;
+    run(&app, "CREATE TABLE probe (n bigint)").await;
+    // As many as one kind of work has under way at a time, each with a connection.
+    let busy = thread::available_parallelism().map_or(2, |found| found.get().max(2));
+    let connections = u32::try_from(busy).unwrap() + 10;
+    let database = Database::connect(&app.database_url, connections, Clock::system());
+    let database = database.await.unwrap();
+    let set = |gate: i64, n: usize| -> Vec<sea_orm::Value> {
+        vec![gate.into(), i64::try_from(n).unwrap().into()]
+    };
+    let table = value_sets::table(set(0, 0).iter()).unwrap();
+    // Whoever has the gate 0 writes soon, and the others wait at theirs.
+    let sql = format!(
+        "WITH waited AS MATERIALIZED ( \
+             SELECT {SETS}.\"2\" AS n, {SETS}.{NUMBER}, \
+             CASE WHEN {SETS}.\"1\" = 0 THEN pg_sleep(0.002) \
+             ELSE pg_advisory_xact_lock_shared({SETS}.\"1\") END FROM {table} \
+         ), written AS (INSERT INTO probe SELECT n FROM waited) \
+         SELECT n, {NUMBER} FROM waited"
+    );
+    let write = |set: Vec<sea_orm::Value>| {
+        let (database, sql) = (database.clone(), sql.clone());
+        tokio::spawn(async move { database.writer().write_batched(sql, set).await })
+    };
+    let mut numbers = 1..;
+    let mut number = || numbers.next().unwrap();
+    for _ in 0..ATTEMPTS {
+        let gate = database.begin().await.unwrap();
+        let closed = format!("SELECT pg_advisory_xact_lock({GATE})");
+        gate.execute_unprepared(&closed).await.unwrap();
+        let soon: Vec<_> = (0..busy).map(|_| write(set(0, number()))).collect();
+        let waiting = [(); 4].map(|()| write(set(GATE, number())));
+        join_all(soon).await;
+        // Who came first leads, if it waits with others.
+        let [first, others @ ..] = waiting;
+        first.abort();
+        let lost = timeout(Duration::from_secs(1), select_all(others)).await;
+        gate.rollback().await.unwrap();
+        if let Ok((Ok(Err(error)), _, others)) = lost {
+            assert!(format!("{error:?}").contains("Unconfirmed"), "{error:?}");
+            join_all(others).await;
+            let twice = "SELECT n FROM probe GROUP BY n HAVING COUNT(*) > 1";
+            let twice = Statement::from_string(DbBackend::Postgres, twice);
+            let twice = database.reader.query_all_raw(twice).await.unwrap();
+            assert!(twice.is_empty());
+            return;
+        }
+    }
+    panic!("nobody was told that the leader went away, in {ATTEMPTS} attempts");
 }

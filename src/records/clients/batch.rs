@@ -13,17 +13,19 @@ use sea_orm::{
     DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, TryIntoModel, Value,
 };
 
-use super::write::{ClientUpdate, fill};
+use super::{
+    UpdateClientInput,
+    write::{ClientUpdate, fill},
+};
 use crate::{
     error::Result,
-    graphql::schema::client::UpdateClientInput,
     records::{
         changes::{self, Author},
         validation::Checks,
     },
     storage::{
         database::Database,
-        statements::together::{self, NUMBER, SETS},
+        statements::value_sets::{self, NUMBER, SETS},
     },
 };
 
@@ -51,7 +53,7 @@ pub async fn insert(
     let location_created = Kind::LocationCreated.to_value();
     let nothing = changes::NOTHING;
     let log_columns = log_columns();
-    let sets = together::table(asked.0.iter());
+    let sets = value_sets::table(asked.0.iter());
     let sets = sets.ok_or_else(|| DbErr::Type("a column of an unknown type".to_owned()))?;
     // The ids are taken first, so that each request finds its own.
     let sql = format!(
@@ -77,7 +79,7 @@ pub async fn insert(
              ) AS change (kind, location_id, new) \
          ) SELECT client_id, location_id, stamp.at, {NUMBER} FROM record CROSS JOIN stamp"
     );
-    let rows = database.writer().write_together(sql, asked.0).await?;
+    let rows = database.writer().write_batched(sql, asked.0).await?;
     let row = rows.first().ok_or(DbErr::RecordNotInserted)?;
     client.id = Set(row.try_get("", "client_id")?);
     location.client_id = client.id.clone();
@@ -158,7 +160,7 @@ pub async fn update(
     };
     let (old, new) = (logged_of("before"), logged_of("after"));
     let log_columns = log_columns();
-    let Some(sets) = together::table(asked.0.iter()) else {
+    let Some(sets) = value_sets::table(asked.0.iter()) else {
         return Ok(None);
     };
     // The stamp comes from the rows of those clients that are locked, so it is taken after
@@ -182,7 +184,7 @@ pub async fn update(
              NULL::bigint, {old}, {new} FROM before JOIN after USING ({NUMBER}) \
          ) SELECT * FROM after"
     );
-    let rows = database.writer().write_together(sql, asked.0).await?;
+    let rows = database.writer().write_batched(sql, asked.0).await?;
     let client = rows
         .first()
         .map(|row| client::Model::from_query_result(row, ""));

@@ -32,7 +32,7 @@ static MOST_UNDER_WAY: LazyLock<usize> = LazyLock::new(|| {
 });
 
 /// Requests by the kind of their work. `J` is what one of them asks for, `R` what it gets.
-pub struct Gathering<J, R>(Arc<Mutex<State<J, R>>>);
+pub struct Batcher<J, R>(Arc<Mutex<State<J, R>>>);
 
 struct State<J, R> {
     queues: HashMap<Arc<str>, Queue<J, R>>,
@@ -45,12 +45,12 @@ struct Queue<J, R> {
     under_way: usize,
     /// When the last of it began.
     began: Instant,
-    waiting: Vec<Companion<J, R>>,
+    waiting: Vec<Follower<J, R>>,
 }
 
 impl<J, R> Queue<J, R> {
     /// Takes those whose jobs are to be done together, at `most` so many.
-    fn next(&mut self, most: usize) -> impl Iterator<Item = Companion<J, R>> {
+    fn next(&mut self, most: usize) -> impl Iterator<Item = Follower<J, R>> {
         // Who has given up is passed by.
         self.waiting.retain(|waiting| !waiting.turn.is_closed());
         let mut rows = 0;
@@ -64,33 +64,33 @@ impl<J, R> Queue<J, R> {
 }
 
 /// A request that waits for its turn, or is served together with another.
-pub struct Companion<J, R> {
+pub struct Follower<J, R> {
     /// What it asks for.
     pub job: J,
     /// About so many rows.
     rows: u64,
     number: u64,
-    turn: oneshot::Sender<Turn<J, R>>,
+    turn: oneshot::Sender<Role<J, R>>,
 }
 
-impl<J, R> Companion<J, R> {
+impl<J, R> Follower<J, R> {
     /// Tells it what came of its job. One who does not wait any more needs no answer.
     pub fn tell(self, result: R) {
-        let _ = self.turn.send(Turn::Done(result));
+        let _ = self.turn.send(Role::Done(result));
     }
 
     /// Has it do its job by itself.
     pub fn leave(self) {
-        let _ = self.turn.send(Turn::Alone);
+        let _ = self.turn.send(Role::Alone);
     }
 }
 
 /// What a request is to do.
-pub enum Turn<J, R> {
+pub enum Role<J, R> {
     /// Nothing: another one has done its job.
     Done(R),
     /// Its job, and those of others with it.
-    Lead(Lead<J, R>),
+    Leader(Leader<J, R>),
     /// Its job alone, without others.
     Alone,
     /// Nothing: another one was doing its job, and has gone.
@@ -98,15 +98,15 @@ pub enum Turn<J, R> {
 }
 
 /// The right to work. Dropped, it goes to whoever has waited longest.
-pub struct Lead<J, R> {
-    gathering: Gathering<J, R>,
+pub struct Leader<J, R> {
+    batcher: Batcher<J, R>,
     kind: Arc<str>,
-    companions: Vec<Companion<J, R>>,
+    followers: Vec<Follower<J, R>>,
     jobs: u32,
     began: Instant,
 }
 
-impl<J, R> Default for Gathering<J, R> {
+impl<J, R> Default for Batcher<J, R> {
     fn default() -> Self {
         let state = State {
             queues: HashMap::new(),
@@ -116,16 +116,16 @@ impl<J, R> Default for Gathering<J, R> {
     }
 }
 
-impl<J, R> Clone for Gathering<J, R> {
+impl<J, R> Clone for Batcher<J, R> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<J, R> Gathering<J, R> {
+impl<J, R> Batcher<J, R> {
     /// Waits until it is clear who does `job`, which is of this kind and reads or writes
     /// about so many rows.
-    pub async fn turn(&self, kind: &str, rows: u64, job: impl FnOnce() -> J) -> Turn<J, R> {
+    pub async fn join(&self, kind: &str, rows: u64, job: impl FnOnce() -> J) -> Role<J, R> {
         let (number, mut turn) = {
             let mut state = self.lock();
             let State {
@@ -140,20 +140,20 @@ impl<J, R> Gathering<J, R> {
                     waiting: Vec::new(),
                 };
                 queues.insert(Arc::clone(&kind), queue);
-                return Turn::Lead(self.lead(kind, Vec::new()));
+                return Role::Leader(self.lead(kind, Vec::new()));
             };
             if queue.under_way < *MOST_UNDER_WAY {
                 queue.under_way += 1;
                 queue.began = Instant::now();
-                return Turn::Lead(self.lead(Arc::from(kind), Vec::new()));
+                return Role::Leader(self.lead(Arc::from(kind), Vec::new()));
             }
             if queue.began.elapsed() > LONG {
-                return Turn::Alone;
+                return Role::Alone;
             }
             let (sender, receiver) = oneshot::channel();
             let number = *next_number;
             *next_number += 1;
-            queue.waiting.push(Companion {
+            queue.waiting.push(Follower {
                 job: job(),
                 rows,
                 number,
@@ -162,26 +162,26 @@ impl<J, R> Gathering<J, R> {
             (number, receiver)
         };
         if let Ok(turn) = timeout(PATIENCE, &mut turn).await {
-            return turn.unwrap_or(Turn::Lost);
+            return turn.unwrap_or(Role::Lost);
         }
         if let Some(queue) = self.lock().queues.get_mut(kind) {
             let waiting = &mut queue.waiting;
             let place = waiting.iter().position(|other| other.number == number);
             if let Some(place) = place {
                 waiting.remove(place);
-                return Turn::Alone;
+                return Role::Alone;
             }
         }
         // Somebody is doing its job.
-        turn.await.unwrap_or(Turn::Lost)
+        turn.await.unwrap_or(Role::Lost)
     }
 
-    fn lead(&self, kind: Arc<str>, companions: Vec<Companion<J, R>>) -> Lead<J, R> {
-        Lead {
-            gathering: self.clone(),
+    fn lead(&self, kind: Arc<str>, followers: Vec<Follower<J, R>>) -> Leader<J, R> {
+        Leader {
+            batcher: self.clone(),
             kind,
-            jobs: u32::try_from(companions.len()).map_or(u32::MAX, |others| others + 1),
-            companions,
+            jobs: u32::try_from(followers.len()).map_or(u32::MAX, |others| others + 1),
+            followers,
             began: Instant::now(),
         }
     }
@@ -191,10 +191,10 @@ impl<J, R> Gathering<J, R> {
     }
 }
 
-impl<J, R> Lead<J, R> {
+impl<J, R> Leader<J, R> {
     /// Those whose jobs are to be done, too.
-    pub fn take_companions(&mut self) -> Vec<Companion<J, R>> {
-        std::mem::take(&mut self.companions)
+    pub fn take_followers(&mut self) -> Vec<Follower<J, R>> {
+        std::mem::take(&mut self.followers)
     }
 
     /// How many jobs may be done in time, if they take as long as these did.
@@ -205,13 +205,11 @@ impl<J, R> Lead<J, R> {
     }
 }
 
-impl<J, R> Drop for Lead<J, R> {
+impl<J, R> Drop for Leader<J, R> {
     fn drop(&mut self) {
         // They are still there if it was never used.
-        self.take_companions()
-            .into_iter()
-            .for_each(Companion::leave);
-        let mut state = self.gathering.lock();
+        self.take_followers().into_iter().for_each(Follower::leave);
+        let mut state = self.batcher.lock();
         let Some(queue) = state.queues.get_mut(&self.kind) else {
             return;
         };
@@ -225,14 +223,14 @@ impl<J, R> Drop for Lead<J, R> {
                 state.queues.remove(&self.kind);
             }
             drop(state);
-            rest.into_iter().for_each(Companion::leave);
+            rest.into_iter().for_each(Follower::leave);
             return;
         };
-        let companions = next.collect();
+        let followers = next.collect();
         queue.began = Instant::now();
         drop(state);
-        let lead = self.gathering.lead(Arc::clone(&self.kind), companions);
+        let lead = self.batcher.lead(Arc::clone(&self.kind), followers);
         // If it has gone just now, the right is dropped here, and so handed on.
-        let _ = first.turn.send(Turn::Lead(lead));
+        let _ = first.turn.send(Role::Leader(lead));
     }
 }

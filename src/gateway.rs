@@ -1,0 +1,53 @@
+//! What every handler shares, whichever face it belongs to.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use crate::{
+    auth::Authenticator, config::Settings, http::listener::Lifecycle, idempotency::Keys,
+    records::Store, storage::database::Database,
+};
+
+/// What every handler shares. A request clones it many times, so it counts its
+/// references once.
+#[derive(Clone)]
+pub struct Gateway(Arc<Shared>);
+
+/// What is behind a [`Gateway`].
+pub struct Shared {
+    /// Where the data is.
+    pub store: Store,
+    /// Who may come in.
+    pub authenticator: Authenticator,
+    /// What was answered to writes that may be sent again.
+    pub keys: Keys,
+    /// What the faces allow.
+    pub settings: Settings,
+    /// When the server stops, and what it waits for then.
+    pub lifecycle: Lifecycle,
+}
+
+impl Deref for Gateway {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Gateway {
+    /// A gateway over `database`.
+    #[must_use]
+    pub fn new(database: Database, settings: Settings) -> Self {
+        let lifecycle = Lifecycle::default();
+        let tasks = lifecycle.tasks.clone();
+        let remember_tokens = Duration::from_millis(settings.token_cache_ms);
+        Self(Arc::new(Shared {
+            authenticator: Authenticator::new(database.clone(), remember_tokens, tasks.clone()),
+            keys: Keys::new(database.clone(), tasks.clone()),
+            // What is counted and sampled meanwhile is waited for, too.
+            store: Store::new(database, tasks),
+            settings,
+            lifecycle,
+        }))
+    }
+}

@@ -1,0 +1,59 @@
+//! What is sent of a client to be written.
+
+use async_graphql::{ID, InputObject, MaybeUndefined};
+
+use crate::records::locations::{CreatePrimaryLocationInput, UpdateClientLocationInput};
+
+/// A new client with its primary location.
+#[derive(InputObject)]
+pub struct CreateClientInput {
+    /// The name of the client: 1 to 255 characters.
+    pub name: String,
+    /// An internal client ID or other reference number.
+    pub account_code: Option<String>,
+    /// The fully qualified URL of the client's website.
+    pub website: Option<String>,
+    /// The e-mail address for all client-related billing communication.
+    pub email_invoice: Option<String>,
+    /// General notes regarding the client.
+    pub notes: Option<String>,
+    /// Whether the client receives overdue invoice reminders.
+    #[graphql(default_with = "Some(false)")]
+    pub has_invoice_reminders: Option<bool>,
+    /// Whether invoices for this client show the name of the location.
+    #[graphql(default_with = "Some(false)")]
+    pub show_location_on_invoice: Option<bool>,
+    /// The id of the default salesperson, who is kept in another system.
+    pub salesperson: Option<ID>,
+    /// The id of the default case manager, who is kept in another system.
+    pub case_manager: Option<ID>,
+    /// The main location of the client.
+    pub primary_location: CreatePrimaryLocationInput,
+}
+
+/// Changes to a client. A field that is left out stays as it is; null clears it.
+#[derive(InputObject, Clone)]
+pub struct UpdateClientInput {
+    /// May be sent along as it was read; it must be the id of this client.
+    pub id: MaybeUndefined<ID>,
+    /// The name of the client: 1 to 255 characters.
+    pub name: MaybeUndefined<String>,
+    /// An internal client ID or other reference number.
+    pub account_code: MaybeUndefined<String>,
+    /// The fully qualified URL of the client's website.
+    pub website: MaybeUndefined<String>,
+    /// The e-mail address for all client-related billing communication.
+    pub email_invoice: MaybeUndefined<String>,
+    /// General notes regarding the client.
+    pub notes: MaybeUndefined<String>,
+    /// Whether the client receives overdue invoice reminders.
+    pub has_invoice_reminders: MaybeUndefined<bool>,
+    /// Whether invoices for this client show the name of the location.
+    pub show_location_on_invoice: MaybeUndefined<bool>,
+    /// The id of the default salesperson, who is kept in another system.
+    pub salesperson: MaybeUndefined<ID>,
+    /// The id of the default case manager, who is kept in another system.
+    pub case_manager: MaybeUndefined<ID>,
+    /// Changes to the primary location, in the same transaction.
+    pub primary_location: MaybeUndefined<UpdateClientLocationInput>,
+}

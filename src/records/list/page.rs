@@ -1,0 +1,202 @@
+//! Pages: what is asked for, what comes, and up to where the pages of a list that is polled
+//! show it.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ConnectionTrait, DbBackend, FromQueryResult, QueryResult,
+    sea_query::{Expr, SelectStatement},
+};
+
+use super::{
+    Filter, Listed, Order, Position,
+    read::read,
+    settled::{Polled, are_settled},
+};
+use crate::{
+    error::Result,
+    records::{Store, changes},
+};
+
+/// One page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct PageRequest {
+    /// The order of the whole list.
+    pub order: Order,
+    /// Only rows after this one.
+    pub after: Option<Position>,
+    /// Only rows before this one.
+    pub before: Option<Position>,
+    /// Where the pages end that it belongs to, of a list that is polled.
+    pub until: Option<DateTime<Utc>>,
+    /// Skips so many rows first, of a list that is sorted by id.
+    pub offset: u64,
+    /// The most rows to return.
+    pub limit: u64,
+    /// Takes the rows from the end of the list; they still come in its order.
+    pub from_end: bool,
+    /// Whether the caller wants to know of rows on the side that the page comes
+    /// from, which may take a statement of its own.
+    pub look_behind: bool,
+    /// How the caller goes on from the page.
+    pub next: Next,
+}
+
+/// How a caller goes on from a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Next {
+    /// Not from this one: it has no cursors.
+    #[default]
+    Nowhere,
+    /// By a cursor, if there are more rows.
+    IfMore,
+    /// In any case, unless the page is short.
+    IfFull,
+}
+
+/// The rows of a page, in the order of the list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Whether rows come before the first one.
+    pub has_previous: bool,
+    /// Whether rows come after the last one.
+    pub has_next: bool,
+    /// How many rows the whole list has, if that was read along with them.
+    pub total: Option<i64>,
+    /// Up to which instant it shows the rows of a list that is polled, if it had to end.
+    pub horizon: Option<DateTime<Utc>>,
+    /// Where the pages that follow must end, which its cursors carry.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl<T> Page<T> {
+    /// The same with other rows.
+    fn with<U>(self, rows: Vec<U>) -> Page<U> {
+        Page {
+            rows,
+            has_previous: self.has_previous,
+            has_next: self.has_next,
+            total: self.total,
+            horizon: self.horizon,
+            until: self.until,
+        }
+    }
+}
+
+impl<T> Default for Page<T> {
+    /// A page of which only the total is asked for.
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            has_previous: false,
+            has_next: false,
+            total: None,
+            horizon: None,
+            until: None,
+        }
+    }
+}
+
+/// What is read of each row: all of it, unless told otherwise.
+#[derive(Clone, Default)]
+pub struct Columns {
+    /// These columns.
+    pub columns: Option<Vec<Expr>>,
+    /// A statement around the rows, which it knows as [`PAGE`]: it joins what each of
+    /// them refers to.
+    pub around: Option<SelectStatement>,
+    /// Whether the length of the whole list is wanted, too.
+    pub total: bool,
+}
+
+/// The name of the rows of a page in a statement around them.
+pub const PAGE: &str = "page";
+
+/// Reads one page of the rows of `filter`, with all their columns.
+///
+/// # Errors
+/// If the database fails.
+pub async fn page_of_models<E: Listed>(
+    store: &Store,
+    filter: &Filter,
+    request: &PageRequest,
+) -> Result<Page<E::Model>> {
+    let page = page::<E>(store, filter, request, Columns::default()).await?;
+    let rows = page.rows.iter();
+    let models = rows.map(|row| E::Model::from_query_result(row, ""));
+    let models = models.collect::<Result<_, _>>()?;
+    Ok(page.with(models))
+}
+
+/// Reads one page of the rows of `filter`: of one that is polled up to where it is
+/// settled.
+///
+/// # Errors
+/// If the database fails.
+pub async fn page<E: Listed>(
+    store: &Store,
+    filter: &Filter,
+    request: &PageRequest,
+    columns: Columns,
+) -> Result<Page<QueryResult>> {
+    let Some(polled) = Polled::of(filter, request.order) else {
+        return read::<E>(store, filter, request, columns, None).await;
+    };
+    let until = request.until.filter(|_| polled.ends);
+    let horizon = if until.is_some() || store.reader.is_in_transaction() {
+        until
+    } else if request.limit == 0 {
+        horizon_of_total(store, filter).await?
+    } else {
+        // Before the page is read.
+        let known = store.lists.settled.known();
+        let seen = Some((polled, None));
+        let page = read::<E>(store, filter, request, columns.clone(), seen).await?;
+        let must_end = polled.ends && goes_on(&page, request);
+        let engine = store.reader.get_database_backend();
+        if !must_end && (engine != DbBackend::Postgres || are_settled(&page.rows, known)?) {
+            return Ok(page);
+        }
+        Some(read_horizon(store).await?)
+    };
+    let seen = horizon.map(|horizon| (polled, Some(horizon)));
+    let mut page = read::<E>(store, filter, request, columns, seen).await?;
+    page.horizon = horizon;
+    page.until = horizon.filter(|_| polled.ends && goes_on(&page, request));
+    Ok(page)
+}
+
+/// Up to where to count the rows of `filter` if none of them is read that would tell
+/// whether the total is settled.
+///
+/// # Errors
+/// If the database fails.
+pub async fn horizon_of_total(store: &Store, filter: &Filter) -> Result<Option<DateTime<Utc>>> {
+    let reader = &store.reader;
+    // What a transaction reads is for no poll: it has what nobody else can see yet.
+    if filter.polled_by.is_none()
+        || reader.is_in_transaction()
+        || reader.get_database_backend() != DbBackend::Postgres
+    {
+        return Ok(None);
+    }
+    read_horizon(store).await.map(Some)
+}
+
+/// Reads the horizon, and keeps it for the pages that follow.
+async fn read_horizon(store: &Store) -> Result<DateTime<Utc>> {
+    let horizon = changes::horizon(store).await?;
+    store.lists.settled.learn(horizon);
+    Ok(horizon)
+}
+
+/// Whether the caller asks for the page that follows.
+fn goes_on<T>(page: &Page<T>, request: &PageRequest) -> bool {
+    match request.next {
+        Next::Nowhere => false,
+        Next::IfMore if request.from_end => page.has_previous,
+        Next::IfMore => page.has_next,
+        Next::IfFull => request.limit > 0 && page.rows.len() as u64 == request.limit,
+    }
+}

@@ -1,0 +1,268 @@
+//! The statement of a page.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, IdenStatic, QueryResult, QueryTrait,
+    Statement,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement},
+};
+
+use super::{
+    Columns, Direction, Filter, Listed, OrderField, PAGE, Page, PageRequest,
+    order::{beyond, up_to},
+    row_counts::{FIRST_ID, RowCount, SKIP, STORED_ROWS, TOTAL},
+    search::{self, Purpose},
+    settled::{Polled, STAMP},
+    total::{Total, limited},
+};
+use crate::{error::Result, records::Store, storage::statements::Statements};
+
+/// Reads one page; of a list that is polled, with the instant of each row or, if there is
+/// a horizon, up to that.
+pub(super) async fn read<E: Listed>(
+    store: &Store,
+    filter: &Filter,
+    request: &PageRequest,
+    columns: Columns,
+    polled: Option<(Polled, Option<DateTime<Utc>>)>,
+) -> Result<Page<QueryResult>> {
+    let order = request.order;
+    let direction = if request.from_end {
+        order.direction.reversed()
+    } else {
+        order.direction
+    };
+    let purpose = Purpose::Page {
+        field: order.field,
+        direction,
+        limit: request.limit,
+    };
+    let (condition, has_one_plan) = search::condition::<E>(store, filter, purpose).await;
+    let db = &reader(store, has_one_plan);
+    let mut rows = match columns.columns {
+        Some(columns) => from::<E>().exprs(columns).take(),
+        None => E::find().into_query(),
+    };
+    let mut around = columns.around;
+    let condition = if let Some((polled, horizon)) = polled {
+        let around = around.as_mut();
+        poll::<E>(db, &mut rows, around, condition, polled, horizon)
+    } else {
+        rows.cond_where(condition.clone());
+        condition
+    };
+    if let Some(position) = &request.after {
+        rows.and_where(beyond::<E>(order.field, order.direction, position));
+    }
+    if let Some(position) = &request.before {
+        let direction = order.direction.reversed();
+        rows.and_where(beyond::<E>(order.field, direction, position));
+    }
+    if let Some(column) = E::sort_column(order.field) {
+        rows.order_by(column.as_column_ref(), direction.sql());
+    } else if request.offset > 0 {
+        let is_whole_list =
+            condition.is_empty() && request.after.is_none() && request.before.is_none();
+        let row_count = E::row_count(&store.lists.row_counts).filter(|_| is_whole_list);
+        begin_after::<E>(db, &mut rows, direction, request.offset, row_count);
+    }
+    // One row more than asked for tells whether there are more.
+    rows.order_by(E::ID.as_column_ref(), direction.sql());
+    // What is searched for may be counted in a way of its own.
+    let with_total = columns.total && filter.search.is_none();
+    let total = with_total.then(|| Total::of::<E>(store, request, &condition));
+    let total_of_none = total.as_ref().and_then(Total::of_none);
+    let order_by = (order.field, direction);
+    let limit = request.limit + 1;
+    let statement = statement::<E>(db, rows, order_by, limit, around, total);
+    let mut found = db.query_batched(statement, limit).await?;
+    let total = match found.first() {
+        Some(row) if with_total => {
+            if let Some(row_count) = E::row_count(&store.lists.row_counts) {
+                row_count.observed(store, row.try_get("", STORED_ROWS)?);
+            }
+            row.try_get("", TOTAL)?
+        }
+        _ => total_of_none,
+    };
+
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    if request.from_end {
+        found.reverse();
+    }
+
+    // Rows on the side that the page comes from.
+    let start = if request.from_end {
+        &request.before
+    } else {
+        &request.after
+    };
+    let has_behind = match start {
+        _ if request.offset > 0 => true,
+        Some(position) if request.look_behind => {
+            let behind = up_to::<E>(order.field, direction, position);
+            exists::<E>(db, condition.add(behind)).await?
+        }
+        _ => false,
+    };
+    let (has_previous, has_next) = if request.from_end {
+        (has_more, has_behind)
+    } else {
+        (has_behind, has_more)
+    };
+    Ok(Page {
+        rows: found,
+        has_previous,
+        has_next,
+        total,
+        horizon: None,
+        until: None,
+    })
+}
+
+/// Leaves out of `rows` what does not hold the condition or comes after the horizon; if
+/// there is none, adds the instants by which the rows are polled, where they matter.
+/// Returns what must hold for the rows that are counted.
+fn poll<E: Listed>(
+    db: &impl ConnectionTrait,
+    rows: &mut SelectStatement,
+    around: Option<&mut SelectStatement>,
+    condition: Condition,
+    polled: Polled,
+    horizon: Option<DateTime<Utc>>,
+) -> Condition {
+    let stamp = E::sort_column(polled.by).map(ColumnTrait::into_expr);
+    match (stamp, horizon) {
+        (Some(stamp), Some(horizon)) if polled.from_bound => {
+            let condition = condition.add(stamp.lte(horizon));
+            rows.cond_where(condition.clone());
+            return condition;
+        }
+        (Some(stamp), Some(horizon)) => {
+            // The list has all rows, and a row count may know how many those are.
+            rows.cond_where(condition.clone());
+            rows.and_where(stamp.lte(horizon));
+        }
+        (Some(stamp), None) if db.get_database_backend() == DbBackend::Postgres => {
+            rows.cond_where(condition.clone());
+            rows.expr_as(stamp, STAMP);
+            if let Some(around) = around {
+                around.column((PAGE, STAMP));
+            }
+        }
+        _ => {
+            rows.cond_where(condition.clone());
+        }
+    }
+    condition
+}
+
+/// Where to read rows.
+///
+/// Few rows are found by an index of the filter, many in the order of the list. For values
+/// that it knows PostgreSQL tells which; but from its sixth time on, a prepared statement
+/// may have one plan for all, in which few rows are looked for among all others.
+pub(super) fn reader(store: &Store, has_one_plan: bool) -> Statements {
+    if has_one_plan {
+        store.reader.clone()
+    } else {
+        store.reader.planned_each_time()
+    }
+}
+
+/// A statement over the rows of `E` that reads no column yet.
+pub(super) fn from<E: Listed>() -> SelectStatement {
+    Query::select().from(E::default().table_ref()).take()
+}
+
+/// The statement for the first `limit` of `rows`, which are sorted already.
+fn statement<E: Listed>(
+    db: &impl ConnectionTrait,
+    rows: SelectStatement,
+    (field, direction): (OrderField, Direction),
+    limit: u64,
+    mut around: Option<SelectStatement>,
+    total: Option<Total>,
+) -> Statement {
+    let engine = db.get_database_backend();
+    let mut statement = match total {
+        Some(total) => {
+            if let Some(around) = &mut around {
+                around.columns([(PAGE, TOTAL), (PAGE, STORED_ROWS)]);
+            }
+            total.with::<E>(engine, rows, (field, direction), limit)
+        }
+        None => limited(engine.build(&rows), limit),
+    };
+    if let Some(around) = &mut around {
+        // Joined to the page: joined to the table, PostgreSQL would at times merge the
+        // two from their first rows on.
+        around.from(PAGE);
+        if let Some(column) = E::sort_column(field) {
+            around.order_by((PAGE, column), direction.sql());
+        }
+        around.order_by((PAGE, E::ID), direction.sql());
+        let around = engine.build(around).sql;
+        statement.sql = format!("WITH \"{PAGE}\" AS ({}) {around}", statement.sql);
+    }
+    statement
+}
+
+/// Leaves out the first `offset` of `rows`, in the order of their ids; of all rows of a
+/// list with a row count it passes only those in the block where the page begins. To pass by
+/// rows takes an index alone; the rows themselves are read from the first that is wanted.
+fn begin_after<E: Listed>(
+    db: &impl ConnectionTrait,
+    rows: &mut SelectStatement,
+    direction: Direction,
+    offset: u64,
+    row_count: Option<&Arc<RowCount>>,
+) {
+    let id = E::ID.into_expr();
+    let first = if let Some(row_count) = row_count {
+        let parameter = match db.get_database_backend() {
+            DbBackend::Postgres => "$1",
+            _ => "?",
+        };
+        let place = row_count.place(direction, offset);
+        // What to skip as a value that PostgreSQL does not know before: for an offset
+        // that it knows it would plan anew at every execution.
+        let sql = format!(
+            r#"(WITH "place" AS {parameter} SELECT "{id}" FROM "{table}"
+                WHERE "{id}" {beyond}= (SELECT {FIRST_ID} FROM "place") ORDER BY "{id}" {order}
+                LIMIT 1 OFFSET (SELECT {SKIP} FROM "place"))"#,
+            id = E::ID.as_str(),
+            table = E::default().as_str(),
+            beyond = direction.beyond(),
+            order = direction.keyword(),
+        );
+        Expr::cust_with_expr(sql, Expr::SubQuery(None, Box::new(place.into())))
+    } else {
+        let first = rows
+            .clone()
+            .clear_selects()
+            .expr(id.clone())
+            .order_by(E::ID.as_column_ref(), direction.sql())
+            .offset(offset)
+            .limit(1)
+            .take();
+        Expr::SubQuery(None, Box::new(first.into()))
+    };
+    rows.and_where(match direction {
+        Direction::Asc => id.gte(first),
+        Direction::Desc => id.lte(first),
+    });
+}
+
+async fn exists<E: Listed>(db: &impl ConnectionTrait, condition: Condition) -> Result<bool> {
+    let row = from::<E>()
+        .expr(E::ID.into_expr())
+        .cond_where(condition)
+        .limit(1)
+        .take();
+    Ok(db.query_one(&row).await?.is_some())
+}

@@ -1,0 +1,70 @@
+//! Which failures of a database pass by themselves, and what callers are told of them.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
+
+use super::connections::fault::{Complaint, ConnectionFault, Logged};
+use crate::error::{Error, Outage};
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        let outage = match &error {
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Some(Outage::Busy),
+            DbErr::Conn(RuntimeErr::SqlxError(cause)) => {
+                Some(Outage::behind(cause).unwrap_or(Outage::Away))
+            }
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Some(Outage::Away),
+            DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => Outage::behind(cause),
+            _ => None,
+        };
+        match outage {
+            Some(outage) => Self::Unavailable(outage, Arc::new(Logged(error))),
+            None => Self::Internal(Arc::new(Logged(error))),
+        }
+    }
+}
+
+impl Outage {
+    /// The outage behind an error, if the database may well accept the same later.
+    #[must_use]
+    pub fn behind(error: &SqlxError) -> Option<Self> {
+        match error {
+            SqlxError::Io(_) => Some(match ConnectionFault::behind(error) {
+                Some(ConnectionFault::Unconfirmed(_)) => Self::Unconfirmed,
+                Some(ConnectionFault::Late) => Self::Slow,
+                _ => Self::Away,
+            }),
+            SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed => {
+                Some(Self::Away)
+            }
+            SqlxError::PoolTimedOut => Some(Self::Busy),
+            error => Self::of(&Complaint::behind(error)?),
+        }
+    }
+
+    fn of(complaint: &Complaint<'_>) -> Option<Self> {
+        match complaint {
+            Complaint::Postgres(code) => match &**code {
+                "25006" => Some(Self::ReadOnly),
+                "53100" => Some(Self::Full),
+                // It waited too long, would have waited for ever, or was overtaken.
+                "55P03" | "40P01" | "40001" => Some(Self::Locked),
+                "57014" => Some(Self::Slow),
+                "25P03" => Some(Self::Away),
+                // Connections, resources, and what an operator does.
+                code if matches!(code.get(..2), Some("08" | "53" | "57")) => Some(Self::Away),
+                _ => None,
+            },
+            Complaint::Sqlite(code) => match code {
+                5 | 6 => Some(Self::Locked),
+                8 => Some(Self::ReadOnly),
+                9 => Some(Self::Slow),
+                10 => Some(Self::Away),
+                13 => Some(Self::Full),
+                _ => None,
+            },
+        }
+    }
+}
