@@ -1,5 +1,5 @@
 //! The gateway's clock: UTC, cut to the millisecond precision that is stored,
-//! compared and returned (SPEC section 1).
+//! compared and returned.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! A GraphQL gateway over clients and their locations, with the REST routes that
 //! older integrations know.
 //!
-//! These are its rooms, from the roof to the target: each may use those below it, and none
+//! These are its rooms, from the roof to the ground: each may use those below it, and none
 //! above it. A request enters at [`app`], which has every route on one screen; [`auth`] finds
 //! out who asks; one of the two faces, [`rest`] or [`graphql`], turns it into an operation,
 //! which runs through `graphql/operation/executor.rs` to a resolver in `graphql/schema`, and

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "poll")]
 pub struct Model {
-    /// The token, a colon, and SHA-256 of the query and the number of the page, in base64.
+    /// SHA-256 of the token's id, the query and the number of the page, in base64.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
     /// The token that polls: it has so many of these and no more.

@@ -1,11 +1,11 @@
-//! Who is calling: from an `Authorization` value to a [`Viewer`].
+//! Authentication: from an `Authorization` header to a [`Viewer`].
 //!
-//! Every face asks here. A token travels as `Bearer TOKEN`, or as HTTP
-//! Basic with the user `NAME/token` and the token as the password, where the name
-//! must be the one that the token was made for.
+//! All faces use this. A token is sent as `Bearer TOKEN`, or as HTTP Basic with the user
+//! `NAME/token` and the token as the password, where the token must have been made for
+//! NAME.
 //!
-//! A token that was found valid is taken for valid for a moment without asking the
-//! database again: a look-up costs as much as reading a client does.
+//! A valid token is remembered for a moment: a look-up in the database costs as much as
+//! reading a client.
 
 pub mod tokens;
 
@@ -27,9 +27,9 @@ use crate::{
     storage::{connections::fault::ConnectionFault, database::Database},
 };
 
-/// What follows the user's name in HTTP Basic.
+/// The end of the user in HTTP Basic, after the name.
 const USER_SUFFIX: &str = "/token";
-/// The most tokens that are remembered.
+/// The most valid tokens that are remembered.
 const MAX_REMEMBERED: usize = 4_096;
 
 /// The authenticated caller.
@@ -37,7 +37,7 @@ const MAX_REMEMBERED: usize = 4_096;
 pub struct Viewer {
     /// The name that the token was made for; history records it.
     pub user: Arc<str>,
-    /// The token's id, which is not the token: each token has idempotency keys of its own.
+    /// The id of the token's row: each token has idempotency keys of its own.
     pub token: i64,
     /// What the token may do.
     pub scope: Scope,
@@ -46,7 +46,7 @@ pub struct Viewer {
 /// A token as it was sent, not yet checked.
 #[derive(Clone)]
 pub struct Credentials {
-    /// The user that HTTP Basic names; a Bearer token names none.
+    /// The user that HTTP Basic names; none with a Bearer token.
     user: Option<String>,
     token: String,
 }
@@ -74,7 +74,7 @@ impl Credentials {
         })
     }
 
-    /// Reads the one `Authorization` header of a request.
+    /// Reads the `Authorization` header of a request; none if it has several.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -99,20 +99,19 @@ impl Viewer {
     }
 }
 
-/// Finds whom tokens belong to.
+/// Finds the viewer that a token belongs to.
 #[derive(Clone)]
 pub struct Authenticator {
     database: Database,
-    /// Valid tokens by their hash, and until when they are taken for valid.
+    /// Valid tokens by their hash, and until when they are remembered.
     known: Arc<Cache<[u8; 32], (Instant, Viewer)>>,
     remember: Duration,
     tasks: TaskTracker,
 }
 
 impl Authenticator {
-    /// Looks tokens up in `database`. A valid one is taken for valid for the time
-    /// `remember`, so a revoked one stops working after it at the latest. Look-ups are
-    /// among `tasks` until they end.
+    /// Looks tokens up in `database`, as part of `tasks`. A valid token is remembered for
+    /// the time `remember`, so a revoked one stops working after it at the latest.
     #[must_use]
     pub fn new(database: Database, remember: Duration, tasks: TaskTracker) -> Self {
         Self {
@@ -123,7 +122,7 @@ impl Authenticator {
         }
     }
 
-    /// Finds who sent a request.
+    /// Finds the viewer that sent a request.
     ///
     /// # Errors
     /// `Unauthenticated`, or what the database reports.
@@ -132,12 +131,12 @@ impl Authenticator {
         self.viewer(&credentials).await
     }
 
-    /// Finds whom a token belongs to.
+    /// Finds the viewer that a token belongs to.
     ///
     /// # Errors
     /// `Unauthenticated`, or what the database reports.
     pub async fn viewer(&self, credentials: &Credentials) -> Result<Viewer> {
-        // Before the token, for whoever is let in would only fail further on.
+        // First of all: a remembered token would let the caller in, only to fail further on.
         if self.database.is_away() {
             return Err(Error::from(DbErr::from(ConnectionFault::Away)));
         }
@@ -166,9 +165,9 @@ impl Authenticator {
         }
     }
 
-    /// Looks a token up, in a task of its own: if the caller hung up in between, the
-    /// connection would be lost with the answer that it waits for, and anybody could
-    /// make the gateway open one after the other.
+    /// Looks a token up, in a task of its own. If it ended when the caller hangs up, its
+    /// connection would be closed with the answer unread, and anybody could make the
+    /// gateway open one connection after the other.
     async fn find(&self, token: &str) -> Result<Option<api_token::Model>> {
         let (database, token) = (self.database.clone(), token.to_owned());
         let task = self

@@ -1,8 +1,8 @@
-//! API tokens: made, found again, listed, revoked.
+//! API tokens: how they are made, found, listed and revoked.
 //!
-//! A token reads `clt_<prefix>_<secret>`. The prefix is public and finds the
-//! row; of the whole only a SHA-256 hash is stored. A slow password hash would
-//! add nothing to 256 random bits.
+//! A token reads `clt_<prefix>_<secret>`. The prefix is public and finds the row; of the
+//! whole token only a SHA-256 hash is stored. A slow password hash would add nothing to 256
+//! random bits.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use entity::api_token::{self, Scope};
@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{clock::Clock, error::Result};
 
-/// Marks a string as one of our tokens, for people and for secret scanners.
+/// Begins every token, so that people and secret scanners recognise one.
 const MARK: &str = "clt";
 /// Digits of the prefix.
 const PREFIX_LENGTH: usize = 12;
@@ -23,8 +23,8 @@ const LENGTH: usize = MARK.len() + 1 + PREFIX_LENGTH + 1 + 43;
 /// The longest user name, in characters.
 const MAX_USER_NAME: usize = 255;
 
-/// Makes a token for `user` and stores its hash. The token itself is returned
-/// and cannot be had again.
+/// Makes a token for `user` and stores its hash. The token is returned, and cannot be shown
+/// again.
 ///
 /// # Errors
 /// If the name cannot be used, the system gives no random bytes, or the database
@@ -36,7 +36,7 @@ pub async fn create(
     scope: Scope,
 ) -> anyhow::Result<String> {
     let user = user_name(user).map_err(|message| anyhow::anyhow!("the user name {message}"))?;
-    // In hexadecimal: it is typed on command lines, where a dash begins an option.
+    // In hexadecimal, because it is typed on command lines, where a dash begins an option.
     let prefix = u64::from_be_bytes(random()?) & PREFIX_MASK;
     let prefix = format!("{prefix:0PREFIX_LENGTH$x}");
     let secret = BASE64_URL_SAFE_NO_PAD.encode(random::<SECRET_BYTES>()?);
@@ -77,7 +77,7 @@ pub fn user_name(user: &str) -> Result<String, String> {
 /// The rule for stored prefixes.
 ///
 /// # Errors
-/// If it is none that [`create`] makes.
+/// If [`create`] makes no such prefixes.
 pub fn prefix(text: &str) -> Result<String, String> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() == PREFIX_LENGTH && text.bytes().all(is_digit) {
@@ -87,8 +87,7 @@ pub fn prefix(text: &str) -> Result<String, String> {
     }
 }
 
-/// Makes the first token of an empty database; none if there is one already,
-/// revoked or not.
+/// Makes the first token of a database; none if there is a token already, revoked or not.
 ///
 /// # Errors
 /// As [`create`].
@@ -103,7 +102,7 @@ pub async fn create_first(
     create(db, clock, user, Scope::Write).await.map(Some)
 }
 
-/// The stored token that `token` is, unless it is unknown or revoked.
+/// The row of `token`; none if the token is unknown or revoked.
 ///
 /// # Errors
 /// If the database fails.
@@ -126,9 +125,9 @@ pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<api_token::Model>, Db
     api_token::Entity::find().order_by_id_asc().all(db).await
 }
 
-/// Revokes the token with this prefix for good. Gateways that have just seen it take it
-/// for valid a moment longer, see [`super::Authenticator`]. Returns it, or none
-/// if there is no such token.
+/// Revokes the token with this prefix for good, and returns its row; none if there is no
+/// such token. Gateways may remember it as valid for a moment, see
+/// [`super::Authenticator`].
 ///
 /// # Errors
 /// If the database fails.
@@ -152,7 +151,7 @@ pub async fn revoke(
     Ok(Some(token))
 }
 
-/// The public part of a text that has the form of a token.
+/// The prefix of a text that has the form of a token.
 #[must_use]
 pub fn prefix_of(token: &str) -> Option<&str> {
     let rest = token.strip_prefix(MARK)?.strip_prefix('_')?;

@@ -1,8 +1,8 @@
-//! What the engine keeps beside the rows, compared with what the migrations make:
-//! tables, columns, constraints, indexes, triggers, functions, sequences.
+//! Compares what the engine has beside the rows (tables, columns, constraints, indexes,
+//! triggers, functions, sequences) with what the migrations make.
 //!
-//! What they make stands in a file for each engine, one object a line. A test migrates
-//! an empty database and compares; it writes the files anew when it is told to.
+//! The expected objects are in a file for each engine, one object a line. A test migrates
+//! an empty database and compares; it can also write the files anew.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
 use super::{Violation, select};
 
-/// What there is, a line for each object. What the database keeps for itself is left
-/// out.
+/// Selects a line for each object, except those that the engine keeps for itself.
 const SQLITE: &str = "
     SELECT type || ' ' || name || ' on ' || tbl_name
         || CASE WHEN type = 'trigger' OR sql LIKE 'CREATE VIRTUAL%' THEN ': ' || sql ELSE '' END
@@ -81,7 +80,7 @@ const POSTGRES: &str = "
     WHERE connamespace = current_schema()::regnamespace AND tgisinternal
         AND tgenabled IN ('O', 'A')";
 
-/// What an engine should have.
+/// The objects that a database of this engine should have.
 #[must_use]
 pub fn expected(engine: DbBackend) -> &'static str {
     match engine {
@@ -90,7 +89,7 @@ pub fn expected(engine: DbBackend) -> &'static str {
     }
 }
 
-/// What the database has, in order. Line breaks become spaces.
+/// The objects that the database has, sorted. Line breaks become spaces.
 ///
 /// # Errors
 /// If the database fails.
@@ -109,7 +108,7 @@ pub async fn actual(db: &DatabaseTransaction) -> Result<Vec<String>, DbErr> {
     Ok(lines)
 }
 
-/// What is missing, or is not as it was made. What somebody added does no harm.
+/// Finds objects that are missing or differ. Additional objects do no harm.
 pub(super) async fn check(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbErr> {
     let expected = expected(db.get_database_backend());
     let actual: HashSet<_> = actual(db).await?.into_iter().collect();

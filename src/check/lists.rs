@@ -1,4 +1,4 @@
-//! The rules for each row of each list. A new table is a new entry of [`all`].
+//! The rules for the rows of each table. A new table is a new entry of [`all`].
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The tables whose ids the database assigns, and what the check of that is called.
+/// The tables whose ids the database assigns, and the names of the checks of their sequences.
 pub const TABLES: [(&str, &str); 4] = [
     ("client", "client_id_seq"),
     ("client_location", "client_location_id_seq"),
@@ -28,30 +28,30 @@ pub struct List {
     pub table: &'static str,
     /// Columns of text.
     pub texts: Vec<Text>,
-    /// Conditions in SQL that no row may meet, with what is wrong with one that does.
+    /// What may be wrong with a row, and the SQL condition that such a row meets.
     pub faults: Vec<(Cow<'static, str>, String)>,
 }
 
-/// A column of text, whose rule is applied to what is stored.
+/// A column of text, whose rule is applied to the stored text.
 pub struct Text {
     /// The column.
     pub column: &'static str,
-    /// What must be in it.
+    /// Its rule.
     pub rule: Rule,
 }
 
 /// What a column of text must hold.
 #[derive(Clone, Copy)]
 pub enum Rule {
-    /// What the rule makes of it, and it must be there.
+    /// The text is not null, and is what the rule makes of it.
     Required(validation::Required),
-    /// What the rule makes of it, if it is there.
+    /// The text is null, or is what the rule makes of it.
     Optional(validation::Optional),
-    /// The key of the text in the column before it.
+    /// The text is the comparison key of the text in the column before it.
     KeyOfPrevious,
 }
 
-/// All lists.
+/// The rules of all tables.
 pub fn all(engine: DbBackend) -> Vec<List> {
     vec![
         clients(engine),
@@ -122,7 +122,7 @@ fn locations(engine: DbBackend) -> List {
     )
 }
 
-/// Faces and kinds are checked by the table itself.
+/// The table itself has constraints for faces and kinds.
 fn changes(engine: DbBackend) -> List {
     use Rule::Required;
     List::new("change")
@@ -191,7 +191,7 @@ impl List {
         self
     }
 
-    /// What clients and locations have in common.
+    /// The rules that clients and locations share.
     fn record(self, engine: DbBackend) -> Self {
         self.integer(engine, "version", false)
             .instant(engine, "created_at", false)
@@ -200,7 +200,7 @@ impl List {
             .fault("updated_at is before created_at", "updated_at < created_at")
     }
 
-    /// SQLite takes any value in any column.
+    /// SQLite takes values of any type in any column.
     fn integer(self, engine: DbBackend, column: &str, may_be_null: bool) -> Self {
         if engine != DbBackend::Sqlite {
             return self;
@@ -240,8 +240,8 @@ impl List {
     }
 }
 
-/// The one form in which instants are stored on SQLite, where they are compared as
-/// texts: as sqlx writes them, cut to milliseconds.
+/// The one form in which SQLite stores instants, as sqlx writes them, cut to milliseconds:
+/// they are compared as text.
 fn instant(text: &str) -> Result<String, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|at| {
@@ -252,7 +252,7 @@ fn instant(text: &str) -> Result<String, String> {
 }
 
 impl Rule {
-    /// What is wrong with `stored`, if anything is. `previous` is the text before it.
+    /// What is wrong with `stored`, if anything. `previous` is the text in the column before it.
     pub fn fault(self, stored: Option<&str>, previous: Option<&str>) -> Option<String> {
         let expected = match self {
             Self::KeyOfPrevious => {

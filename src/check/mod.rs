@@ -1,7 +1,7 @@
-//! What must hold in every database at every moment, and the checks that it does.
+//! Checks what must hold in every database at every moment.
 //!
-//! The checks only read, and all of them see the same state. What they find names
-//! tables, columns and ids, never values.
+//! The checks only read, and all of them see the same state. Their findings name tables,
+//! columns and ids, never values.
 
 pub mod catalog;
 mod lists;
@@ -20,78 +20,77 @@ use sea_orm::{
 
 use crate::{error::Outage, storage::connections::fault::Complaint};
 
-/// Ids that are shown of each kind of violation.
+/// How many ids are shown of each kind of violation.
 pub const SHOWN: usize = 10;
-/// The table in which the migrations note what was applied.
+/// The table in which the migrations note the steps that were applied.
 const APPLIED: &str = "seaql_migrations";
 
 /// One kind of violation.
 #[derive(Debug)]
 pub struct Violation {
-    /// What is wrong, as the rest of a sentence about the ids.
+    /// What is wrong with the ids.
     pub what: String,
-    /// How many there are.
+    /// How many ids there are.
     pub count: u64,
-    /// What the ids are of.
+    /// What kind of ids they are.
     pub unit: &'static str,
     /// The first ids.
     pub ids: Vec<i64>,
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What was checked.
+    /// The name of the check.
     pub name: String,
-    /// What there was to check.
+    /// How much was checked, such as the number of rows.
     pub extent: String,
     /// What is wrong.
     pub violations: Vec<Violation>,
 }
 
-/// Whether the schema is the one of this program.
+/// How the schema compares with that of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {
-    /// It is.
+    /// Exactly the steps of this program were applied.
     Current,
-    /// There is none.
+    /// There is no schema.
     Absent,
-    /// Steps are missing.
+    /// Steps of this program are missing.
     Older,
     /// There are steps that this program does not know.
     Newer,
 }
 
-/// What all checks together found.
+/// The result of all checks.
 #[derive(Debug)]
 pub struct Report {
-    /// Of which age the schema is. Unless it is current, only the database as such was
-    /// checked.
+    /// The state of the schema. Unless it is current, only the file of SQLite was checked, too.
     pub schema: Schema,
     /// How many checks were made.
     pub checks: usize,
-    /// How many kinds of violations there are.
+    /// How many kinds of violations were found.
     pub violations: usize,
     /// How many rows were read in each list.
     pub rows: Vec<(&'static str, u64)>,
 }
 
-/// One of the things to check.
+/// A check.
 enum Check {
-    /// The engine's own checks of the file.
+    /// SQLite's own check of its file.
     File,
-    /// What the engine keeps beside the rows: tables, constraints, indexes, triggers.
+    /// What the engine has beside the rows: tables, constraints, indexes, triggers.
     Catalog,
-    /// Each row of a list.
+    /// The rules for each row of a table.
     Rows(lists::List),
-    /// Something that one statement finds.
+    /// A check that is one statement.
     Query(query::Query),
-    /// The index for searches of a list, on SQLite.
+    /// A search index of SQLite.
     Search(search::Index),
 }
 
 impl Violation {
-    /// Something that is wrong once, and has no id.
+    /// A violation that has no ids.
     fn single(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -122,11 +121,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks everything, tells `done` of each check when it is made, and `progress` of the
-/// rows.
+/// Makes all checks. Calls `done` after each of them, and counts rows in `progress`.
 ///
 /// # Errors
-/// If the database goes away. What cannot be read is a violation.
+/// If the connection is lost. Data that cannot be read is a violation instead.
 pub async fn check(
     transaction: &DatabaseTransaction,
     progress: &ProgressBar,
@@ -148,7 +146,7 @@ pub async fn check(
         progress.reset();
         progress.set_length(0);
         progress.set_message(check.name());
-        // On its own: what PostgreSQL cannot read spoils the transaction around it.
+        // In a savepoint, because PostgreSQL takes no further statement after an error.
         let part = transaction.begin().await?;
         let made = check.make(&part, progress, &mut report).await;
         let outcome = match made {
@@ -171,8 +169,7 @@ pub async fn check(
     Ok(report)
 }
 
-/// Why something cannot be read, without the words of the database, which may quote a
-/// value.
+/// Why a check failed, without the message of the database, which may quote a value.
 fn unreadable(error: &SqlxError) -> String {
     match Complaint::behind(error) {
         Some(complaint) => {
@@ -182,16 +179,16 @@ fn unreadable(error: &SqlxError) -> String {
     }
 }
 
-/// Whether there is no more to be had of this connection.
+/// Whether the connection is lost.
 fn is_lost(error: &SqlxError) -> bool {
-    // SQLite says "I/O error" of a file that is cut short.
+    // SQLite reports an I/O error for a file that was truncated.
     let is_sqlite = error
         .as_database_error()
         .is_some_and(|cause| cause.try_downcast_ref::<SqlxSqliteError>().is_some());
     Outage::behind(error).is_some() && !is_sqlite
 }
 
-/// All checks, those that explain others first.
+/// All checks. Those whose findings explain others come first.
 fn checks(engine: DbBackend) -> Vec<Check> {
     let mut checks = Vec::new();
     if engine == DbBackend::Sqlite {
@@ -244,8 +241,7 @@ impl Check {
     }
 }
 
-/// SQLite's own check of its file, with all indexes. It is told in no more lines than
-/// ids are.
+/// SQLite's own check of its file, with all indexes: at most as many findings as ids are shown.
 async fn file(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbErr> {
     let rows = select(db, &format!("PRAGMA integrity_check({SHOWN})")).await?;
     let mut faults = Vec::new();

@@ -1,4 +1,4 @@
-//! What one statement finds: whatever is not about one row alone.
+//! Checks that are one statement each: rules about more than a single row.
 
 use std::borrow::Cow;
 
@@ -7,19 +7,20 @@ use sea_orm::{DatabaseTransaction, DbBackend, DbErr};
 use super::{SHOWN, Violation, lists::TABLES, select};
 use crate::records::list::row_counts::BLOCK_BITS;
 
-/// A statement that gives what is wrong.
+/// A check that is one statement.
 pub struct Query {
-    /// What is checked.
+    /// The name of the check.
     pub name: &'static str,
-    /// What is wrong with what the statement gives.
+    /// What is wrong with the ids that the statement selects.
     pub what: Cow<'static, str>,
-    /// What the ids are of.
+    /// What kind of ids they are.
     pub unit: &'static str,
-    /// Selects them, as `id`.
+    /// Selects the ids of violations, as `id`.
     pub sql: Cow<'static, str>,
 }
 
-/// SQLite enforces them on connections that ask for it; others may have written.
+/// SQLite enforces foreign keys only on connections that ask for it, and others may have
+/// written.
 pub const FOREIGN_KEYS: Query = Query {
     name: "foreign_key_check",
     what: Cow::Borrowed("rows of any table refer to rows that do not exist"),
@@ -27,7 +28,7 @@ pub const FOREIGN_KEYS: Query = Query {
     sql: Cow::Borrowed("SELECT COALESCE(rowid, 0) AS id FROM pragma_foreign_key_check"),
 };
 
-/// All of them, without the one above.
+/// All checks of this kind, except [`FOREIGN_KEYS`].
 pub fn all(engine: DbBackend) -> Vec<Query> {
     let mut queries = vec![
         tally("client_tally", "client"),
@@ -60,7 +61,7 @@ impl Query {
     }
 }
 
-/// The tally has, for each block of ids, the number of rows (`records/list/row_counts.rs`).
+/// The row counts have the number of rows in each block of ids (`records/list/row_counts.rs`).
 fn tally(name: &'static str, table: &str) -> Query {
     Query {
         name,
@@ -83,7 +84,7 @@ fn tally(name: &'static str, table: &str) -> Query {
     }
 }
 
-/// A key is committed with the final answer of its request (`idempotency/mod.rs`).
+/// A key is committed together with the final answer to its request (`idempotency/mod.rs`).
 fn idempotency_keys() -> Query {
     Query {
         name: "idempotency_key",
@@ -95,7 +96,7 @@ fn idempotency_keys() -> Query {
     }
 }
 
-/// An id is never given twice: the next one is beyond all that there are.
+/// The next id is beyond all that exist, so that no id is given twice.
 fn sequence(engine: DbBackend, (table, name): (&str, &'static str)) -> Query {
     let last = match engine {
         // Null before the first id was given.

@@ -1,4 +1,4 @@
-//! Reads every row of a list, some at a time, and applies the rules for it.
+//! Reads every row of a table, in batches, and applies the rules for it.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::{
     select,
 };
 
-/// Rows that are held at a time.
+/// Rows in a batch.
 const BATCH: u64 = 500;
 
-/// Kinds of violations, in the order of the rules.
+/// The violations, in the order of the rules.
 #[derive(Default)]
 struct Found(BTreeMap<(usize, bool), Violation>);
 
@@ -33,7 +33,7 @@ impl Found {
     }
 }
 
-/// How many rows there are, and what is wrong with them.
+/// The number of rows, and what is wrong with them.
 pub async fn check(
     db: &DatabaseTransaction,
     list: &List,
@@ -55,7 +55,7 @@ pub async fn check(
     Ok((count, found.0.into_values().collect()))
 }
 
-/// The conditions as one number, a bit for each, and the texts.
+/// The conditions as one number with a bit for each, and the texts.
 fn columns(list: &List, engine: DbBackend) -> String {
     let bits = list.faults.iter().enumerate().map(|(bit, (_, condition))| {
         format!(
@@ -65,7 +65,7 @@ fn columns(list: &List, engine: DbBackend) -> String {
     });
     let bits = bits.collect::<Vec<_>>().join(" + ");
     let texts = list.texts.iter().map(|Text { column, .. }| match engine {
-        // It may hold anything, and texts that are not in UTF-8.
+        // The column may hold any type, and texts that are not in UTF-8.
         DbBackend::Sqlite => format!("CAST({column} AS blob), typeof({column})"),
         _ => (*column).to_owned(),
     });
@@ -102,10 +102,10 @@ fn check_row(list: &List, id: i64, row: &QueryResult, found: &mut Found) -> Resu
     Ok(())
 }
 
-/// What stands in a column that is no text.
+/// A value of another type in a column of text.
 struct NotText;
 
-/// The texts of a row, in turn.
+/// Reads the texts of a row one after the other.
 struct Values<'row> {
     row: &'row QueryResult,
     next: usize,
@@ -129,7 +129,7 @@ impl Values<'_> {
     }
 }
 
-/// Tells `progress` how many rows are to be read.
+/// Tells `progress` how many rows there are.
 pub async fn show_length(
     db: &DatabaseTransaction,
     table: &str,
@@ -142,7 +142,7 @@ pub async fn show_length(
     Ok(())
 }
 
-/// The rows of a table in the order of their ids, some at a time.
+/// The rows of a table in batches, in the order of their ids.
 pub struct Batches {
     sql: String,
     next: Option<i64>,
@@ -159,7 +159,7 @@ impl Batches {
         }
     }
 
-    /// The next rows, with their ids; none when there are no more.
+    /// The next batch, with the ids; none after the last one.
     pub async fn next(
         &mut self,
         db: &DatabaseTransaction,

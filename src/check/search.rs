@@ -1,7 +1,8 @@
-//! Whether the indexes for searches hold what the rows say (`records/list/search.rs`).
+//! Checks that the search indexes hold the keys of the rows (`records/list/search.rs`).
 //!
-//! PostgreSQL keeps its index right, but the keys in it are copies. SQLite has no copy, so
-//! its index is compared entry by entry.
+//! PostgreSQL keeps its index right, but over copies of the keys, so the copies are
+//! compared with the rows. SQLite's index keeps no copies, so it is compared entry by
+//! entry.
 
 use indicatif::ProgressBar;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
@@ -14,23 +15,23 @@ use super::{
 };
 use crate::records::list::search::RUN;
 
-/// Two primes and one below 2^31, for sums that differ when the entries do.
+/// Prime moduli of the checksum: different entries give different sums, within 64 bits.
 const TERMS: i64 = 1_000_003;
 const PLACES: i64 = 999_983;
 const ENTRIES: i64 = 2_147_483_647;
 
-/// What is indexed of a list.
+/// A search index.
 #[derive(Clone, Copy)]
 pub struct Index {
     /// The table with the index.
     pub name: &'static str,
-    /// The list.
+    /// The table that is searched.
     table: &'static str,
-    /// Its keys.
+    /// The columns of the keys.
     keys: &'static [&'static str],
 }
 
-/// All of them.
+/// All search indexes.
 pub const INDEXES: [Index; 2] = [
     Index {
         name: "client_search",
@@ -44,7 +45,7 @@ pub const INDEXES: [Index; 2] = [
     },
 ];
 
-/// How many entries an index has, and a sum over all of them in any order.
+/// The number of entries of an index, and a checksum that does not depend on their order.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Digest {
     entries: i64,
@@ -72,7 +73,7 @@ impl Index {
         Ok((extent, violation.into_iter().collect()))
     }
 
-    /// What finds the keys of PostgreSQL that are not those of the rows.
+    /// On PostgreSQL: finds the rows whose keys differ from their copies.
     pub fn of_postgres(&self) -> Query {
         let (name, table, keys) = (self.name, self.table, self.keys.join(", "));
         let of = |row: &str| {
@@ -99,8 +100,8 @@ impl Index {
         }
     }
 
-    /// What the index holds. It has no copy of the keys, so its own check cannot compare
-    /// them; a table that shows its entries can, and is gone with the connection.
+    /// The digest of the index. FTS5 cannot compare an index without copies of the keys. A
+    /// table of the type fts5vocab shows its entries, and is gone with the connection.
     async fn stored(&self, db: &DatabaseTransaction) -> Result<Digest, DbErr> {
         let name = self.name;
         let terms = format!(
@@ -123,7 +124,7 @@ impl Index {
         Ok(digest)
     }
 
-    /// What it should hold.
+    /// The digest that the index should have.
     async fn expected(
         &self,
         db: &DatabaseTransaction,
@@ -148,8 +149,8 @@ impl Index {
     }
 }
 
-/// SQLite reads two characters, which are none, as the one that stands for what cannot be
-/// read. It does so wherever it looks at single characters, and in its index, too.
+/// SQLite reads the noncharacters U+FFFE and U+FFFF as the replacement character when it
+/// reads single characters, so in its index, too.
 fn as_indexed(character: char) -> char {
     match character {
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,

@@ -22,16 +22,15 @@ use crate::{
     },
 };
 
-/// What SQLite keeps beside a database, and takes for its own wherever it finds it.
+/// The suffixes of files that SQLite keeps beside a database, and uses wherever it finds them.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Copies, verifies, and only then gives the copy its name.
+/// Copies the database, verifies the copy, and only then gives it its name.
 pub async fn run(options: &BackupOptions) -> Result<()> {
     let source = source(&options.database.database_url)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // Whoever stops it leaves nothing behind: the file that is being written goes with
-    // what wrote it.
+    // The copy is dropped on a signal, and with it the file that is being written.
     tokio::select! {
         result = copy(&source, options) => result,
         _ = terminate.recv() => bail!("stopped by a signal; there is no copy"),
@@ -61,20 +60,20 @@ fn source(url: &str) -> Result<PathBuf> {
 }
 
 async fn copy(source: &Path, options: &BackupOptions) -> Result<()> {
-    let target = Target::new(&options.file)?;
+    let target = CopyFile::new(&options.file)?;
     target.ensure_usable(source, options.overwrite)?;
-    // A folder, for SQLite keeps a journal beside what it writes.
+    // A folder, because SQLite keeps a journal beside the file that it writes.
     let folder = tempfile::Builder::new()
         .prefix(&format!(".{}.", target.name))
         .suffix(".partial")
         .tempdir_in(&target.folder)
         .with_context(|| format!("cannot write in the folder {}", target.folder.display()))?;
-    // Readable by its owner alone: it holds the hashes of tokens.
+    // Only its owner can read it: it holds the hashes of tokens.
     let partial = NamedTempFile::new_in(&folder)?;
     write(source, &partial)
         .await
         .with_context(|| format!("cannot copy to {}", target.folder.display()))?;
-    // SQLite leaves it to us.
+    // SQLite leaves this to its caller.
     partial.as_file().sync_all()?;
     let size = partial.as_file().metadata()?.len();
     let report = verify(partial.path(), options.keep_violations).await?;
@@ -84,10 +83,10 @@ async fn copy(source: &Path, options: &BackupOptions) -> Result<()> {
 
 /// Writes a copy of the database into an empty file.
 ///
-/// VACUUM INTO and not SQLite's backup interface: that one begins again each time that
-/// another program writes, so under steady writes it would never end, or else it takes
-/// all in one step. This reads one state of the database, which in write-ahead mode
-/// makes no writer wait, and leaves out what was deleted.
+/// VACUUM INTO, not SQLite's backup interface: that one begins anew each time that another
+/// program writes, so under steady writes it would never end, unless it copied everything
+/// in one step. VACUUM INTO reads one state of the database, which in write-ahead mode
+/// delays no writer, and leaves out what was deleted.
 async fn write(source: &Path, partial: &NamedTempFile) -> Result<()> {
     let file = partial.path().to_str();
     let file = file.context("SQLite takes only file names in UTF-8")?;
@@ -100,11 +99,11 @@ async fn write(source: &Path, partial: &NamedTempFile) -> Result<()> {
     Ok(())
 }
 
-/// Makes all checks on the copy. What is wrong is printed.
+/// Makes all checks on the copy, and prints what is wrong.
 async fn verify(copy: &Path, keep_violations: bool) -> Result<Report> {
     let transaction = snapshot::open_file(copy).await?;
     let report = check::examine(&transaction, |outcome| {
-        // That it is of another age is said at the end.
+        // A schema of another version is reported at the end.
         if outcome.violations.is_empty() || outcome.name == "schema" {
             return Ok(());
         }
@@ -147,13 +146,13 @@ fn say(file: &Path, size: u64, report: &Report) -> Result<()> {
 }
 
 /// The file that the copy becomes.
-struct Target {
+struct CopyFile {
     folder: PathBuf,
     name: String,
     file: PathBuf,
 }
 
-impl Target {
+impl CopyFile {
     fn new(file: &Path) -> Result<Self> {
         let name = file.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{} is no name for a file", file.display()))?;
@@ -191,19 +190,18 @@ impl Target {
             }
         }
         for suffix in COMPANIONS {
-            let follower = beside(&self.file, suffix);
+            let companion = beside(&self.file, suffix);
             ensure!(
-                fs::symlink_metadata(&follower).is_err(),
+                fs::symlink_metadata(&companion).is_err(),
                 "{} exists: it is of a database that is, or was, in use under this name, and \
                  would spoil the copy",
-                follower.display()
+                companion.display()
             );
         }
         Ok(())
     }
 
-    /// Gives the copy its name, which from then on is there whole or, after a crash of
-    /// the machine, not at all.
+    /// Gives the copy its name. After a crash of the machine it is there in full, or not at all.
     fn name_copy(&self, copy: NamedTempFile, overwrite: bool) -> Result<()> {
         let named = if overwrite {
             copy.persist(&self.file)

@@ -12,7 +12,7 @@ use crate::{
     storage::snapshot,
 };
 
-/// Prints a line for each check, and those below it that say what is wrong.
+/// Prints a line for each check, followed by what it found wrong.
 pub async fn run(options: &DatabaseOptions) -> Result<()> {
     let transaction = snapshot::open(&options.database_url).await?;
     let report = examine(&transaction, print).await?;

@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, one file for each.
 
 mod backup;
 mod check;
@@ -35,8 +35,8 @@ pub async fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Reads `.env` in the working folder, if there is one. What the environment has
-/// already stays.
+/// Reads `.env` in the working folder, if there is one. Variables that are set already keep
+/// their values.
 ///
 /// # Errors
 /// If the file is there and cannot be read.
@@ -47,12 +47,12 @@ pub fn read_env_file() -> Result<()> {
     }
 }
 
-/// Says what went wrong, in one line, with all causes.
+/// Prints in one line what went wrong, with all causes.
 #[must_use]
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     let is_broken_pipe = |cause: &std::io::Error| cause.kind() == ErrorKind::BrokenPipe;
     if error.downcast_ref().is_some_and(is_broken_pipe) {
-        // Whoever reads the output has seen enough.
+        // The program that reads the output has seen enough.
         return ExitCode::SUCCESS;
     }
     let mut line = String::from("clientele");
@@ -79,8 +79,7 @@ async fn open(options: &DatabaseOptions) -> Result<Database> {
     .await
 }
 
-/// Begins to bring the schema up to date: the first time that the database is to be
-/// written to.
+/// Begins the transaction of the migrations: the first write to the database.
 async fn begin_migration(database: &Database) -> Result<DatabaseTransaction> {
     let transaction = database.begin_migration().await;
     transaction.context("the database cannot be written to")

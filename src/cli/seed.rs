@@ -1,6 +1,6 @@
 //! `clientele seed`: fills a database with plausible demo data. The data of a client
-//! follows from its number, so the same command gives the same data. It is no mutation:
-//! the log of changes stays as it is.
+//! depends only on its number, so the same command makes the same data. The log of changes
+//! does not mention it.
 
 use std::io::{Write, stdout};
 
@@ -19,24 +19,25 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 
-use super::{begin_migration, open_migrated};
+use super::open_migrated;
 use crate::{
     config::SeedOptions,
     records::{
         fold::fold,
         list::row_counts::{self, RowCounts},
     },
+    storage::connections::fault::Redacted,
     storage::database::Database,
 };
 
 /// Clients in one transaction. With up to four locations each, they stay below the
 /// number of values that an SQLite statement takes.
 const BATCH: u64 = 250;
-/// Clients after which the row counts are merged, as nobody reads them meanwhile.
+/// Clients after which the row counts are merged, since no reader merges them meanwhile.
 const MERGE_AFTER: u64 = 40 * BATCH;
 /// 2020-01-01: when the first demo client was created.
 const FIRST_INSTANT: i64 = 1_577_836_800;
-/// Between two demo clients.
+/// Seconds between the creation of two demo clients.
 const SECONDS_APART: i64 = 20;
 /// Staff of the other system that demo clients are assigned to.
 const STAFF: i64 = 200;
@@ -50,7 +51,7 @@ const BRANCHES: [&str; 6] = [
     "Legal Department",
 ];
 
-/// Adds the clients after those that are there.
+/// Adds the clients, numbered after the existing ones.
 pub async fn run(options: &SeedOptions) -> Result<()> {
     let database = open_migrated(&options.database).await?;
     let before = client::Entity::find().count(&database.reader).await?;
@@ -69,9 +70,9 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
         if first == end || (first - before).is_multiple_of(MERGE_AFTER) {
             let counts = RowCounts::new(database.reader.get_database_backend());
             for row_count in [&counts.clients, &counts.locations] {
-                // What was added is there all the same: a gateway will merge them.
+                // The clients are there all the same, and a gateway will merge the row counts.
                 if let Err(error) = row_counts::merge(&database, row_count).await {
-                    tracing::warn!(%error, "cannot merge a row count");
+                    eprintln!("cannot merge a row count: {}", Redacted(&error));
                 }
             }
         }
@@ -88,7 +89,7 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
 /// Adds the clients with these numbers; returns how many locations they have.
 async fn add(database: &Database, numbers: std::ops::Range<u64>) -> Result<usize> {
     let demos: Vec<_> = numbers.map(Demo::new).collect();
-    let transaction = begin_migration(database).await?;
+    let transaction = database.begin_unhurried().await?;
     let clients = demos.iter().map(|demo| demo.client.clone());
     let mut ids = client::Entity::insert_many(clients)
         .exec_with_returning_keys(&transaction)

@@ -25,13 +25,13 @@ use crate::{
     idempotency,
     records::changes,
     rest::polls,
-    storage::{connections::fault::Logged, database::Database},
+    storage::{connections::fault::Redacted, database::Database},
     telemetry,
 };
 
 /// The user of the token that an empty database gets.
 const FIRST_USER: &str = "admin";
-/// Clocks differ by less.
+/// How far `updated_at` may be ahead of the clock before a warning: clocks differ by less.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
 /// How often old rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
@@ -78,7 +78,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     Ok(())
 }
 
-/// Tells the operator something. A server whose output nobody reads still serves.
+/// Prints a text for the operator. A server whose output nobody reads still serves.
 fn announce(text: &str) {
     if let Err(error) = writeln!(stdout(), "{text}") {
         tracing::warn!(%error, "cannot print");
@@ -86,8 +86,8 @@ fn announce(text: &str) {
 }
 
 /// Brings the schema up to date and gives an empty database its first token, in one
-/// transaction: of gateways that start together, one does it. A database that takes no
-/// writes is left as it is, if it has the schema.
+/// transaction: if several gateways start together, only one does this. A database that
+/// takes no writes is left as it is, provided that its schema is current.
 async fn prepare(database: &Database) -> Result<Option<String>> {
     let is_read_only = database.is_read_only().await;
     if is_read_only.context("the database cannot be read")? && database.is_ready().await {
@@ -103,7 +103,7 @@ async fn prepare(database: &Database) -> Result<Option<String>> {
     Ok(token)
 }
 
-/// Warns of an instant that is far ahead of the clock: all later ones follow it.
+/// Warns if the greatest `updated_at` is far ahead of the clock: all later ones follow it.
 async fn warn_of_the_future(database: &Database) {
     match changes::latest(&database.reader).await {
         Ok(Some(latest)) if latest - database.clock.now() > FAR_AHEAD => tracing::warn!(
@@ -112,13 +112,13 @@ async fn warn_of_the_future(database: &Database) {
         ),
         Ok(_) => {}
         Err(error) => {
-            tracing::warn!(error = %Logged(&error), "cannot read the greatest updated_at");
+            tracing::warn!(error = %Redacted(&error), "cannot read the greatest updated_at");
         }
     }
 }
 
-/// Deletes the rows of keys that are too old, and those of polls, now and every hour. Any
-/// number of gateways may do so.
+/// Deletes old idempotency keys and old cursors of polls, now and every hour. Several
+/// gateways may do so at the same time.
 async fn keep_tidy(database: Database) {
     loop {
         for (rows, purged) in [
@@ -129,7 +129,7 @@ async fn keep_tidy(database: Database) {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "deleted old {rows}"),
                 Err(error) => {
-                    tracing::warn!(error = %Logged(&error), "cannot delete old {rows}");
+                    tracing::warn!(error = %Redacted(&error), "cannot delete old {rows}");
                 }
             }
         }
@@ -137,7 +137,7 @@ async fn keep_tidy(database: Database) {
     }
 }
 
-/// Opens GraphiQL already signed in: what follows the # stays in the browser.
+/// A link that opens GraphiQL signed in: the part after the # stays in the browser.
 fn link(address: SocketAddr, token: &str) -> String {
     let host = if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
@@ -147,7 +147,7 @@ fn link(address: SocketAddr, token: &str) -> String {
     format!("http://{host}/graphiql#token={token}")
 }
 
-/// The first SIGTERM or Ctrl-C lets requests finish, the second does not.
+/// The first SIGTERM or Ctrl-C lets requests finish; the second one does not.
 fn stop_on_signals(stopping: CancellationToken) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,4 +1,4 @@
-//! How failures look in answers: `extensions.code`, and what belongs to it (SPEC section 7).
+//! How failures look in answers: `extensions.code`, and what belongs to it.
 
 use std::sync::Arc;
 

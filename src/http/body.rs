@@ -1,5 +1,5 @@
-//! Reading request bodies: a size limit and a time limit that hold for every form
-//! of transfer, and the one media type that is accepted.
+//! Reads request bodies: a size limit and a time limit that hold for every form of
+//! transfer, and the media types that are accepted.
 
 pub mod guarded;
 
@@ -18,20 +18,20 @@ use super::media_type::{essence, parameter};
 /// How long a client may take to send a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why a body was not taken.
+/// Why a body was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRefusal {
-    /// It is longer than this many bytes (413).
+    /// The body is longer than this many bytes (413).
     TooLarge(usize),
-    /// It took too long (408).
+    /// The body took too long (408).
     TooSlow,
-    /// It broke off (400).
+    /// The body broke off (400).
     Incomplete,
-    /// It is compressed (415).
+    /// The body is compressed (415).
     Encoded,
-    /// It is not declared as JSON (415).
+    /// The body is not declared as JSON (415).
     NotJson,
-    /// It is declared as JSON in something else than UTF-8 (415).
+    /// The body is declared as JSON in another charset than UTF-8 (415).
     NotUtf8,
 }
 
@@ -71,28 +71,28 @@ impl BodyRefusal {
         }
     }
 
-    /// The header that says what would be accepted: of codings there is one for that
-    /// (RFC 9110, section 12.5.3).
+    /// The header that names what would be accepted; there is one for codings (RFC 9110,
+    /// section 12.5.3).
     #[must_use]
     pub fn header(self) -> Option<(HeaderName, HeaderValue)> {
         (self == Self::Encoded).then(|| (ACCEPT_ENCODING, HeaderValue::from_static("identity")))
     }
 }
 
-/// How a body must be declared.
+/// How a body may be declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Declared {
-    /// As JSON.
+    /// As JSON only.
     AsJson,
-    /// As JSON, not at all, or as a form: so curl, and PHP with it, declare what
-    /// they are given unless told otherwise, and the documented page tells nothing.
+    /// As JSON, not at all, or as a form: curl, and PHP through it, declare any body as a
+    /// form unless told otherwise, and the documented page does not tell.
     Somehow,
 }
 
 /// Reads a JSON body of at most `limit` bytes.
 ///
 /// # Errors
-/// If the body must not be taken.
+/// If the body is refused.
 pub async fn read_json(
     headers: &HeaderMap,
     body: Body,
@@ -104,7 +104,7 @@ pub async fn read_json(
     if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain) {
         return Err(BodyRefusal::Encoded);
     }
-    // Before the first byte is asked for, where the length is known.
+    // Checked before a byte is read, if the length is declared.
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyRefusal::TooLarge(limit));
     }
@@ -149,8 +149,8 @@ fn check_type(headers: &HeaderMap, declared: Declared) -> Result<(), BodyRefusal
     }
 }
 
-/// Whether a charset is UTF-8, by its name or by the one that many programs have for it, or
-/// a part of it, or not told.
+/// Whether a charset is UTF-8: by its name, by its common alias, as its subset US-ASCII, or
+/// by default.
 fn is_utf_8(charset: &str) -> bool {
     ["utf-8", "utf8", "us-ascii", ""]
         .into_iter()

@@ -23,8 +23,8 @@ use super::media_type::essence;
 const MIN_SIZE: u64 = 2 * 1024;
 /// On a list of 32 rows the higher levels save little and take several times as long.
 const LEVEL: CompressionLevel = CompressionLevel::Precise(1);
-/// What is compressed. Problems are short as a rule. An event stream is text, too, and
-/// must not wait for more.
+/// The media types that are compressed. Problems are short as a rule; an event stream is
+/// text, too, but its events must not be held back.
 const MEDIA_TYPES: [&str; 4] = [
     "application/json",
     "application/graphql-response+json",
@@ -34,7 +34,7 @@ const MEDIA_TYPES: [&str; 4] = [
 
 type Suitable = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
 
-/// Compresses answers. It leaves alone those that are compressed already.
+/// Compresses answers, except those that are compressed already.
 #[must_use]
 pub fn layer() -> CompressionLayer<And<SizeAbove, Suitable>> {
     CompressionLayer::new()
@@ -54,25 +54,25 @@ fn is_suitable(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -
     MEDIA_TYPES.iter().any(is_listed) && !headers.contains_key(ETAG)
 }
 
-/// Writes what a request accepts so that [`layer`] and the files of GraphiQL choose what
-/// suits its sender best. Of codings that are liked alike the layer would take the one that
-/// is fastest here, which not all programs unpack that say so.
+/// Rewrites `Accept-Encoding` so that [`layer`] and the files of GraphiQL use the coding
+/// that suits the client best. Among codings of equal weight the layer would take the one
+/// that is fastest here, and some clients that claim to accept that one cannot unpack it.
 #[must_use]
 pub fn negotiate(mut request: Request) -> Request {
     let headers = request.headers_mut();
     if !headers.contains_key(ACCEPT_ENCODING) {
         return request;
     }
-    // The names that a query gives to its fields stand in the answer beside data of
-    // clients: the length of it, compressed, would tell whether they are alike
-    // (the attack is called BREACH).
+    // An answer repeats the names that a query gives to its fields, beside data of clients.
+    // Once compressed, its length would tell how alike the two are (the attack is called
+    // BREACH).
     let accepted = if is_forced(headers) {
         None
     } else {
         Accepted::of(headers).header()
     };
-    // Whoever accepts nothing that we have gets it plain. The layer would make a 406 of an
-    // answer, after the request has been carried out.
+    // A client that accepts none of our codings gets the answer uncompressed. The layer
+    // would make a 406 of it, after the request was executed.
     match accepted {
         Some(accepted) => headers.insert(ACCEPT_ENCODING, accepted),
         None => headers.remove(ACCEPT_ENCODING),
@@ -80,8 +80,8 @@ pub fn negotiate(mut request: Request) -> Request {
     request
 }
 
-/// How much the sender of a request likes each coding, from 0 to 1 (RFC 9110, section
-/// 12.4.2). What is not named is none.
+/// The weights of a client for the codings, from 0 to 1 (RFC 9110, section 12.4.2); none
+/// for a coding that it does not name.
 #[derive(Default)]
 struct Accepted {
     brotli: Option<f32>,
@@ -122,7 +122,8 @@ impl Accepted {
         accepted
     }
 
-    /// The header that asks for the coding that is liked best. None if that is no coding.
+    /// The header that asks for the coding with the greatest weight; none if that is no
+    /// compression.
     fn header(&self) -> Option<HeaderValue> {
         let liked = |coding: Option<f32>| coding.or(self.others).unwrap_or(0.0);
         let (brotli, gzip, zstd) = (liked(self.brotli), liked(self.gzip), liked(self.zstd));
@@ -130,7 +131,7 @@ impl Accepted {
         if best <= 0.0 || self.identity.is_some_and(|identity| identity > best) {
             return None;
         }
-        // The files of GraphiQL are packed by gzip alone.
+        // The files of GraphiQL are compressed with gzip only.
         Some(HeaderValue::from_static(
             match (brotli >= best, gzip >= best, gzip > 0.0) {
                 (true, _, true) => "br, gzip;q=0.5",
@@ -143,9 +144,8 @@ impl Accepted {
     }
 }
 
-/// Whether the page of another origin may have made a browser send this with the
-/// credentials that it remembers, as it does with those of HTTP Basic. A token that is
-/// sent as such was given by the page.
+/// Whether a page of another origin may have made a browser send this with credentials that
+/// it remembers, as browsers do with HTTP Basic. A Bearer token was set by the page itself.
 fn is_forced(headers: &HeaderMap) -> bool {
     let is_foreign = headers
         .get("sec-fetch-site")

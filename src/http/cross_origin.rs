@@ -1,4 +1,4 @@
-//! What web pages of other origins may do.
+//! What web pages of other origins may do: CORS, and protection against forged requests.
 
 use std::{
     sync::Arc,
@@ -28,7 +28,7 @@ use super::problem::Problem;
 use super::request_id::REQUEST_ID;
 use crate::idempotency;
 
-/// How long a browser may remember what a page of another origin may send.
+/// How long a browser may remember the answer to a preflight.
 const MAX_AGE: Duration = Duration::from_mins(10);
 
 type Refuse = fn(ProtectionError) -> Response;
@@ -57,7 +57,7 @@ pub fn sharing(origins: &[HeaderValue]) -> Unless<CorsLayer, fn(&Request) -> boo
             REQUEST_ID,
             HeaderName::from_static("x-total-count"),
         ]);
-    // The layer would answer every OPTIONS, as if a browser asked.
+    // The layer would answer every OPTIONS as if it were a preflight.
     let is_passed: fn(&Request) -> bool = |request| {
         request.method() == Method::OPTIONS
             && !request
@@ -78,7 +78,7 @@ pub fn protection(
     };
     Unless {
         layer: CsrfLayer::new().with_rejection_response(refuse),
-        // The layer can be told of origins, but of none of apps.
+        // The layer knows only origins of web pages, and none of apps.
         is_passed: move |request: &Request| {
             let origin = request.headers().get(ORIGIN);
             origin.is_some_and(|origin| origins.contains(origin))
@@ -90,7 +90,7 @@ pub fn protection(
 #[derive(Clone)]
 pub struct Unless<L, P> {
     layer: L,
-    /// Which ones.
+    /// Whether a request is one of them.
     is_passed: P,
 }
 

@@ -1,5 +1,5 @@
-//! Where a request is meant to go (RFC 9112, sections 3.2 and 6.1), and where the caller
-//! takes the gateway to be.
+//! The host of a request: the checks of its head (RFC 9112, sections 3.2 and 6.1), and the
+//! URL under which the caller knows the gateway.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -19,18 +19,18 @@ use crate::config::Networks;
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// The ports of the schemes, unless a URL says another one.
+/// The default ports of the schemes.
 const HTTP: u16 = 80;
 const HTTPS: u16 = 443;
 /// The other end of a connection: a client, or the last proxy before the gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// Checks what no handler may have to doubt: that a request is for one host, and that the
-/// length of its body is known.
+/// Checks what every handler relies on: a request names one host at most, in the right
+/// form, and its transfer coding is known.
 ///
 /// # Errors
-/// What is wrong with the head.
+/// A problem that says what is wrong with the head.
 pub fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     let bad_request = |detail: &str| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -76,19 +76,18 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     }
 }
 
-/// Whether `text` is a host and perhaps a port (RFC 9110, section 7.2). A user has no place
-/// in it.
+/// Whether `text` is a host, perhaps with a port, and without a user (RFC 9110, section 7.2).
 fn is_host(text: &str) -> bool {
     let Ok(authority) = Authority::from_str(text) else {
         return false;
     };
     let host = authority.host();
-    // Of itself the parser takes a plus sign, too.
+    // The parser alone would take a plus sign, too.
     let is_port = |port: &str| {
         let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
         is_number && (port.is_empty() || port.parse::<u16>().is_ok())
     };
-    // Brackets stand around an address of version 6 or later (RFC 3986, section 3.2.2).
+    // Brackets enclose an IPv6 address or one of a later version (RFC 3986, section 3.2.2).
     let is_name = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(is_literal),
         None => !host.is_empty() && !host.contains(['[', ']']),
@@ -99,7 +98,7 @@ fn is_host(text: &str) -> bool {
             .is_some_and(|after| after.is_empty() || after.strip_prefix(':').is_some_and(is_port))
 }
 
-/// Whether `text` is an address that brackets stand around.
+/// Whether `text` is an address that belongs in brackets.
 fn is_literal(text: &str) -> bool {
     let is_of_the_future = || {
         let (version, address) = text.strip_prefix(['v', 'V'])?.split_once('.')?;
@@ -111,9 +110,9 @@ fn is_literal(text: &str) -> bool {
 }
 
 /// The URL of the gateway as the caller knows it, without a path. A proxy in one of the
-/// networks `trusted` may say what it was called by (RFC 7239, and the older headers whose
-/// names begin with `X-Forwarded`). None if nobody says a host, or if another proxy stands
-/// between: then nobody knows what the caller called, and by which scheme.
+/// networks `trusted` may report the URL that it was called by (RFC 7239, and the older
+/// headers `X-Forwarded-*`). None if no host is known, or if an untrusted proxy stands
+/// between: then nobody knows which host and scheme the caller used.
 #[must_use]
 pub fn external_url(request: &Parts, trusted: &[Networks]) -> Option<String> {
     let peer = request.extensions.get::<Peer>();
@@ -142,7 +141,7 @@ pub fn external_url(request: &Parts, trusted: &[Networks]) -> Option<String> {
     })
 }
 
-/// Whether a proxy shows itself, whatever it says.
+/// Whether a request has a header that proxies add, whatever its value.
 fn shows_a_proxy(headers: &HeaderMap) -> bool {
     let names = [
         FORWARDED,
@@ -154,7 +153,7 @@ fn shows_a_proxy(headers: &HeaderMap) -> bool {
     names.iter().any(|name| headers.contains_key(name))
 }
 
-/// What a proxy says of the request that it was sent.
+/// What a proxy reports of the request that it was sent.
 #[derive(Default)]
 struct Forwarded {
     scheme: Option<&'static str>,
@@ -164,8 +163,8 @@ struct Forwarded {
 
 impl Forwarded {
     fn of(headers: &HeaderMap) -> Self {
-        // One header may say what another one leaves out. Of several proxies the first one
-        // knows what the caller called.
+        // One header may supply what another one leaves out. Of several proxies the first
+        // one knows the caller's URL.
         let first = |name: HeaderName| {
             let value = headers.get(name)?.to_str().ok()?;
             split(value, ',').next().map(str::trim)
@@ -179,7 +178,7 @@ impl Forwarded {
             })
         };
         let own_host = member("host").and_then(host);
-        // The port of that host is part of it.
+        // In `Forwarded` the port is part of the host.
         let port = match own_host {
             Some(_) => None,
             None => first(FORWARDED_PORT).and_then(|port| port.parse::<u16>().ok()),
@@ -209,7 +208,7 @@ fn host(text: &str) -> Option<String> {
     is_host(text).then(|| text.to_owned())
 }
 
-/// A host without the port that may follow it. An IPv6 address has colons of its own.
+/// A host without its port. An IPv6 address has colons of its own.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => name,

@@ -1,5 +1,5 @@
-//! JSON bodies, read strictly: an object with the same member twice is malformed
-//! (RFC 8259 leaves its meaning open), not the last one silently taken.
+//! Strict JSON bodies: an object with a repeated member is malformed. RFC 8259 leaves its
+//! meaning open, and most parsers silently take the last one.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ use serde_json::{Map, Number, Value};
 /// The most characters of a member's name that an error repeats.
 pub const MAX_ECHO: usize = 100;
 
-/// The byte order mark, with which some programs begin a text. Readers may pass over it
-/// (RFC 8259, section 8.1).
+/// The byte order mark, with which some programs begin a text. Readers may ignore it (RFC
+/// 8259, section 8.1).
 const MARK: &str = "\u{feff}";
 
-/// Whether a body, whatever it is declared as, is meant to be JSON and not a form.
+/// Whether a body looks like JSON and not like a form, whatever it is declared as.
 #[must_use]
 pub fn is_meant(body: &[u8]) -> bool {
     let body = body.strip_prefix(MARK.as_bytes()).unwrap_or(body);
     matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['))
 }
 
-/// Reads a whole body.
+/// Parses a whole body.
 ///
 /// # Errors
 /// A sentence that says what is wrong, and where.
@@ -44,7 +44,7 @@ pub fn parse(body: &[u8]) -> Result<Value, String> {
     }
 }
 
-/// A value with no member twice.
+/// A JSON value without repeated members.
 struct Strict(Value);
 
 impl<'de> Deserialize<'de> for Strict {

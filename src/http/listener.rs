@@ -1,13 +1,15 @@
-//! The listener: connections with time limits, and an end that drops no request.
+//! The listener: connections with time limits, and a stop that drops no request.
 //!
-//! `axum::serve` has no limit for headers, so a client that never finishes them
-//! would stay for ever, and stopping would wait for it.
+//! `axum::serve` has no time limit for headers: a client that never finishes them would
+//! keep its connection for ever, and stopping would wait for it.
 
 mod activity;
 mod socket;
 mod unread;
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, io::ErrorKind, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
 
 use axum::{
     Router,
@@ -37,8 +39,8 @@ const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 40 * 1024;
 /// How long requests may take to finish once the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-/// How long a stopping server still takes what is on its way, and tells clients to
-/// open no further request on their connections.
+/// How long a stopping server still takes requests. Its answers tell clients to send no
+/// further ones on their connections.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long to wait when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -46,15 +48,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The life of a server: when it begins to stop, and what it must wait for then.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
-    /// Set off when the server begins to stop.
+    /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
     /// Connections and operations under way.
     pub tasks: TaskTracker,
 }
 
-/// Serves `router` on `listener` until the server is to stop, then finishes what was
-/// asked for. A connection may rest for the time `keep_alive` between two requests. Returns
-/// whether everything was finished in time.
+/// Serves `router` on `listener` until the server is to stop, then finishes the requests
+/// under way. A connection may be idle for the time `keep_alive` between two requests.
+/// Returns whether everything was finished in time.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -65,8 +67,7 @@ pub async fn serve(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // The socket has stricter ones. This one makes hyper look at the socket between
-        // requests.
+        // The socket has stricter limits. This one makes hyper poll the socket between requests.
         .header_read_timeout(keep_alive + HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
@@ -90,11 +91,11 @@ pub async fn serve(
         tasks.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
-                // What has arrived by then is read, and answered.
+                // Requests that have arrived by then are read and answered.
                 biased;
                 ended = &mut connection => ended,
                 () = grace_over(&stopping) => {
-                    // Answers what was asked for and takes no further request.
+                    // Answers the requests that were read, and takes no further one.
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -110,6 +111,8 @@ pub async fn serve(
             () = &mut end => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => serve_connection(stream, peer),
+                // The client has gone already.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -117,8 +120,8 @@ pub async fn serve(
             },
         }
     }
-    // Connections that are established already, but were not accepted yet. The system is
-    // asked, for the runtime may not have heard of them.
+    // Connections that the system has established, but that were not accepted yet. The
+    // system is asked directly, as the runtime may not know of them.
     match listener.into_std() {
         Ok(listener) => {
             while let Ok((stream, peer)) = listener.accept() {
@@ -137,7 +140,7 @@ pub async fn serve(
         .is_ok()
 }
 
-/// Waits until the server stops, and a while longer.
+/// Waits until the server begins to stop and [`GRACE`] is over.
 async fn grace_over(stopping: &CancellationToken) {
     stopping.cancelled().await;
     tokio::time::sleep(GRACE).await;
@@ -152,7 +155,7 @@ struct Connection {
     tasks: TaskTracker,
 }
 
-/// Answers a request, and sees to what is left of its body then. A stopping server closes
+/// Answers a request, and then deals with the rest of its body. A stopping server closes
 /// each connection after its next answer.
 async fn answer(
     connection: Arc<Connection>,
@@ -167,25 +170,25 @@ async fn answer(
     let checked = host::check(&request);
     let mut is_last = checked.is_err();
     if let Err(problem) = checked {
-        // The router gives it an id and a line in the log, as it does with others.
+        // The router gives the problem a request id and a line in the log.
         request.extensions_mut().insert(problem);
     }
     request.extensions_mut().insert(connection.peer);
 
     let mut response = connection.router.clone().oneshot(request).await?;
     is_last |= connection.stopping.is_cancelled();
-    // Nothing has come back if all of the body was read, or is still wanted.
+    // Nothing comes back if the body was read to its end, or is still being read.
     if let Some(left) = left.and_then(|mut left| left.try_recv().ok()) {
         let is_slow = response.status() == StatusCode::REQUEST_TIMEOUT;
-        // Before it is given up: the socket looks when it is closed.
+        // Set before the rest is dropped, as the socket looks at it when it is closed.
         connection.activity.set_unread(true);
         if is_slow {
             is_last = true;
         } else {
-            // Who waits for `100 Continue` gets the answer instead, and perhaps sends nothing
-            // of the body, or all of it: nobody knows what comes next.
+            // A client that waits for `100 Continue` gets the answer instead, and may then
+            // send the body or leave it out: nobody knows what comes next.
             is_last |= left.is_too_long() || (is_announced && !left.is_begun);
-            // No `100 Continue` comes of it: the head of the answer goes out first.
+            // This causes no `100 Continue`: the head of the answer goes out first.
             discard(&connection, left);
         }
     }
@@ -195,7 +198,7 @@ async fn answer(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
-    // The request ends with the body of its answer.
+    // The request is under way until the body of its answer is dropped.
     Ok(response.map(|body| Guarded::new(body, under_way)))
 }
 
@@ -206,8 +209,8 @@ fn is_announced(head: &Parts) -> bool {
     head.version == Version::HTTP_11 && head.headers.get_all(EXPECT).iter().any(is_known)
 }
 
-/// Throws away the rest of a body, beside the answer: its sender may read the answer
-/// already. What is too much for that ends the connection.
+/// Reads the rest of a body and drops it, while the client may already read the answer. If
+/// the rest is too long, the connection ends.
 fn discard(connection: &Arc<Connection>, left: unread::Unread) {
     let connection = Arc::clone(connection);
     let under_way = UnderWay::go_on(&connection.activity);

@@ -1,9 +1,10 @@
-//! Media types as others write them (RFC 9110, section 8.3). What follows a type is read
-//! leniently: most parameters mean nothing here, and some are written wrongly.
+//! Parses media types and other header values with parameters (RFC 9110, section 8.3).
+//! Parameters are read leniently: most mean nothing here, and some clients write them
+//! wrongly.
 
 use std::borrow::Cow;
 
-/// The parts of a list between separators. A separator within quotes is none.
+/// The parts of a list between separators, except separators within quotes.
 pub fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.split(move |character| {

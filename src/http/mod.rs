@@ -1,10 +1,10 @@
-//! What every face shares of HTTP.
+//! What all faces share of HTTP: bodies, error answers, limits, and the listener.
 
 pub(crate) mod body;
-// Answers, compressed where it pays. What must not be is listed there.
+// Compressed answers, where that pays, and which answers must not be.
 pub(crate) mod compression;
 pub(crate) mod cross_origin;
-// No request stays without an answer for long.
+// Every request is answered within a time limit.
 pub(crate) mod deadline;
 pub mod host;
 pub(crate) mod json;

@@ -1,4 +1,4 @@
-//! Errors as `application/problem+json` (RFC 9457).
+//! Error answers as `application/problem+json` (RFC 9457).
 
 use axum::{
     Json,
@@ -16,13 +16,13 @@ use crate::{
     idempotency::NotExecuted,
 };
 
-/// When to come back after a refusal that passes, in seconds.
+/// `Retry-After` of a refusal that passes, in seconds.
 pub const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// The most unknown fields of a body that are told, each with its own fault: the answer
-/// would be many times as long as the body.
+/// The most unknown fields of a body that get an entry in `errors`: without a limit the
+/// answer could be many times as long as the body.
 const MAX_UNKNOWN: usize = 100;
-/// The most faults that the sentence for people names.
+/// The most faults that `detail` names.
 const MAX_NAMED: usize = 20;
 
 /// An error answer.
@@ -32,7 +32,7 @@ pub struct Problem(Box<Details>);
 #[derive(Clone, Debug)]
 struct Details {
     status: StatusCode,
-    /// In place of the status's own.
+    /// In place of the title that belongs to the status.
     title: Option<&'static str>,
     detail: String,
     errors: Vec<BodyFault>,
@@ -40,20 +40,20 @@ struct Details {
     headers: HeaderMap,
 }
 
-/// How a record differs from what a caller took it for.
+/// How a record differs from what the caller expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stale {
-    /// The version that it has now.
+    /// The version of the record now.
     pub current_version: i32,
-    /// The members that were sent and that it has otherwise; those of the primary
-    /// location follow its name and a dot.
+    /// The members that the caller sent and that have another value in the record; those of
+    /// the primary location follow its name and a dot.
     pub differs: Vec<String>,
 }
 
 /// One thing that is wrong with a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BodyFault {
-    /// Where in the body that was sent: a JSON pointer (RFC 6901).
+    /// Where in the request body: a JSON pointer (RFC 6901).
     pub pointer: String,
     /// What is wrong and how to mend it.
     pub detail: String,
@@ -64,7 +64,7 @@ pub struct BodyFault {
 pub struct BodyFaults {
     /// In the order in which they were found.
     told: Vec<BodyFault>,
-    /// How many fields are not known.
+    /// How many fields are unknown. The first of them are also in `told`.
     unknown: usize,
 }
 
@@ -75,13 +75,13 @@ impl BodyFaults {
         self.told.is_empty()
     }
 
-    /// Notes a fault of a field that is known, of which there are not many.
+    /// Adds a fault of a known field; there are only few of these.
     pub fn add(&mut self, pointer: String, detail: String) {
         self.told.push(BodyFault { pointer, detail });
     }
 
-    /// Notes that a field is not known: its pointer, and what to say of it. They are only
-    /// made of the first ones; the others are counted.
+    /// Adds a fault of an unknown field. `fault` makes its pointer and its detail; it is
+    /// called for the first unknown fields only, as the others are just counted.
     pub fn add_unknown(&mut self, fault: impl FnOnce() -> (String, String)) {
         self.unknown += 1;
         if self.unknown <= MAX_UNKNOWN {
@@ -90,7 +90,7 @@ impl BodyFaults {
         }
     }
 
-    /// Whether a fault is told of what is at the pointer, or of an object around it.
+    /// Whether there is a fault at the pointer, or at an object around it.
     #[must_use]
     pub fn cover(&self, pointer: &str) -> bool {
         self.told.iter().any(|fault| {
@@ -99,13 +99,13 @@ impl BodyFaults {
         })
     }
 
-    /// Whether a fault is told of what is at the pointer itself.
+    /// Whether there is a fault at exactly this pointer.
     #[must_use]
     pub fn are_at(&self, pointer: &str) -> bool {
         self.told.iter().any(|fault| fault.pointer == pointer)
     }
 
-    /// Names the first ones, and counts the others.
+    /// The detail: names the first faults, and counts the others.
     fn sentence(&self) -> String {
         let named = self.told.iter().take(MAX_NAMED);
         let mut sentences: Vec<_> = named
@@ -121,7 +121,7 @@ impl BodyFaults {
 }
 
 impl Problem {
-    /// A problem that is fully told by one sentence.
+    /// A problem with a detail and nothing else.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self(Box::new(Details {
             status,
@@ -133,7 +133,7 @@ impl Problem {
         }))
     }
 
-    /// A body whose fields are at fault (422).
+    /// A body with invalid fields (422).
     #[must_use]
     pub fn unprocessable(faults: BodyFaults) -> Self {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, faults.sentence());
@@ -156,7 +156,7 @@ impl Problem {
         problem
     }
 
-    /// As [`Self::stale`], of a record that is one of those that `If-None-Match` names.
+    /// Rewords [`Self::stale`] for a record that `If-None-Match` names.
     #[must_use]
     pub fn named(mut self) -> Self {
         if let Some(stale) = &self.0.stale {
@@ -169,8 +169,7 @@ impl Problem {
         self
     }
 
-    /// As [`Self::stale`], of a record that changed under a request which named no version
-    /// by `If-Match`.
+    /// Rewords [`Self::stale`] for a record that changed during a request without `If-Match`.
     #[must_use]
     pub fn overtaken(mut self) -> Self {
         if let Some(stale) = &self.0.stale {
@@ -192,13 +191,13 @@ impl Problem {
         )
     }
 
-    /// What a failure is over REST.
+    /// The problem for a failure.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         Self::of_code(error.code(), error.sentence())
     }
 
-    /// What a failure of this code is over REST.
+    /// The problem for a failure with this code.
     #[must_use]
     pub fn of_code(code: Code, sentence: String) -> Self {
         match code {
@@ -214,7 +213,7 @@ impl Problem {
         }
     }
 
-    /// What it is over REST that a request with an idempotency key was not executed.
+    /// The problem for a request with an idempotency key that was not executed.
     #[must_use]
     pub fn of_refusal(refusal: &NotExecuted) -> Self {
         let sentence = refusal.sentence();
@@ -246,8 +245,9 @@ impl Problem {
         self
     }
 
-    /// The sentence for people, in place of the status phrase that RFC 9457 suggests.
-    /// It comes first in the body: older integrations show only the first characters.
+    /// The title: a sentence for people, in place of the status phrase that RFC 9457
+    /// suggests. It comes first in the body, as older integrations show only the first
+    /// characters.
     fn title(&self) -> &'static str {
         if let Some(title) = self.0.title {
             return title;
@@ -291,7 +291,7 @@ struct Body<'a> {
 }
 
 impl IntoResponse for Problem {
-    /// Leaves the body to [`render`], which knows the request's id.
+    /// Leaves the body to [`render`], which knows the request id.
     fn into_response(self) -> Response {
         let mut response = (self.0.status, self.0.headers.clone()).into_response();
         response.extensions_mut().insert(self);

@@ -1,4 +1,4 @@
-//! Query strings, which both faces read alike.
+//! Query strings, which both faces read in the same way.
 
 use url::form_urlencoded;
 
@@ -8,7 +8,8 @@ use url::form_urlencoded;
 /// A sentence, if a name comes twice or the text is not UTF-8.
 pub fn pairs(query: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
-    // What is not UTF-8 comes out as replacement characters; others were sent.
+    // Invalid UTF-8 is decoded to replacement characters. A text with more of them than
+    // were sent is invalid.
     let replaced = |text: &str| text.matches(char::REPLACEMENT_CHARACTER).count();
     let mut sent = replaced(query) + query.to_ascii_uppercase().matches("%EF%BF%BD").count();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

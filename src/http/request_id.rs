@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
-/// The longest request id that is taken from a caller, in bytes.
+/// The longest request id that is accepted from a caller, in bytes.
 const MAX_LENGTH: usize = 128;
-/// The header.
+/// The name of the header.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Finds a request in the log; also the answer's `X-Request-Id`.
+/// The id by which a request is found in the log; also the answer's `X-Request-Id`.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Arc<str>);
 
 impl RequestId {
-    /// The caller's own id, if it is fit for logs and answers; a new one otherwise.
+    /// The caller's own id, if it is fit for logs and answers; otherwise a new one.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());

@@ -1,4 +1,4 @@
-//! The rows in which answers are kept.
+//! The rows that hold idempotency keys and the answers to their requests.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::{
 
 /// How long an answer is kept.
 const RETENTION: TimeDelta = TimeDelta::hours(24);
-/// Writes the row of a key, in place of one that is too old, and waits for whoever is
-/// writing it. Returns false if the key is taken.
+/// Writes the row of a key, over one that is too old, once no other transaction is writing
+/// it. Returns false if the key is taken.
 pub(super) async fn claim(
     transaction: &Transaction,
     request: &KeyedRequest,
@@ -33,7 +33,7 @@ pub(super) async fn claim(
         key: Set(request.key.0.clone()),
         fingerprint: Set(request.fingerprint.to_vec()),
         created_at: Set(now),
-        // Until there is an answer.
+        // There is no answer yet.
         status: Set(0),
         headers: Set(String::new()),
         body: Set(Vec::new()),
@@ -59,8 +59,8 @@ pub(super) async fn claim(
     }
 }
 
-/// Whether the wait for a lock took too long (PostgreSQL, appendix A). SQLite has one
-/// lock, which is waited for when the transaction begins.
+/// Whether a wait for a lock timed out (PostgreSQL, appendix A). SQLite has one lock, and
+/// waits for it when the transaction begins.
 fn is_lock_timeout(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
         error
@@ -73,7 +73,7 @@ fn is_lock_timeout(error: &DbErr) -> bool {
     }
 }
 
-/// The first answer, if it was an answer to the same request.
+/// The first answer, if it answered the same request.
 pub(super) async fn replay(
     transaction: &Transaction,
     request: &KeyedRequest,
@@ -109,7 +109,7 @@ fn unreadable(why: &str) -> NotExecuted {
     NotExecuted::Failed(Error::Internal(Arc::new(error)))
 }
 
-/// Adds the answer to the row of its key.
+/// Stores the answer in the row of its key.
 pub(super) async fn store_answer(
     transaction: &Transaction,
     request: &KeyedRequest,
@@ -117,7 +117,7 @@ pub(super) async fn store_answer(
 ) -> Result<Response, NotExecuted> {
     let internal = |error| NotExecuted::Failed(Error::Internal(error));
     let (head, body) = response.into_parts();
-    // It is all there: answers to writes are not streamed.
+    // The body is complete: answers to writes are not streamed.
     let body = to_bytes(body, usize::MAX).await;
     let body: Bytes = body.map_err(|error| internal(Arc::new(error)))?;
     let headers: Vec<_> = head
@@ -144,7 +144,7 @@ pub(super) async fn store_answer(
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
-/// Deletes the rows of keys that are too old, and returns how many.
+/// Deletes the keys that are too old, and returns how many.
 ///
 /// # Errors
 /// If the database fails.

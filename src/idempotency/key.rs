@@ -1,4 +1,4 @@
-//! The key of a request, and what tells the request from others.
+//! The idempotency key of a request, and the fingerprint that tells requests with one key apart.
 
 use axum::http::{HeaderMap, Method, Uri};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ pub struct Key(pub(super) String);
 
 impl Key {
     /// Reads the header of a request, which may have none. The draft wants the key in
-    /// quotes, most clients send it without: both mean the same key.
+    /// quotes, and most clients send it without: both mean the same key.
     ///
     /// # Errors
     /// A sentence, if the header is malformed or there twice.
@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-/// Reads a string as headers have it (RFC 9651, section 4.2.5).
+/// Reads a string as structured fields have it (RFC 9651, section 4.2.5).
 fn unquoted(text: &str) -> Option<String> {
     let mut characters = text.strip_prefix('"')?.strip_suffix('"')?.chars();
     let mut read = String::with_capacity(text.len());
@@ -59,7 +59,7 @@ fn unquoted(text: &str) -> Option<String> {
     Some(read)
 }
 
-/// A request with a key, as it is told from others.
+/// A request with a key, and what identifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
     pub(super) token: i64,
@@ -68,13 +68,13 @@ pub struct KeyedRequest {
 }
 
 impl KeyedRequest {
-    /// What was sent with `key` by who has the token with the id `token`.
+    /// A request with `key`, sent with the token whose id is `token`.
     #[must_use]
     pub fn new(token: i64, key: Key, method: &Method, uri: &Uri, body: &[u8]) -> Self {
         let target = uri.path_and_query().map_or("", |target| target.as_str());
         let mut hash = Sha256::new();
         for part in [method.as_str().as_bytes(), target.as_bytes(), body] {
-            // With their lengths, so that no two requests make the same bytes.
+            // The lengths keep two different requests from hashing the same bytes.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -1,9 +1,9 @@
 //! Retries that write nothing twice: the header `Idempotency-Key`
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A request with a key runs in one transaction with the row of that key, which keeps the
-//! answer. So there is both or neither, whatever happens in between, and a retry gets
-//! the first answer again, from any gateway over the same database.
+//! A request with a key runs in one transaction with the row of that key, which holds the
+//! answer. So either both are committed or neither, and a retry gets the first answer
+//! again, from any gateway over the same database.
 
 mod answers;
 mod key;
@@ -26,39 +26,39 @@ pub use answers::purge;
 use answers::{claim, replay, store_answer};
 pub use key::{Key, KeyedRequest};
 
-/// Names a request, so that its retries can be told from other requests.
+/// The header that names a request, so that its retries can be told from other requests.
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks an answer that was given before.
+/// The header that marks an answer which was given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest key, in characters.
 pub const MAX_LENGTH: usize = 255;
 /// How long a retry waits while the first request is under way.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// About how many requests with a key are under way at once.
+/// About how many requests with a key run at once.
 const UNDER_WAY: usize = 1_024;
 
-/// What came of a request that was executed.
+/// The result of a request that was executed.
 pub struct Outcome {
-    /// What to answer.
+    /// The answer.
     pub response: Response,
-    /// What that means for the transaction.
+    /// What the answer means for the transaction.
     pub verdict: Verdict,
 }
 
 /// What an answer means for the transaction of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The request is done: its effects are kept, and the answer.
+    /// The request is done: its effects and the answer are kept.
     Done,
-    /// The request is wrong and will never be right: the answer alone is kept.
+    /// The request was refused: its effects are undone, and the answer is kept.
     Refused,
-    /// The same request may have another answer soon: nothing is kept.
+    /// The same request may get another answer soon: nothing is kept.
     Open,
 }
 
 impl Verdict {
-    /// What an answer with this status means.
+    /// The verdict for an answer with this status.
     #[must_use]
     pub fn of(status: StatusCode) -> Self {
         match status {
@@ -78,7 +78,7 @@ pub enum NotExecuted {
     OtherRequest(Key),
     /// The first request with the key is still under way (409).
     UnderWay(Key),
-    /// The database failed, or we did.
+    /// The database failed, or there was a fault of ours.
     Failed(Error),
 }
 
@@ -123,33 +123,33 @@ impl From<DbErr> for NotExecuted {
     }
 }
 
-/// The keys that are sent to one gateway.
+/// The idempotency keys of the requests to one gateway.
 #[derive(Clone)]
 pub struct Keys {
     database: Database,
     tasks: TaskTracker,
-    /// Whose turn it is to use a key: who holds its guard. No value is ever put in. The
-    /// database alone would do, but each request that waits there keeps a connection
-    /// from all others.
-    turns: Arc<Cache<(i64, Key), ()>>,
+    /// A request holds the guard of its key here while it runs; no value is ever inserted.
+    /// The database alone would do, but a request that waits there keeps a connection from
+    /// all others.
+    guards: Arc<Cache<(i64, Key), ()>>,
 }
 
 impl Keys {
-    /// Keeps keys in `database`. Requests are among `tasks` until they end.
+    /// Stores keys in `database`, and runs requests in `tasks`.
     #[must_use]
     pub fn new(database: Database, tasks: TaskTracker) -> Self {
         Self {
             database,
             tasks,
-            turns: Arc::new(Cache::new(UNDER_WAY)),
+            guards: Arc::new(Cache::new(UNDER_WAY)),
         }
     }
 
-    /// Executes a request by `run`, which must do all that it does on the database that
-    /// it is given, unless it was executed before: then the answer is the first one.
+    /// Executes a request by `run`, which must do all its work on the database that it is
+    /// given. If the request was executed before, returns the first answer instead.
     ///
-    /// Once it runs it runs to its end, from the first statement to the commit, in a task
-    /// of its own: a caller that hangs up and tries again gets the answer that it missed.
+    /// Once begun, `run` goes on until the commit, in a task of its own: a caller that
+    /// hangs up and tries again gets the answer that it missed.
     ///
     /// # Errors
     /// If the request was not executed.
@@ -164,8 +164,8 @@ impl Keys {
         let keys = self.clone();
         let task = self.tasks.spawn(async move {
             let place = (request.token, request.key.clone());
-            let turn = keys.turns.get_value_or_guard_async(&place);
-            let Ok(_turn) = tokio::time::timeout(PATIENCE, turn).await else {
+            let guard = keys.guards.get_value_or_guard_async(&place);
+            let Ok(_guard) = tokio::time::timeout(PATIENCE, guard).await else {
                 return Err(NotExecuted::UnderWay(request.key));
             };
             execute(&keys.database, &request, run).await

@@ -2,12 +2,12 @@
 
 use serde_json::Number;
 
-/// Doubles below this have all their digits: 2^53.
+/// Doubles below this hold every integer exactly: 2^53.
 const EXACT: u64 = 1 << 53;
 
-/// The whole number that a JSON number stands for, however it is written: `7`, `7.0` and
-/// `7e0` are the same. A fraction is none, and neither is a double of 2^53 or more: other
-/// numbers become the same double, so nobody knows any more which one was sent.
+/// The integer that a JSON number stands for, however it is written: `7`, `7.0` and `7e0`
+/// are the same. None for a fraction, and for a double of 2^53 or more: several numbers
+/// become the same double, so nobody knows which one was sent.
 #[must_use]
 pub fn whole(number: &Number) -> Option<i64> {
     if let Some(whole) = number.as_i64() {
@@ -16,13 +16,13 @@ pub fn whole(number: &Number) -> Option<i64> {
     if !number.is_f64() {
         return None;
     }
-    // A double prints without a point exactly if it is whole.
+    // A double is printed without a decimal point exactly if it is an integer.
     let text = number.as_f64()?.to_string();
     let whole: i64 = text.parse().ok()?;
     (whole.unsigned_abs() < EXACT).then_some(whole)
 }
 
-/// The digits of a whole number, for texts that systems keep as numbers: telephone
+/// The digits of an integer, for texts that some systems store as numbers: telephone
 /// numbers, postal codes, reference numbers.
 #[must_use]
 pub fn digits(number: &Number) -> Option<String> {

@@ -1,8 +1,8 @@
 //! The comparison key of a text: two texts are equal ignoring case exactly when
 //! their keys are equal byte for byte, and they sort by their keys.
 //!
-//! The keys are made here, on every write and for every filter, and compared
-//! with binary collation, so both engines give the same rows in the same order.
+//! Keys are made here, on every write and for every filter, and compared with binary
+//! collation, so both engines give the same rows in the same order.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};

@@ -1,8 +1,8 @@
-//! Instants: how they are read, stored, compared and written, on both faces (SPEC section 1).
+//! Instants: how they are read, stored, compared and written, on both faces.
 
 use chrono::{DateTime as Chrono, Datelike, SubsecRound, TimeDelta, Timelike, Utc};
 
-/// In a second.
+/// Nanoseconds in a second.
 const NANOSECONDS: u32 = 1_000_000_000;
 
 /// An instant as it is sent and returned.
@@ -10,22 +10,22 @@ const NANOSECONDS: u32 = 1_000_000_000;
 pub struct DateTime(pub Chrono<Utc>);
 
 impl DateTime {
-    /// Reads RFC 3339, and what ISO 8601 has beside it: an offset without its colon or its
-    /// minutes, as PHP's `DATE_ISO8601` has it, and a comma before the fraction; also UTC by
-    /// its name, as Ruby's `Time#to_s` has it. The year must have four digits in UTC, too:
-    /// SQLite compares instants as text.
+    /// Reads RFC 3339 and common variants: an offset without its colon or its minutes, as
+    /// in PHP's `DATE_ISO8601`, a comma before the fraction, and UTC by its name, as in
+    /// Ruby's `Time#to_s`. The year must have four digits in UTC, too, because SQLite
+    /// compares instants as text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let instant = Chrono::parse_from_rfc3339(&in_rfc3339(text)?).ok()?;
-        // chrono keeps a leap second as a second with too many nanoseconds; it
-        // becomes the second that follows.
+        // chrono represents a leap second as a second with too many nanoseconds. It becomes
+        // the second that follows.
         let nanoseconds = instant.timestamp_subsec_nanos();
         let seconds = instant.timestamp() + i64::from(nanoseconds / NANOSECONDS);
         let instant = Chrono::from_timestamp(seconds, nanoseconds % NANOSECONDS)?;
         Self::new(instant)
     }
 
-    /// An instant whose year has four digits.
+    /// The instant; none unless its year has four digits.
     #[must_use]
     pub fn new(instant: Chrono<Utc>) -> Option<Self> {
         (0..=9999)
@@ -33,7 +33,7 @@ impl DateTime {
             .then_some(Self(instant))
     }
 
-    /// The text that is returned everywhere.
+    /// The text in which all answers show it.
     #[must_use]
     pub fn text(self) -> String {
         let mut text = Vec::with_capacity(24);
@@ -41,9 +41,9 @@ impl DateTime {
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// Appends the text that is returned everywhere. Lists hold many instants, and
-    /// chrono's own formatting takes ten times as long. Years have four digits: no
-    /// others are stored.
+    /// Appends the text in which all answers show it. Lists hold many instants, and
+    /// chrono's own formatting takes ten times as long. Years have four digits: no others
+    /// are stored.
     pub fn write(self, out: &mut Vec<u8>) {
         let Self(instant) = self;
         let mut digits = |number: u32, count: u32, mark: u8| {
@@ -61,9 +61,9 @@ impl DateTime {
         digits(instant.timestamp_subsec_millis(), 3, b'Z');
     }
 
-    /// The first stored instant that is not before this one. Bounds may be finer
-    /// than what is stored. After the last instant of the year 9999, which no
-    /// record reaches, comes none.
+    /// The first whole millisecond that is not before this instant: bounds may be finer
+    /// than what is stored. In the last millisecond of the year 9999, which no record
+    /// reaches, that one.
     #[must_use]
     pub fn first_millisecond(self) -> Chrono<Utc> {
         let cut = self.last_millisecond();
@@ -75,16 +75,16 @@ impl DateTime {
         }
     }
 
-    /// The last stored instant that is not after this one.
+    /// The last whole millisecond that is not after this instant.
     #[must_use]
     pub fn last_millisecond(self) -> Chrono<Utc> {
         self.0.trunc_subsecs(3)
     }
 }
 
-/// Rewrites a timestamp in the strict form, if it has the parts of one.
+/// Rewrites a timestamp in the strict form of RFC 3339, if it has the right parts.
 fn in_rfc3339(text: &str) -> Option<String> {
-    /// As in `2026-01-31`, and `09:15:00` behind it.
+    /// The lengths of `2026-01-31` and of `09:15:00`.
     const DAY: usize = 10;
     const TIME: usize = 8;
     let (day, rest) = text.split_at_checked(DAY)?;
@@ -98,13 +98,13 @@ fn in_rfc3339(text: &str) -> Option<String> {
         }
         None => (String::new(), rest),
     };
-    // Some, such as Ruby, have a space before a numeric offset.
+    // Ruby and others write a space before a numeric offset.
     let offset = match offset.strip_prefix(' ') {
         Some(numeric) if numeric.starts_with(['+', '-']) => numeric,
         _ => offset,
     };
     let offset = match offset.as_bytes() {
-        // Ruby has the name of a time zone, too.
+        // Ruby also writes the name of the time zone.
         b"Z" | b"z" | b" UTC" | b" GMT" => "Z".to_owned(),
         [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => match digits.len() {
             2 => format!("{offset}:00"),

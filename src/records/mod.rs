@@ -1,19 +1,19 @@
-//! What the gateway keeps: the rules for clients, their locations, and the log of changes,
-//! with their SQL, for people who know no GraphQL.
+//! The records: clients, their locations and the log of changes, with their rules and their
+//! SQL. Of GraphQL it knows only how inputs are derived.
 
-// The records, and what every write of one leaves in the log, in its own transaction.
+// The records. Every write of one leaves a row in the log, in its own transaction.
 pub mod changes;
 pub mod clients;
 pub mod locations;
-// Pages that begin after a position in the order, and how long a list is.
+// Keyset pages, and how many rows a list has.
 pub mod list;
-// The rules for single fields. They gather all faults of an input, not only the first.
+// The rules for single fields. All faults of an input are collected, not only the first.
 pub mod validation;
-// Numbers that come as other systems write them: the same on both faces.
+// Numbers as other systems write them.
 pub mod coerce;
-// The keys by which texts compare.
+// The keys by which texts are compared.
 pub mod fold;
-// Instants as they are written.
+// Instants: how they are parsed, cut and written.
 pub mod instant;
 
 mod store;

@@ -1,4 +1,4 @@
-//! The records of one database, and what a gateway knows of their lists by itself.
+//! The records of one database, with what a gateway keeps in memory of their lists.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -8,16 +8,16 @@ use tokio_util::task::TaskTracker;
 use super::list::Lists;
 use crate::storage::database::Database;
 
-/// Where records are read and written: a database, which it can be used as.
+/// Where records are read and written. It dereferences to its [`Database`].
 #[derive(Clone)]
 pub struct Store {
     database: Database,
-    /// What is known of the lists in it.
+    /// What the gateway keeps of the lists.
     pub lists: Arc<Lists>,
 }
 
 impl Store {
-    /// The records in `database`. What is counted and sampled meanwhile is among `tasks`.
+    /// The records in `database`. Merges and samples of its lists run in `tasks`.
     #[must_use]
     pub fn new(database: Database, tasks: TaskTracker) -> Self {
         let engine = database.reader.get_database_backend();
@@ -27,7 +27,7 @@ impl Store {
         }
     }
 
-    /// The same records, as `database` shows them: in a transaction.
+    /// The same records, as `database` sees them from inside a transaction.
     #[must_use]
     pub fn within(self, database: Database) -> Self {
         Self { database, ..self }

@@ -6,7 +6,7 @@ use serde::{
     ser::{Error as _, SerializeMap, SerializeSeq},
 };
 
-use super::operation::{ANSWER, NESTED, ParameterKind, Shape, StoredOperation};
+use super::operation::{ANSWER, AnswerShape, NESTED, ParameterKind, StoredOperation};
 use crate::{
     error::{Code, Error, Fault},
     http::problem::{BodyFaults, Problem, Stale},
@@ -71,20 +71,20 @@ pub struct Shaped<'a> {
     /// What to write.
     pub value: &'a ConstValue,
     /// What it looks like.
-    pub shape: &'a Shape,
+    pub shape: &'a AnswerShape,
 }
 
 impl Serialize for Shaped<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (self.value, self.shape) {
-            (ConstValue::List(items), Shape::List(shape)) => {
+            (ConstValue::List(items), AnswerShape::List(shape)) => {
                 let mut list = serializer.serialize_seq(Some(items.len()))?;
                 for value in items {
                     list.serialize_element(&Shaped { value, shape })?;
                 }
                 list.end()
             }
-            (ConstValue::Object(members), Shape::Object(shapes)) => {
+            (ConstValue::Object(members), AnswerShape::Object(shapes)) => {
                 let mut object = serializer.serialize_map(Some(members.len()))?;
                 for (name, value) in members {
                     match shapes.get(name.as_str()) {
@@ -96,7 +96,7 @@ impl Serialize for Shaped<'_> {
             }
             (
                 ConstValue::String(id),
-                Shape::Leaf {
+                AnswerShape::Leaf {
                     kind: ParameterKind::Id,
                     ..
                 },

@@ -45,7 +45,7 @@ pub struct StoredOperation {
     /// The variables that the handler sets.
     pub internal: Vec<String>,
     /// The form of the body.
-    pub answer: Shape,
+    pub answer: AnswerShape,
 }
 
 /// A query parameter or body field.
@@ -95,7 +95,7 @@ pub enum ParameterKind {
 
 /// The form of an answer.
 #[derive(Debug)]
-pub enum Shape {
+pub enum AnswerShape {
     /// A value.
     Leaf {
         /// Of this kind.
@@ -106,15 +106,15 @@ pub enum Shape {
         description: String,
     },
     /// An object with these members.
-    Object(IndexMap<String, Shape>),
+    Object(IndexMap<String, AnswerShape>),
     /// A list.
-    List(Box<Shape>),
+    List(Box<AnswerShape>),
 }
 
-impl Shape {
+impl AnswerShape {
     /// The members of an object or of the objects in a list.
     #[must_use]
-    pub fn members(&self) -> Option<&IndexMap<String, Shape>> {
+    pub fn members(&self) -> Option<&IndexMap<String, AnswerShape>> {
         match self {
             Self::Leaf { .. } => None,
             Self::Object(members) => Some(members),
@@ -136,7 +136,7 @@ impl StoredOperation {
         let operation = document.operation(None).map_err(Mistake)?;
         let selections = &operation.tree.selection_set;
         let mut body = object(&document.tree, selections)?;
-        while let Shape::Object(members) = &mut body
+        while let AnswerShape::Object(members) = &mut body
             && let Some(inner) = members.swap_remove(ANSWER)
         {
             body = inner;
@@ -168,7 +168,10 @@ fn kind_of(name: &str) -> Result<ParameterKind, Mistake> {
     })
 }
 
-fn object(document: &ExecutableDocument, selections: &SelectionSet) -> Result<Shape, Mistake> {
+fn object(
+    document: &ExecutableDocument,
+    selections: &SelectionSet,
+) -> Result<AnswerShape, Mistake> {
     let mut members = IndexMap::new();
     for selection in &selections.selections {
         match selection {
@@ -178,7 +181,7 @@ fn object(document: &ExecutableDocument, selections: &SelectionSet) -> Result<Sh
             }
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = document.fragments.get(&spread.fragment_name)
-                    && let Shape::Object(inner) = object(document, &fragment.selection_set)?
+                    && let AnswerShape::Object(inner) = object(document, &fragment.selection_set)?
                 {
                     members.extend(inner);
                 }
@@ -188,12 +191,12 @@ fn object(document: &ExecutableDocument, selections: &SelectionSet) -> Result<Sh
             }
         }
     }
-    Ok(Shape::Object(members))
+    Ok(AnswerShape::Object(members))
 }
 
-fn shape(document: &ExecutableDocument, field: &Field) -> Result<Shape, Mistake> {
+fn shape(document: &ExecutableDocument, field: &Field) -> Result<AnswerShape, Mistake> {
     let shape = if field.selection_set.is_empty() {
-        Shape::Leaf {
+        AnswerShape::Leaf {
             kind: kind_of(field.ty().inner_named_type())?,
             nullable: !field.ty().is_non_null(),
             description: text_of(field.definition.description.as_deref()),
@@ -202,7 +205,7 @@ fn shape(document: &ExecutableDocument, field: &Field) -> Result<Shape, Mistake>
         object(document, &field.selection_set)?
     };
     Ok(if field.ty().is_list() {
-        Shape::List(Box::new(shape))
+        AnswerShape::List(Box::new(shape))
     } else {
         shape
     })

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use serde_json::{Map, Value};
 
-use super::operation::{NESTED, Parameter, ParameterKind, Shape, StoredOperation};
+use super::operation::{AnswerShape, NESTED, Parameter, ParameterKind, StoredOperation};
 use crate::{
     http::{json, problem::BodyFaults},
     records::{instant::DateTime, validation::parse_id},
@@ -161,13 +161,13 @@ impl BodyReader<'_> {
         place: &[&str],
         prefix: &str,
         members: Map<String, Value>,
-        shape: Option<&Shape>,
+        shape: Option<&AnswerShape>,
     ) {
         self.objects.insert(prefix.to_owned());
         let known = Known::within(self.operation, prefix);
         for (name, value) in members {
             let own = shape
-                .and_then(Shape::members)
+                .and_then(AnswerShape::members)
                 .and_then(|own| own.get(&name));
             match known.members.get(name.as_str()) {
                 Some(Member::Field(parameter)) => self.field(place, &name, parameter, &value),

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::storage::{connections::fault::Logged, database::Database, purge::delete_up_to};
+use crate::storage::{connections::fault::Redacted, database::Database, purge::delete_up_to};
 
 /// How long a page can be asked for after the one before it. A cursor that is older
 /// belongs to a poll that was given up.
@@ -127,7 +127,7 @@ impl PollPage {
             .exec(database.writer());
         if let Err(error) = tidied.await {
             // The page has its bookmark, and the next one tries again.
-            tracing::debug!(error = %Logged(&error), "old bookmarks are left");
+            tracing::debug!(error = %Redacted(&error), "old bookmarks are left");
         }
         Ok(())
     }

@@ -26,8 +26,8 @@ use crate::{
     error::{Code, Error},
     graphql::{
         operation::{
-            documents::Document as Compiled,
-            executor::{Document, Executor, Operation, Stage},
+            documents::Document,
+            executor::{Executor, OperationRequest, Source, Stage},
         },
         projection::columns::Ids,
         schema::Shape,
@@ -67,19 +67,19 @@ pub(super) struct Call {
 
 impl Call {
     /// What the route runs.
-    pub(super) fn document(&self) -> &Arc<Compiled> {
+    pub(super) fn document(&self) -> &Arc<Document> {
         &self.route.operation.document
     }
 
     /// Runs `document`, which is the route's or the one that reads a version.
     pub(super) async fn run(
         &self,
-        document: &Arc<Compiled>,
+        document: &Arc<Document>,
         variables: Map<String, Value>,
         check_only: bool,
     ) -> Result<GraphqlResponse, (GraphqlResponse, Stage)> {
-        let operation = Operation {
-            document: Document::Stored(Arc::clone(document)),
+        let operation = OperationRequest {
+            document: Source::Stored(Arc::clone(document)),
             name: None,
             variables,
             store: self.store.clone(),

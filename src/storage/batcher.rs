@@ -1,11 +1,13 @@
-//! Work of one kind that several requests ask for at the same time is done together.
+//! Batches: requests that ask for the same kind of work at the same time share one statement.
 //!
-//! A statement that serves one request costs the database and the gateway little more
-//! when it serves ten. So who asks while others are served waits for those, and is then
-//! served with all who have come meanwhile. Who comes alone is served at once.
+//! A statement for ten requests costs the database and the gateway little more than a
+//! statement for one. So while enough batches of a kind are running, further requests wait,
+//! and the next batch serves all that have arrived meanwhile: one of them is the leader and
+//! runs the statement, the others are its followers. A request that need not wait runs
+//! alone at once.
 //!
-//! No work serves a request that came after it began: what was written before a request
-//! came, it sees.
+//! A batch takes no request that arrives after it has begun. So each request sees all that
+//! was written before it arrived.
 
 use std::{
     collections::HashMap,
@@ -16,43 +18,44 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-/// The most rows that are read or written together: far larger answers come in fits and
-/// starts.
+/// The most rows that one batch reads or writes: far larger answers would arrive in bursts.
 const MOST_TOGETHER: u64 = 256;
-/// Work that takes longer than this gains nothing: nobody waits for it, and no more is
-/// done together than is expected to take so long.
+/// The longest that a batch should take. When one takes longer, new requests run alone
+/// instead of waiting, and a batch gets only as many jobs as are expected to end within
+/// this time.
 const LONG: Duration = Duration::from_millis(20);
-/// Who has waited so long for a turn goes on alone: whoever is at work hangs.
+/// After this time a request stops waiting for a batch and runs its own statement: the
+/// leader may hang.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How much of one kind is under way at a time. More than one, so that the database and
-/// the gateway work at the same time, and so that one who hangs does not stop the others.
+/// How many batches of one kind run at a time. More than one, so that the database and the
+/// gateway work at the same time, and one leader that hangs does not stop the others.
 static MOST_UNDER_WAY: LazyLock<usize> = LazyLock::new(|| {
     thread::available_parallelism().map_or(2, |processors| processors.get().max(2))
 });
 
-/// Requests by the kind of their work. `J` is what one of them asks for, `R` what it gets.
+/// Requests by the kind of their work. `J` is the job of one request, `R` its result.
 pub struct Batcher<J, R>(Arc<Mutex<State<J, R>>>);
 
 struct State<J, R> {
     queues: HashMap<Arc<str>, Queue<J, R>>,
-    /// Who waits has a number.
+    /// Identifies a waiting request.
     next_number: u64,
 }
 
-/// The work of one kind; it is there as long as some is under way.
+/// The requests of one kind; removed when no batch of the kind is running.
 struct Queue<J, R> {
     under_way: usize,
-    /// When the last of it began.
+    /// When the latest batch began.
     began: Instant,
     waiting: Vec<Follower<J, R>>,
 }
 
 impl<J, R> Queue<J, R> {
-    /// Takes those whose jobs are to be done together, at `most` so many.
+    /// Takes the requests of the next batch, at most `most` of them.
     fn next(&mut self, most: usize) -> impl Iterator<Item = Follower<J, R>> {
-        // Who has given up is passed by.
-        self.waiting.retain(|waiting| !waiting.turn.is_closed());
+        // These requests do not wait any more.
+        self.waiting.retain(|waiting| !waiting.role.is_closed());
         let mut rows = 0;
         let few = self.waiting.iter().take_while(|waiting| {
             rows += waiting.rows;
@@ -63,41 +66,41 @@ impl<J, R> Queue<J, R> {
     }
 }
 
-/// A request that waits for its turn, or is served together with another.
+/// A request that waits, or whose job a leader does.
 pub struct Follower<J, R> {
-    /// What it asks for.
+    /// What the request asks for.
     pub job: J,
-    /// About so many rows.
+    /// About how many rows the job reads or writes.
     rows: u64,
     number: u64,
-    turn: oneshot::Sender<Role<J, R>>,
+    role: oneshot::Sender<Role<J, R>>,
 }
 
 impl<J, R> Follower<J, R> {
-    /// Tells it what came of its job. One who does not wait any more needs no answer.
+    /// Gives the request its result. If it does not wait any more, the result is dropped.
     pub fn tell(self, result: R) {
-        let _ = self.turn.send(Role::Done(result));
+        let _ = self.role.send(Role::Done(result));
     }
 
-    /// Has it do its job by itself.
+    /// Has the request do its job by itself.
     pub fn leave(self) {
-        let _ = self.turn.send(Role::Alone);
+        let _ = self.role.send(Role::Alone);
     }
 }
 
-/// What a request is to do.
+/// What a request has to do after [`Batcher::join`].
 pub enum Role<J, R> {
-    /// Nothing: another one has done its job.
+    /// Nothing: the leader of a batch has done its job.
     Done(R),
-    /// Its job, and those of others with it.
+    /// Its own job and those of its followers.
     Leader(Leader<J, R>),
-    /// Its job alone, without others.
+    /// Its own job only.
     Alone,
-    /// Nothing: another one was doing its job, and has gone.
+    /// Nothing is known: its leader took the job, and has gone without a result.
     Lost,
 }
 
-/// The right to work. Dropped, it goes to whoever has waited longest.
+/// The right to run a batch. When it is dropped, the request that has waited longest gets it.
 pub struct Leader<J, R> {
     batcher: Batcher<J, R>,
     kind: Arc<str>,
@@ -123,10 +126,10 @@ impl<J, R> Clone for Batcher<J, R> {
 }
 
 impl<J, R> Batcher<J, R> {
-    /// Waits until it is clear who does `job`, which is of this kind and reads or writes
+    /// Waits until it is decided who does `job`, which is of this kind and reads or writes
     /// about so many rows.
     pub async fn join(&self, kind: &str, rows: u64, job: impl FnOnce() -> J) -> Role<J, R> {
-        let (number, mut turn) = {
+        let (number, mut role) = {
             let mut state = self.lock();
             let State {
                 queues,
@@ -157,12 +160,12 @@ impl<J, R> Batcher<J, R> {
                 job: job(),
                 rows,
                 number,
-                turn: sender,
+                role: sender,
             });
             (number, receiver)
         };
-        if let Ok(turn) = timeout(PATIENCE, &mut turn).await {
-            return turn.unwrap_or(Role::Lost);
+        if let Ok(role) = timeout(PATIENCE, &mut role).await {
+            return role.unwrap_or(Role::Lost);
         }
         if let Some(queue) = self.lock().queues.get_mut(kind) {
             let waiting = &mut queue.waiting;
@@ -172,8 +175,8 @@ impl<J, R> Batcher<J, R> {
                 return Role::Alone;
             }
         }
-        // Somebody is doing its job.
-        turn.await.unwrap_or(Role::Lost)
+        // A leader is doing the job.
+        role.await.unwrap_or(Role::Lost)
     }
 
     fn lead(&self, kind: Arc<str>, followers: Vec<Follower<J, R>>) -> Leader<J, R> {
@@ -192,12 +195,12 @@ impl<J, R> Batcher<J, R> {
 }
 
 impl<J, R> Leader<J, R> {
-    /// Those whose jobs are to be done, too.
+    /// The requests whose jobs this leader has to do, too.
     pub fn take_followers(&mut self) -> Vec<Follower<J, R>> {
         std::mem::take(&mut self.followers)
     }
 
-    /// How many jobs may be done in time, if they take as long as these did.
+    /// How many jobs fit into [`LONG`], if each takes as long as those of this batch did.
     fn jobs_in_time(&self) -> usize {
         let job = self.began.elapsed() / self.jobs;
         let jobs = LONG.as_nanos() / job.as_nanos().max(1);
@@ -207,7 +210,7 @@ impl<J, R> Leader<J, R> {
 
 impl<J, R> Drop for Leader<J, R> {
     fn drop(&mut self) {
-        // They are still there if it was never used.
+        // The followers are still here if the leader never took them.
         self.take_followers().into_iter().for_each(Follower::leave);
         let mut state = self.batcher.lock();
         let Some(queue) = state.queues.get_mut(&self.kind) else {
@@ -216,7 +219,7 @@ impl<J, R> Drop for Leader<J, R> {
         let mut next = queue.next(self.jobs_in_time());
         let Some(first) = next.next() else {
             drop(next);
-            // There are any only if each is so slow that they had better not wait.
+            // Requests are left only if jobs are so slow that each had better run alone.
             let rest = std::mem::take(&mut queue.waiting);
             queue.under_way -= 1;
             if queue.under_way == 0 {
@@ -230,7 +233,7 @@ impl<J, R> Drop for Leader<J, R> {
         queue.began = Instant::now();
         drop(state);
         let lead = self.batcher.lead(Arc::clone(&self.kind), followers);
-        // If it has gone just now, the right is dropped here, and so handed on.
-        let _ = first.turn.send(Role::Leader(lead));
+        // If the request has gone just now, this drops the new leader, which hands the right on.
+        let _ = first.role.send(Role::Leader(lead));
     }
 }

@@ -1,8 +1,9 @@
-//! Failing fast while the database is away.
+//! A circuit breaker, so that requests fail fast while the database is away.
 //!
-//! Without it each request would wait as long as a connection may take to open. It
-//! opens when a connection cannot be made, never because all are busy, a lock is held,
-//! or a single connection breaks; and it closes by itself.
+//! Without it each request would wait as long as a connection may take to open. The breaker
+//! opens when no connection can be made, or the SQLite file is gone; never because all
+//! connections are busy, a lock is held, or a single connection breaks. It closes by
+//! itself.
 
 use std::{
     error::Error,
@@ -15,19 +16,19 @@ use std::{
 
 use metrics::gauge;
 
-/// How often a database that is away is tried.
+/// How often the breaker tests whether the database is back.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
-/// 1 while the database is away, 0 otherwise.
+/// 1 while the breaker is open, 0 otherwise.
 const METRIC: &str = "clientele_database_breaker_open";
 
-/// Open while the database is away: then nothing is asked of it.
+/// Open while the database is away: no statement is sent to it then.
 #[derive(Debug)]
 pub struct Breaker {
     is_open: AtomicBool,
 }
 
 impl Breaker {
-    /// A closed one.
+    /// A closed breaker.
     #[must_use]
     pub fn new() -> Arc<Self> {
         gauge!(METRIC).set(0.0);
@@ -42,8 +43,8 @@ impl Breaker {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Opens it, until `is_back` finds that the database answers. That is asked in the
-    /// background, again and again, and never twice at a time.
+    /// Opens the breaker, until `is_back` finds that the database answers. One background
+    /// task calls it again and again.
     pub fn open<F>(self: &Arc<Self>, cause: &dyn Error, is_back: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = bool> + Send + 'static,
@@ -54,7 +55,7 @@ impl Breaker {
         gauge!(METRIC).set(1.0);
         tracing::error!(%cause, "the database is away: requests are refused until it is back");
         let since = Instant::now();
-        // Whoever is left to be told holds it.
+        // The task ends when no pool holds the breaker any more.
         let breaker = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {

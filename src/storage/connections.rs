@@ -1,11 +1,11 @@
 //! Pools of connections, for single statements and for transactions.
 //!
-//! The pool of sqlx tests a connection each time that it comes back, by a round trip
-//! which costs as much as reading a record does. This one does not: a connection that
-//! breaks is thrown away instead, with all that rest beside it.
+//! The pool of sqlx tests each connection that is returned, by a round trip that costs as
+//! much as reading a record. This one does not: when a connection breaks, it is closed
+//! together with all idle ones.
 //!
-//! All statements pass here, so here is the time limit that holds when the database
-//! keeps none: one that was frozen, or whose network was cut, does not say so.
+//! All statements run through here, so this is the place of the time limit for a database
+//! that keeps none itself: one that is frozen, or behind a network that was cut.
 
 pub mod fault;
 pub mod manager;
@@ -32,13 +32,14 @@ use super::connections::{
     manager::{AlarmedConnection, DatabaseFile, Engine, Manager},
 };
 
-/// How long SQLite works at one statement. PostgreSQL is told the same when a
-/// connection is opened.
+/// How long a statement may run. SQLite is interrupted by an alarm; PostgreSQL is told the
+/// limit when a connection is opened.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a statement waits for a lock.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long SQLite itself waits for one. It asks less and less often, and another program
-/// that asks at once gets the lock each time. So it is asked to begin anew.
+/// How long one attempt of SQLite to get a lock may last. SQLite asks less and less often,
+/// and a program that has just begun to ask would get the lock first; a new attempt begins
+/// at the fast rate again.
 pub const LOCK_ATTEMPT: Duration = Duration::from_millis(20);
 
 /// The connections to one database, of either engine.
@@ -53,11 +54,11 @@ pub enum Connections {
 type Pool<DB> = managed::Pool<Manager<DB>>;
 
 impl Connections {
-    /// Up to so many connections to PostgreSQL. Who needs one waits for it as long as
-    /// `patience`.
+    /// A pool of at most so many connections to PostgreSQL. A statement waits for one of
+    /// them as long as `patience`.
     ///
     /// # Errors
-    /// Never, without time limits of the pool's own.
+    /// Never: the pool has no time limits of its own.
     pub fn to_postgres(
         options: PgConnectOptions,
         connections: u32,
@@ -68,7 +69,7 @@ impl Connections {
         pool(manager, connections).map(Self::Postgres)
     }
 
-    /// Up to so many connections to an SQLite file.
+    /// A pool of at most so many connections to an SQLite file.
     ///
     /// # Errors
     /// As [`Self::to_postgres`].
@@ -92,11 +93,11 @@ impl Connections {
         }
     }
 
-    /// Takes a connection that rests, or opens one, to be used for the time `within`:
-    /// what is under way then is given up, and the connection closed.
+    /// Takes an idle connection, or opens one, for the time `within`. A statement that is
+    /// running at the end of it is abandoned, and the connection closed.
     ///
     /// # Errors
-    /// If none is free in time, or the database cannot be reached.
+    /// If no connection is free in time, or the database cannot be reached.
     pub async fn lease(&self, within: Option<Duration>) -> Result<Lease, DbErr> {
         match self {
             Self::Postgres(pool) => Leased::acquire(pool, within).await.map(Lease::Postgres),
@@ -113,7 +114,7 @@ impl Connections {
         }
     }
 
-    /// Whether the database file, if it is one, is where it was.
+    /// Whether the SQLite file is still where it was opened; true of PostgreSQL.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         match self {
@@ -122,7 +123,7 @@ impl Connections {
         }
     }
 
-    /// Closes those that rest, and each other one when it comes back.
+    /// Closes the idle connections now, and those in use when they are returned.
     pub fn close(&self) {
         match self {
             Self::Postgres(pool) => pool.close(),
@@ -136,9 +137,9 @@ fn pool<DB: Engine>(manager: Manager<DB>, connections: u32) -> Result<Pool<DB>, 
     Pool::builder(manager).max_size(connections).build()
 }
 
-/// Does something again until SQLite's lock is free, or it has waited long enough. A
-/// function would have to borrow the connection for each time anew, and then the future
-/// could not go to another thread.
+/// Repeats an attempt until SQLite's lock is free or `LOCK_TIMEOUT` has passed. A macro,
+/// because a function would have to borrow the connection anew for each attempt, and its
+/// future could not move to another thread.
 macro_rules! until_unlocked {
     ($attempt:expr) => {{
         let end = Instant::now() + LOCK_TIMEOUT;
@@ -151,8 +152,9 @@ macro_rules! until_unlocked {
     }};
 }
 
-/// A connection in use. It goes back to its pool when it is dropped, but for one that
-/// is let go before its answer has been read: the next user would get that answer.
+/// A connection in use. Dropped, it returns to its pool. It is closed instead if a
+/// statement was abandoned before its answer was read, for the next user would get that
+/// answer.
 pub enum Lease {
     /// To PostgreSQL.
     Postgres(Leased<Postgres>),
@@ -161,8 +163,7 @@ pub enum Lease {
 }
 
 impl Lease {
-    /// Reads all rows of a prepared statement, which is planned anew `each_time` or
-    /// kept.
+    /// Reads all rows of a prepared statement; `each_time` has it prepared and planned anew.
     ///
     /// # Errors
     /// If the database fails.
@@ -177,7 +178,7 @@ impl Lease {
         }
     }
 
-    /// Executes a prepared statement, which is planned anew `each_time` or kept.
+    /// Executes a prepared statement; `each_time` has it prepared and planned anew.
     ///
     /// # Errors
     /// If the database fails.
@@ -192,7 +193,7 @@ impl Lease {
         }
     }
 
-    /// Executes statements as they are, with no values.
+    /// Executes a script: statements without values.
     ///
     /// # Errors
     /// If the database fails.
@@ -203,11 +204,12 @@ impl Lease {
         }
     }
 
-    /// What came of a statement that makes a write last. Without an answer nobody knows
-    /// whether it has, and that must be said.
+    /// The result of a statement that makes a write permanent. If there is no answer, or
+    /// the SQLite file is gone, nobody knows whether the write will last, and the error
+    /// says so.
     ///
     /// # Errors
-    /// That of the statement; if it gave no answer, [`ConnectionFault::Unconfirmed`].
+    /// The statement's own, or [`ConnectionFault::Unconfirmed`].
     pub fn confirm<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
         match self {
             Self::Postgres(leased) => leased.confirm(result),
@@ -215,8 +217,8 @@ impl Lease {
         }
     }
 
-    /// Whether this connection rested before, and turned out to be broken: then a new
-    /// one may well work.
+    /// Whether this connection had been used before and turned out to be broken: a new one
+    /// may work.
     #[must_use]
     pub fn was_stale(&self) -> bool {
         match self {
@@ -225,7 +227,7 @@ impl Lease {
         }
     }
 
-    /// Whether a statement was given up before its answer has been read.
+    /// Whether a statement was abandoned before its answer was read.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         match self {
@@ -243,7 +245,7 @@ impl Lease {
     }
 }
 
-/// Whether SQLite did nothing, for another program holds its lock.
+/// Whether SQLite did nothing because another program holds its lock.
 fn is_locked<T>(done: &Result<T, DbErr>) -> bool {
     const BUSY: u8 = 5;
     let Err(DbErr::Query(RuntimeErr::SqlxError(cause))) = done else {
@@ -252,13 +254,13 @@ fn is_locked<T>(done: &Result<T, DbErr>) -> bool {
     matches!(Complaint::behind(cause), Some(Complaint::Sqlite(BUSY)))
 }
 
-/// A [`Lease`] of a connection of one kind.
+/// A [`Lease`] of a connection to one engine.
 pub struct Leased<DB: Engine> {
     session: Option<Object<Manager<DB>>>,
     is_busy: bool,
-    /// Whether somebody has used it before.
+    /// Whether the connection had been used before.
     is_kept: bool,
-    /// When work must be done; none for work that may take its time.
+    /// When the work must be done; none if there is no time limit.
     end: Option<Instant>,
 }
 
@@ -271,8 +273,7 @@ impl<DB: Engine> Drop for Leased<DB> {
 }
 
 impl<DB: Engine> Leased<DB> {
-    /// One limit holds for all that this takes: trying several that rest and are
-    /// broken, too.
+    /// The time limit also covers trying several idle connections that are broken.
     async fn acquire(pool: &Pool<DB>, within: Option<Duration>) -> Result<Self, DbErr> {
         let Manager {
             breaker, patience, ..
@@ -296,7 +297,7 @@ impl<DB: Engine> Leased<DB> {
         })
     }
 
-    /// Runs a statement on the connection, as long as there is time.
+    /// Runs a statement on the connection, until the time of the lease is over.
     async fn run<'a, T, F>(
         &'a mut self,
         statement: impl FnOnce(&'a mut DB::Connection) -> F,
@@ -316,8 +317,8 @@ impl<DB: Engine> Leased<DB> {
         in_time.unwrap_or_else(|_| Err(ConnectionFault::Late.into()))
     }
 
-    /// What came of a statement. If that broke the connection, those that rest will
-    /// not be any better: the server is gone, or was.
+    /// Notes what came of a statement. If it broke the connection, the idle ones are
+    /// closed, too: the server is gone, or was for a moment.
     fn note_failure<T>(&mut self, result: Result<T, SqlxError>) -> Result<T, DbErr> {
         self.is_busy = false;
         result.map_err(|error| {

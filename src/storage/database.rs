@@ -1,8 +1,8 @@
-//! Connections to the database: how they are opened, and how work begins.
+//! The open [`Database`]: its pools of connections, its transactions and its migrations.
 //!
-//! SQLite gets two pools, because writers that wait for the one write lock
-//! would starve the readers in a shared pool: a single writer connection, and
-//! some for reading. PostgreSQL gets one for all.
+//! SQLite gets two pools, because writers that wait for the one write lock would starve the
+//! readers in a shared pool: one connection for writing, some for reading. PostgreSQL gets
+//! one pool for both.
 
 use std::{
     fs::File,
@@ -40,22 +40,23 @@ use crate::{clock::Clock, error::Outage};
 
 /// How long a request waits for a free connection.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a command waits for a lock, or the start of a gateway: nobody else waits then,
-/// and SQLite's lock goes to whoever asks at the right moment, not to the next in turn.
+/// How long a command, or a gateway that starts, waits for a lock. Long, because no request
+/// waits meanwhile, and SQLite gives its lock to the program that asks at the right moment,
+/// not to the one that has waited longest.
 const PATIENT_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a transaction may stand open with nothing to do.
+/// How long a transaction may be idle.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first connection may take before the start is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// When to try again to open an SQLite file that another program is switching.
+/// When to try again to open an SQLite file that another program is switching to a
+/// write-ahead log.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// SQLite connections for reading.
 const SQLITE_READERS: u32 = 4;
-/// Names the advisory lock under which one gateway at a time migrates.
+/// The key of the advisory lock under which one gateway at a time migrates.
 const MIGRATION_LOCK: i64 = 0x636c_6965_6e74_656c;
 
-/// An open database. Its clones count their references once, and not once for each
-/// of its parts.
+/// An open database. It is cheap to clone: all its parts share one reference count.
 #[derive(Clone)]
 pub struct Database(Arc<Pools>);
 
@@ -110,7 +111,7 @@ impl Database {
         })))
     }
 
-    /// Begins a transaction that may write.
+    /// Begins a transaction that may write, for at most [`transaction::DEADLINE`].
     ///
     /// # Errors
     /// If no connection is free in time, or the database is away.
@@ -119,7 +120,7 @@ impl Database {
         self.transactions.begin(self.observer.clone(), within).await
     }
 
-    /// Begins a transaction that may take all its time, for maintenance.
+    /// Begins a transaction without a time limit, for maintenance.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -127,8 +128,9 @@ impl Database {
         self.transactions.begin(self.observer.clone(), None).await
     }
 
-    /// The same database, as `transaction` sees it: all that is read and written through
-    /// it is part of that, and the transactions that it begins are inner ones.
+    /// This database as seen from inside `transaction`: all that is read and written
+    /// through it is part of the transaction, and the transactions that it begins are inner
+    /// ones.
     #[must_use]
     pub fn within(&self, transaction: &Transaction) -> Self {
         let target = Target::Transaction(Arc::clone(transaction.session()));
@@ -141,8 +143,8 @@ impl Database {
         }))
     }
 
-    /// Begins a transaction that may change the schema, on a connection of its own which
-    /// waits long for locks.
+    /// Begins a transaction that may change the schema. It has a connection of its own,
+    /// which waits long for locks.
     ///
     /// # Errors
     /// If the database is away, or has no more connections.
@@ -156,16 +158,15 @@ impl Database {
             .await
     }
 
-    /// Where single statements that write are sent. What takes more than one statement
-    /// needs a [transaction](Self::begin).
+    /// Runs single statements that write. Work of several statements needs a
+    /// [transaction](Self::begin).
     #[must_use]
     pub fn writer(&self) -> &Statements {
         &self.writer
     }
 
-    /// Brings the schema up to date, in `transaction`, and returns the names of
-    /// the steps that were applied. Gateways that start together wait for each
-    /// other here.
+    /// Brings the schema up to date, in `transaction`, and returns the names of the steps
+    /// that were applied. Gateways that start at the same time do so one after the other.
     ///
     /// # Errors
     /// If a step fails; then the transaction must be dropped.
@@ -185,14 +186,14 @@ impl Database {
         let pending = pending.iter().map(|step| step.name().to_owned()).collect();
         Migrator::up(transaction, None).await?;
         if transaction.get_database_backend() == DbBackend::Sqlite {
-            // A file that is read-only is only found out by a write, though of nothing.
+            // SQLite reports a read-only file only on a write, even on one that changes nothing.
             let nothing = "DELETE FROM seaql_migrations WHERE FALSE";
             transaction.execute_unprepared(nothing).await?;
         }
         Ok(pending)
     }
 
-    /// Whether the database is known to be away, and all that needs it would fail.
+    /// Whether the database is known to be away: every statement would fail.
     #[must_use]
     pub fn is_away(&self) -> bool {
         self.transactions.is_away()
@@ -208,8 +209,8 @@ impl Database {
             .is_ok_and(|pending| pending.is_empty())
     }
 
-    /// Whether the database takes no writes, as a standby of PostgreSQL after a fail-over. An
-    /// SQLite file that takes none is a mistake, which stays one.
+    /// Whether PostgreSQL takes no writes, as a standby does after a fail-over. Never true
+    /// of SQLite: a read-only file is a mistake of the operator, and does not pass.
     ///
     /// # Errors
     /// If the database fails.
@@ -239,7 +240,7 @@ impl Database {
         pools.observer = Some(observer);
     }
 
-    /// Closes all connections: those in use, when they come back.
+    /// Closes the idle connections now, and those in use when they are returned.
     pub fn close(&self) {
         self.reader.close();
         self.writer.close();
@@ -255,7 +256,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
     if may_create(url) {
         create_private(options.get_filename());
     }
-    // One connection by hand: its error says what is wrong, a pool's does not.
+    // Open one connection outside the pool: its error says what is wrong, a pool's does not.
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
@@ -265,7 +266,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         .await
         .with_context(|| format!("cannot open the SQLite database at {url}"))?;
 
-    // From here on a file that is not there must not be made anew.
+    // From here on a file that is missing must not be created again.
     let options = options.create_if_missing(false).busy_timeout(LOCK_ATTEMPT);
     let file = DatabaseFile::at(options.get_filename())?;
     let breaker = Breaker::new();
@@ -273,7 +274,7 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
         let (options, file, breaker) = (options.clone(), file.clone(), Arc::clone(&breaker));
         Connections::to_sqlite(options, file, connections, ACQUIRE_TIMEOUT, breaker)
     };
-    // SeaORM takes less for a URL than SQLite does: no spaces, for one.
+    // SeaORM refuses URLs that SQLite takes, such as those with spaces.
     let mut migration = migration_options("sqlite:");
     let patient = options
         .clone()
@@ -283,15 +284,15 @@ async fn connect_sqlite(url: &str) -> Result<(Connections, Connections, ConnectO
     Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
 }
 
-/// Whether the URL asks for a file that is not there to be made.
+/// Whether the URL asks to create a missing file.
 fn may_create(url: &str) -> bool {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "mode" && value == "rwc")
 }
 
-/// Makes the file if there is none, for its owner alone: it will hold the hashes of tokens.
-/// SQLite takes an empty file for a new database, and gives those beside it the same mode;
-/// where this fails, SQLite says what is wrong.
+/// Creates the file if there is none, readable by its owner alone: it will hold the hashes
+/// of tokens. SQLite takes an empty file for a new database, and gives the files beside it
+/// the same mode. If this fails, SQLite will say what is wrong.
 fn create_private(file: &Path) {
     let created = File::options()
         .write(true)
@@ -305,14 +306,15 @@ fn create_private(file: &Path) {
     }
 }
 
-/// Whether the URL, which was read into `options`, names a file: SQLite can do without.
+/// Whether the URL, which was read into `options`, names a file and not a database in memory.
 pub(crate) fn is_sqlite_file(url: &str, options: &SqliteConnectOptions) -> bool {
     let is_named = !options.get_filename().as_os_str().is_empty();
     is_named && !url.contains(":memory:") && !url.contains("mode=memory")
 }
 
-/// Opens the file once, which also switches it to a write-ahead log. Of programs that
-/// do so at the same moment all but one are refused at once, whatever the time-out.
+/// Opens the file once, which also switches it to a write-ahead log. If several programs do
+/// so at the same moment, SQLite refuses all but one at once, whatever the time-out: hence
+/// the loop.
 async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), SqlxError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     loop {
@@ -326,12 +328,12 @@ async fn open_sqlite(options: &SqliteConnectOptions) -> std::result::Result<(), 
     }
 }
 
-/// Whether a moment later it may well go away. A file that is read-only stays so.
+/// Whether the error may pass within a moment. A read-only file stays read-only.
 fn passes(error: &SqlxError) -> bool {
     Outage::behind(error).is_some_and(|outage| outage != Outage::ReadOnly)
 }
 
-/// Connects once by hand, whose error says what is wrong; a pool's does not.
+/// Connects once outside the pool: this error says what is wrong, a pool's does not.
 pub(crate) async fn reach_postgres(url: &str) -> Result<PgConnectOptions> {
     let shown = without_password(url)?;
     let options = PgConnectOptions::from_str(url)
@@ -360,11 +362,11 @@ async fn connect_postgres(
                 "idle_in_transaction_session_timeout",
                 milliseconds(IDLE_IN_TRANSACTION_TIMEOUT),
             ),
-            // The database may have another one by default, by which writers of one record
-            // would refuse each other. What needs more asks for it.
+            // The database's own default may be stricter, and then concurrent writers of
+            // one record would refuse each other. Transactions that need more ask for it.
             ("default_transaction_isolation", "read committed".to_owned()),
-            // To compile a plan pays for long reports, of which there are none here. A
-            // statement for several requests is expected to cost more than it does.
+            // JIT pays for long reports, and there are none here. A batched statement would
+            // pass the cost at which PostgreSQL compiles, though it is cheap.
             ("jit", "off".to_owned()),
         ])
     };
@@ -390,7 +392,7 @@ fn migration_options(url: &str) -> ConnectOptions {
     options
 }
 
-/// `url` as it may be shown: sqlx takes a password in its query, too.
+/// The URL without user, password and query: sqlx reads a password from the query, too.
 fn without_password(url: &str) -> Result<String> {
     let url = Url::parse(url).map_err(|error| {
         anyhow::anyhow!(

@@ -1,10 +1,11 @@
-//! Which failures of a database pass by themselves, and what callers are told of them.
+//! Turns database errors into [`Error`]: an outage, which may pass by itself, or a fault of
+//! ours.
 
 use std::sync::Arc;
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 
-use super::connections::fault::{Complaint, ConnectionFault, Logged};
+use super::connections::fault::{Complaint, ConnectionFault, Redacted};
 use crate::error::{Error, Outage};
 
 impl From<DbErr> for Error {
@@ -20,14 +21,14 @@ impl From<DbErr> for Error {
             _ => None,
         };
         match outage {
-            Some(outage) => Self::Unavailable(outage, Arc::new(Logged(error))),
-            None => Self::Internal(Arc::new(Logged(error))),
+            Some(outage) => Self::Unavailable(outage, Arc::new(Redacted(error))),
+            None => Self::Internal(Arc::new(Redacted(error))),
         }
     }
 }
 
 impl Outage {
-    /// The outage behind an error, if the database may well accept the same later.
+    /// The outage behind an error, if the database may accept the same statement later.
     #[must_use]
     pub fn behind(error: &SqlxError) -> Option<Self> {
         match error {
@@ -49,11 +50,11 @@ impl Outage {
             Complaint::Postgres(code) => match &**code {
                 "25006" => Some(Self::ReadOnly),
                 "53100" => Some(Self::Full),
-                // It waited too long, would have waited for ever, or was overtaken.
+                // A lock time-out, a deadlock, a serialization failure.
                 "55P03" | "40P01" | "40001" => Some(Self::Locked),
                 "57014" => Some(Self::Slow),
                 "25P03" => Some(Self::Away),
-                // Connections, resources, and what an operator does.
+                // Broken connections, scarce resources, and interventions of an operator.
                 code if matches!(code.get(..2), Some("08" | "53" | "57")) => Some(Self::Away),
                 _ => None,
             },

@@ -8,11 +8,11 @@ use sea_orm::{
 
 use super::database::Database;
 
-/// How many are deleted by one statement: others want to write meanwhile.
+/// How many rows one statement deletes: few, since others want to write meanwhile.
 const BATCH: u64 = 500;
 
 /// Deletes the rows of `E` whose instant `at` is this one or earlier, and returns how many.
-/// The columns `key` tell them apart. Any number of gateways may do so.
+/// The columns `key` are the primary key. Several gateways may do so at the same time.
 ///
 /// # Errors
 /// If the database fails.
@@ -30,7 +30,7 @@ pub async fn delete_up_to<E: EntityTrait, const N: usize>(
             .filter(ColumnTrait::into_expr(at).lte(instant))
             .order_by_asc(at)
             .limit(BATCH)
-            // Those that another gateway is deleting are none of ours.
+            // Rows that another gateway is deleting are skipped.
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .into_query();
         let batch = E::delete_many()

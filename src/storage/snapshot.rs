@@ -1,5 +1,5 @@
-//! One look at a database, at one instant, that changes nothing in it: for the
-//! commands that check and that copy.
+//! Read-only transactions that see one state of a database, for the commands `check` and
+//! `backup`.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,15 +19,15 @@ use sea_orm::{
 
 use super::database::{is_sqlite_file, reach_postgres};
 
-/// How long one statement may run: some pass by every row.
+/// How long one statement may run: some read every row.
 const STATEMENT_TIMEOUT: &str = "30min";
-/// How long the connection may rest while this program thinks about what it read.
+/// How long the connection may be idle while this program works on what it has read.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10min";
-/// How long to wait for a program that is switching an SQLite file.
+/// How long to wait for a program that is switching an SQLite file to a write-ahead log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Begins a transaction that reads one state of the database at `url`, whatever is
-/// written meanwhile. What is not there is not made.
+/// Begins a transaction that reads one state of the database at `url`, whatever is written
+/// meanwhile. A missing database is not created.
 ///
 /// # Errors
 /// If the URL cannot be read or the database cannot be reached. The message is for
@@ -48,13 +48,13 @@ pub async fn open(url: &str) -> Result<DatabaseTransaction> {
     }
 }
 
-/// The same on an SQLite file.
+/// As [`open`], for an SQLite file.
 ///
 /// # Errors
 /// As [`open`].
 pub async fn open_file(file: &Path) -> Result<DatabaseTransaction> {
     let options = file_options(file)?;
-    // By hand first: its error says what is wrong, a pool's does not.
+    // Connect outside the pool first: its error says what is wrong, a pool's does not.
     connect_file(file).await?.close().await?;
     let mut pool = pool_options("sqlite:");
     pool.map_sqlx_sqlite_opts(move |_| options.clone());
@@ -62,7 +62,7 @@ pub async fn open_file(file: &Path) -> Result<DatabaseTransaction> {
     Ok(connection.begin().await?)
 }
 
-/// A connection to an SQLite file that is there, which does not write to it.
+/// Connects to an existing SQLite file, without writing to it.
 ///
 /// # Errors
 /// If there is no such file, or it is no database.
@@ -78,16 +78,21 @@ fn file_options(file: &Path) -> Result<SqliteConnectOptions> {
         .metadata()
         .with_context(|| format!("there is no SQLite database at {}", file.display()))?;
     ensure!(metadata.is_file(), "{} is not a file", file.display());
+    // SQLite keeps its log beside the file that a link leads to.
+    let file = file
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", file.display()))?;
     Ok(SqliteConnectOptions::new()
-        .filename(file)
+        .filename(&file)
         .create_if_missing(false)
-        // Whoever may write copies a write-ahead log into the file on closing, and
-        // whoever may not leaves an empty one behind where there was none.
-        .read_only(beside(file, "-wal").exists())
+        // A connection that may write copies an existing write-ahead log into the file when
+        // it closes; one that may only read leaves an empty log behind where there was
+        // none.
+        .read_only(beside(&file, "-wal").exists())
         .busy_timeout(BUSY_TIMEOUT))
 }
 
-/// The file that SQLite keeps beside a database under this suffix.
+/// The path of the file that SQLite keeps beside a database, with this suffix.
 #[must_use]
 pub fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();

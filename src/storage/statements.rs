@@ -1,5 +1,4 @@
-//! Single statements, each in a transaction of its own, or all in the one that they take
-//! part in.
+//! Single statements: each in a transaction of its own, or all in one that they take part in.
 
 pub mod value_sets;
 
@@ -20,23 +19,23 @@ use super::{
     batcher::{Batcher, Follower, Role},
     connections::{
         Connections, Lease,
-        fault::{ConnectionFault, Logged},
+        fault::{ConnectionFault, Redacted},
     },
     transaction::{Session, Transaction},
 };
 use crate::error::Outage;
 
-/// How long the gateway waits for a statement, once it has a connection. Longer than
-/// the limit that the database keeps itself, which tells more.
+/// How long the gateway waits for a statement, once it has a connection. Longer than the
+/// database's own limit, whose error says more.
 const DEADLINE: Duration = Duration::from_secs(6);
 
-/// What a statement gives.
+/// The answer to a statement.
 type Rows = Result<Vec<QueryResult>, DbErr>;
 
-/// Told of each statement.
+/// Called after each statement.
 pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
 
-/// Where statements run.
+/// Where statements run: on the connections of a pool, or in one transaction.
 #[derive(Clone)]
 pub enum Target {
     /// On connections, each in a transaction of its own.
@@ -64,7 +63,7 @@ impl Target {
         }
     }
 
-    /// Whether the database file, if it is one, is where it was.
+    /// Whether the SQLite file is still where it was opened; true of PostgreSQL.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         match self {
@@ -73,8 +72,8 @@ impl Target {
         }
     }
 
-    /// Begins a transaction here. One of its own may take the time `within`; an inner one
-    /// has the time of the one around it.
+    /// Begins a transaction here. An outer one may take the time `within`; an inner one has
+    /// what is left of the outer one's time.
     ///
     /// # Errors
     /// If no connection is free in time, or the database fails.
@@ -97,22 +96,22 @@ impl Target {
 pub struct Statements {
     target: Target,
     observer: Option<Observer>,
-    /// Whether a statement is planned for its values each time.
+    /// Whether PostgreSQL plans each statement for its values.
     planned_each_time: bool,
-    /// Whether they only read, so that one may be sent twice.
+    /// Whether all statements only read, so that one may be sent twice.
     only_reads: bool,
-    /// How long one may take.
+    /// How long a statement may take.
     within: Option<Duration>,
-    /// The requests that share statements, where that can be.
+    /// Batches of the same statement from several requests, where that is possible.
     batcher: Option<Batcher<Vec<Value>, Rows>>,
 }
 
 impl Statements {
-    /// On this target.
+    /// Statements on this target.
     #[must_use]
     pub fn on(target: Target) -> Self {
         // SQLite cannot run a statement for several sets of values, and a transaction
-        // is one request's.
+        // belongs to one request.
         let can_batch = matches!(target, Target::Connections(Connections::Postgres(_)));
         Self {
             target,
@@ -124,7 +123,7 @@ impl Statements {
         }
     }
 
-    /// The same, for statements that only read.
+    /// Promises that all statements only read.
     #[must_use]
     pub fn that_read(self) -> Self {
         Self {
@@ -133,7 +132,7 @@ impl Statements {
         }
     }
 
-    /// The same, but with all the time that they take: for maintenance.
+    /// A copy without a time limit, for maintenance.
     #[must_use]
     pub fn unhurried(&self) -> Self {
         Self {
@@ -154,8 +153,8 @@ impl Statements {
         }
     }
 
-    /// The same, but PostgreSQL plans each statement for its values, even if it was
-    /// sent before.
+    /// A copy for which PostgreSQL plans each statement for its values, even if it was sent
+    /// before. It shares no statements.
     #[must_use]
     pub fn planned_each_time(&self) -> Self {
         Self {
@@ -165,7 +164,7 @@ impl Statements {
         }
     }
 
-    /// Whether statements here take part in a transaction.
+    /// Whether the statements take part in a transaction.
     #[must_use]
     pub fn is_in_transaction(&self) -> bool {
         matches!(self.target, Target::Transaction(_))
@@ -177,8 +176,8 @@ impl Statements {
         self.batcher.is_some()
     }
 
-    /// Reads all rows of a statement: if others have sent the same one with other values
-    /// meanwhile, by one statement for all of them. So its plan must be good for all
+    /// Reads all rows of a statement. If other requests have sent the same one with other
+    /// values meanwhile, one statement serves them all, so its plan must be good for all
     /// values. It should read no more than about so many rows.
     ///
     /// # Errors
@@ -203,12 +202,13 @@ impl Statements {
         self.run_batched(for_each, rows, set, alone).await
     }
 
-    /// Runs a statement, which reads from a [table of sets](value_sets::table), for this
-    /// set of values: if others have sent the same one meanwhile, once for all of them.
-    /// So what it does for one must not depend on the others.
+    /// Runs a statement that reads from a [table of sets](value_sets::table), for this set
+    /// of values: once for all requests that have sent it meanwhile. So what it does for
+    /// one set must not depend on the others.
     ///
     /// # Errors
-    /// If the database fails; [`ConnectionFault::Unconfirmed`] for all if it gave no answer.
+    /// If the database fails; [`ConnectionFault::Unconfirmed`] for the whole batch if it
+    /// gave no answer.
     pub async fn write_batched(
         &self,
         sql: String,
@@ -219,8 +219,8 @@ impl Statements {
             .await
     }
 
-    /// The rows that the statement `for_each` gives for this set, or the one that is for
-    /// it `alone`.
+    /// The rows for this request's set, from the statement `for_each` that serves a batch,
+    /// or from the statement `alone` that serves only this one.
     async fn run_batched(
         &self,
         for_each: String,
@@ -244,12 +244,12 @@ impl Statements {
             return self.query_all_raw(alone()).await;
         }
         let own = set();
-        // Who came first comes first.
+        // The sets are in the order in which their requests arrived.
         let sets = followers.iter().map(|follower| &follower.job);
         let together = value_sets::of_sets(for_each, iter::once(&own).chain(sets));
         match self.query_all_raw(together).await {
             Ok(rows) => {
-                // The next ones begin while these are told.
+                // The next batch begins while the followers get their rows.
                 drop(leader);
                 let mut rows = value_sets::by_set(rows, followers.len() + 1)?.into_iter();
                 let own = rows.next().unwrap_or_default();
@@ -258,9 +258,9 @@ impl Statements {
                 }
                 Ok(own)
             }
-            // Nobody knows for whose values.
+            // Nobody knows whose values are at fault, so each request runs its own statement.
             Err(error @ DbErr::Query(_)) if self.only_reads || !is_outage(&error) => {
-                let cause = Logged(&error);
+                let cause = Redacted(&error);
                 tracing::debug!(%cause, "a statement for several requests failed");
                 drop(leader);
                 followers.into_iter().for_each(Follower::leave);
@@ -270,7 +270,8 @@ impl Statements {
                 followers.into_iter().for_each(Follower::leave);
                 Err(error)
             }
-            // A write may have been done, or has waited as long as one may.
+            // A write may have happened, or has waited for as long as it may: it is not
+            // repeated.
             Err(error) => {
                 for follower in followers {
                     follower.tell(Err(error.clone()));
@@ -280,8 +281,9 @@ impl Statements {
         }
     }
 
-    /// What came of a statement; none if it is to be sent again. That is a read whose
-    /// connection rested, and turned out to be broken; a write may have taken effect.
+    /// The result of a statement; none if it is to be sent again: a read whose connection
+    /// had been idle and turned out to be broken. A write is not repeated, as it may have
+    /// taken effect.
     fn outcome<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
         if !self.only_reads {
             return Some(lease.confirm(done));
@@ -354,7 +356,7 @@ impl ConnectionTrait for Statements {
     }
 }
 
-/// Whether the database may well do the same later.
+/// Whether the database may accept the same statement later.
 fn is_outage(error: &DbErr) -> bool {
     let DbErr::Query(RuntimeErr::SqlxError(cause)) = error else {
         return false;
@@ -384,10 +386,10 @@ pub async fn observed<T>(
     result
 }
 
-/// PostgreSQL plans for so many ids when it does not know them.
+/// How many ids PostgreSQL expects in an array that it does not know when it plans.
 const EXPECTED_IDS: usize = 10;
 
-/// The condition that `column` has one of `ids`.
+/// The condition that `column` is one of `ids`.
 pub fn any_of(db: &impl ConnectionTrait, column: Expr, ids: &[i64]) -> Expr {
     let ids = set_of(db, ids);
     if db.get_database_backend() == DbBackend::Postgres {
@@ -403,8 +405,9 @@ pub fn any_of(db: &impl ConnectionTrait, column: Expr, ids: &[i64]) -> Expr {
     }
 }
 
-/// The parameter of [`any_of`] for these ids. For PostgreSQL it has as many as that
-/// expects, or more: a plan for fewer would look cheaper, so it would make one each time.
+/// The parameter of [`any_of`] for these ids. For PostgreSQL the last id is repeated up to
+/// the number that it expects: a plan for fewer ids would look cheaper than the generic
+/// one, so it would plan each time.
 fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
     match ids {
         [.., last] if db.get_database_backend() == DbBackend::Postgres => {
@@ -417,8 +420,8 @@ fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
     }
 }
 
-/// All `ids` as one parameter: with a parameter for each, every number of ids would be a
-/// statement of its own to prepare and to plan.
+/// All `ids` as one parameter. With a parameter for each id, every number of ids would be
+/// another statement to prepare and plan.
 pub fn list_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let ids = ids.join(",");

@@ -1,4 +1,4 @@
-//! Transactions, and transactions within transactions.
+//! Transactions, inner transactions (savepoints), and the session that their statements share.
 
 use std::{
     sync::{
@@ -28,20 +28,19 @@ use super::{
 pub const DEADLINE: Duration = Duration::from_secs(7);
 /// How long a roll-back may take before its connection is closed instead.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Begins a transaction within another. All have the same name, which means the one
-/// that began last.
+/// Begins an inner transaction. All savepoints have the same name, which means the latest one.
 const BEGIN_INNER: &str = "SAVEPOINT inner_transaction";
 const COMMIT_INNER: &str = "RELEASE SAVEPOINT inner_transaction";
 const ROLLBACK_INNER: &str =
     "ROLLBACK TO SAVEPOINT inner_transaction; RELEASE SAVEPOINT inner_transaction";
 
-/// Statements that take effect together, once [committed](Self::commit). Dropped before,
-/// it is rolled back, and its connection serves nobody until that is done: the next
-/// writer would lose its own, acknowledged write.
+/// Statements that take effect as a whole, once [committed](Self::commit). A transaction
+/// that is dropped before is rolled back, and its connection serves no other request until
+/// that is done: the roll-back would undo the other one's acknowledged write.
 ///
-/// One that was begun within another takes effect with that one only; dropped, it is
-/// rolled back alone, before anything else happens in the other. Those within one
-/// transaction must end before it does, and one after the other.
+/// An inner transaction takes effect only with the outer one. If it is dropped, it alone is
+/// rolled back, before the next statement of the outer one. Inner transactions must end
+/// before the outer one does, and one after the other.
 pub struct Transaction {
     session: Arc<Session>,
     is_inner: bool,
@@ -49,10 +48,10 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Begins one, which may take the time `within`.
+    /// Begins a transaction, which may take the time `within`.
     ///
-    /// On SQLite it takes the write lock at once: a transaction that reads first
-    /// and asks for the lock later is refused, however long it would wait.
+    /// On SQLite it takes the write lock at once: a transaction that reads first and asks
+    /// for the lock later can be refused, however long it would wait.
     ///
     /// # Errors
     /// If no connection is free in time, or the database is away.
@@ -69,7 +68,7 @@ impl Transaction {
         loop {
             let mut lease = connections.lease(within).await?;
             let begun = lease.execute_script(statement).await;
-            // Nothing is written yet, so it may as well begin on another connection.
+            // Nothing is written yet, so another connection will do.
             if begun.is_err() && lease.was_stale() {
                 continue;
             }
@@ -89,10 +88,10 @@ impl Transaction {
         }
     }
 
-    /// Begins one within the transaction of `session`.
+    /// Begins an inner transaction in that of `session`.
     ///
     /// # Errors
-    /// If that has ended, or the database fails.
+    /// If the outer transaction has ended, or the database fails.
     pub async fn begin_within(session: &Arc<Session>) -> Result<Self, DbErr> {
         session.execute_script(BEGIN_INNER).await?;
         Ok(Self {
@@ -102,23 +101,23 @@ impl Transaction {
         })
     }
 
-    /// What others need to take part in it.
+    /// The session, for statements elsewhere that take part in the transaction.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }
 
-    /// Makes what was written last.
+    /// Commits. What an inner transaction wrote lasts once the outer one is committed, too.
     ///
     /// # Errors
-    /// If the database refuses, or cannot say whether it has done it.
+    /// If the database refuses, or gives no answer: then the write may have happened.
     pub async fn commit(mut self) -> Result<(), DbErr> {
         if self.is_inner {
             self.session.execute_script(COMMIT_INNER).await?;
         } else {
             let mut held = self.session.hold().await?;
             let lease = open(&mut held)?;
-            // PostgreSQL would roll back and call it done.
+            // PostgreSQL would roll back and report no error.
             if self.session.has_failed.load(Ordering::Acquire) {
                 let refused = "a statement of this transaction failed: it cannot be committed";
                 return Err(DbErr::Custom(refused.to_owned()));
@@ -132,8 +131,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Undoes what was written, and waits for that; a transaction that is dropped does
-    /// not wait.
+    /// Undoes what was written, and waits for that. Dropping the transaction does not wait.
     ///
     /// # Errors
     /// If the database fails.
@@ -152,7 +150,7 @@ impl Transaction {
 }
 
 impl Drop for Transaction {
-    /// The session ends an outer one.
+    /// An outer transaction is ended by its [`Session`].
     fn drop(&mut self) {
         if self.is_inner && !self.has_ended {
             self.session.abandoned.fetch_add(1, Ordering::AcqRel);
@@ -184,15 +182,14 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// The connection of a transaction, on which all that take part in it run their
-/// statements in turn.
+/// The connection of a transaction, on which its statements run one after the other.
 pub struct Session {
     engine: DbBackend,
     /// None once the transaction has ended.
     lease: Mutex<Option<Lease>>,
     /// How many inner transactions were dropped and are yet to be rolled back.
     abandoned: AtomicU32,
-    /// Whether a statement has failed and is not undone.
+    /// Whether a statement has failed since the last roll-back of an inner transaction.
     has_failed: AtomicBool,
     observer: Option<Observer>,
 }
@@ -204,7 +201,7 @@ impl Session {
         self.engine
     }
 
-    /// Executes a statement, which is planned anew `each_time` or kept.
+    /// Executes a statement; `each_time` has it prepared and planned anew.
     ///
     /// # Errors
     /// If the transaction has ended, or the database fails.
@@ -220,7 +217,7 @@ impl Session {
         .await
     }
 
-    /// Reads all rows of a statement, which is planned anew `each_time` or kept.
+    /// Reads all rows of a statement; `each_time` has it prepared and planned anew.
     ///
     /// # Errors
     /// As [`Self::execute`].
@@ -236,7 +233,7 @@ impl Session {
         .await
     }
 
-    /// Executes statements as they are, with no values.
+    /// Executes a script: statements without values.
     ///
     /// # Errors
     /// As [`Self::execute`].
@@ -257,7 +254,8 @@ impl Session {
     async fn roll_back_inner(&self, held: &mut Option<Lease>) -> Result<(), DbErr> {
         let rolled_back = open(held)?.execute_script(ROLLBACK_INNER).await;
         if let Err(error) = rolled_back {
-            // What was to be undone must not be committed with the rest.
+            // What was to be undone must not be committed with the rest, so the connection
+            // is closed.
             discard(held);
             return Err(error);
         }
@@ -273,8 +271,8 @@ impl Session {
     }
 }
 
-/// The connection, unless the transaction has ended, or a statement was given up: then
-/// there is no telling what it did.
+/// The connection. An error if the transaction has ended, or a statement was abandoned
+/// before its answer: nobody knows what that one did.
 fn open(held: &mut Option<Lease>) -> Result<&mut Lease, DbErr> {
     if held.as_ref().is_some_and(Lease::is_busy) {
         discard(held);

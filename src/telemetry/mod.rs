@@ -21,7 +21,7 @@ use crate::{error::Code, gateway::Gateway, http::problem::Problem, http::request
 const BUCKETS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
-/// How often the samples of histograms are counted and dropped.
+/// How often the samples of histograms are summed up and dropped.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a readiness check may take.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,8 +35,8 @@ pub fn routes() -> Router<Gateway> {
         .route("/metrics", get(metrics_text))
 }
 
-/// Ready when the database answers with the schema of this program, until the
-/// server begins to stop.
+/// Ready if the database answers with the schema of this program, until the server begins
+/// to stop.
 async fn ready(State(gateway): State<Gateway>) -> Response {
     let unavailable =
         |detail: &str| Problem::of_code(Code::Unavailable, detail.to_owned()).into_response();
@@ -62,7 +62,7 @@ async fn metrics_text() -> Response {
     }
 }
 
-/// The recorder of this process; none if another one was installed before.
+/// The metrics recorder of this process; none if another one was installed before.
 pub fn recorder() -> Option<&'static PrometheusHandle> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER
@@ -76,8 +76,8 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
         .as_ref()
 }
 
-/// Empties the histograms now and then: they keep every sample until they are read, and
-/// perhaps nobody reads them.
+/// Has the histograms sum up their samples now and then: otherwise they keep every sample
+/// until the metrics are read, and perhaps nobody reads them.
 pub async fn keep_up() {
     let Some(recorder) = recorder() else { return };
     loop {
@@ -86,7 +86,7 @@ pub async fn keep_up() {
     }
 }
 
-/// Counts the statements that a database runs, and their durations.
+/// Counts and times the statements that a database runs.
 pub fn observe_statement(statement: &sea_orm::metric::Info<'_>) {
     histogram!("clientele_database_statement_seconds").record(statement.elapsed.as_secs_f64());
     if statement.failed {
@@ -94,7 +94,7 @@ pub fn observe_statement(statement: &sea_orm::metric::Info<'_>) {
     }
 }
 
-/// A request that is under way: logged and counted when it ends. The log has no query
+/// A request that is under way; logged and counted when it ends. The log has no query
 /// string, which may hold names, and no header, which may hold a token.
 pub struct Observation {
     began: Instant,
@@ -104,7 +104,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Begins with the request.
+    /// Begins to observe a request.
     #[must_use]
     pub fn begin(request: &Request) -> Self {
         let route = request.extensions().get::<MatchedPath>();
@@ -116,7 +116,7 @@ impl Observation {
         }
     }
 
-    /// Ends with the status of the answer.
+    /// Logs and counts the request, with the status of its answer.
     pub fn end(self, status: StatusCode, request_id: &RequestId) {
         let elapsed = self.began.elapsed();
         let status = status.as_u16();
@@ -138,7 +138,7 @@ impl Observation {
     }
 }
 
-/// A label has few values, whatever methods are sent.
+/// The method as a label, which has few values, whatever methods are sent.
 fn known_method(method: &Method) -> &str {
     match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "OPTIONS") => known,

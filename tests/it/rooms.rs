@@ -1,4 +1,4 @@
-//! The rooms of `src/`, from the roof to the target: each may use those below it, and none
+//! The rooms of `src/`, from the roof to the ground: each may use those below it, and none
 //! above it. `docs/architecture.md` says what is in them.
 
 use std::{

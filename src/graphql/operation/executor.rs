@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{
     collect::Executed,
-    documents::{Document as Compiled, Documents},
+    documents::{Document, Documents},
     variables,
 };
 use crate::{
@@ -43,9 +43,9 @@ struct Inner {
 }
 
 /// One operation to execute.
-pub struct Operation {
+pub struct OperationRequest {
     /// What to execute.
-    pub document: Document,
+    pub document: Source,
     /// Which operation of the document, if it has several.
     pub name: Option<String>,
     /// The variables as they were sent.
@@ -67,11 +67,11 @@ pub struct Operation {
 }
 
 /// A document in one of its two forms.
-pub enum Document {
+pub enum Source {
     /// As it was sent.
     Text(String),
-    /// Compiled before, as the operations of the REST layer are.
-    Stored(Arc<Compiled>),
+    /// Document before, as the operations of the REST layer are.
+    Stored(Arc<Document>),
 }
 
 /// What came of an operation.
@@ -116,7 +116,7 @@ impl Executor {
     }
 
     /// Executes `operation`.
-    pub async fn execute(&self, operation: Operation) -> Answer {
+    pub async fn execute(&self, operation: OperationRequest) -> Answer {
         match self.prepare(operation) {
             Ok(prepared) => self.run(prepared).await,
             Err(refused) => *refused,
@@ -127,7 +127,7 @@ impl Executor {
     ///
     /// # Errors
     /// The answer, if it must not be executed.
-    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Box<Answer>> {
+    pub fn prepare(&self, operation: OperationRequest) -> Result<Prepared, Box<Answer>> {
         let request_id = operation.request_id.clone();
         self.0.prepare(operation).map_err(|(stage, errors)| {
             let mut response = Response::from_errors(errors);
@@ -165,9 +165,9 @@ impl Inner {
 
     /// Everything before execution: compiles the document, selects the operation, checks
     /// the scope, coerces the variables, and reckons what it all costs.
-    fn prepare(&self, operation: Operation) -> Result<Prepared, (Stage, Vec<ServerError>)> {
+    fn prepare(&self, operation: OperationRequest) -> Result<Prepared, (Stage, Vec<ServerError>)> {
         let refuse = |error: Error| (Stage::Refused, vec![server_error(error)]);
-        let Operation {
+        let OperationRequest {
             document,
             name,
             variables,
@@ -181,8 +181,8 @@ impl Inner {
         } = operation;
         let settings = &self.gateway.settings;
         let document = match document {
-            Document::Stored(document) => document,
-            Document::Text(text) => self
+            Source::Stored(document) => document,
+            Source::Text(text) => self
                 .document(text)
                 .map_err(|errors| (Stage::Refused, errors))?,
         };
@@ -229,12 +229,12 @@ impl Inner {
     }
 
     /// The document with this text: compiled, unless it was sent before.
-    fn document(&self, text: String) -> Result<Arc<Compiled>, Vec<ServerError>> {
+    fn document(&self, text: String) -> Result<Arc<Document>, Vec<ServerError>> {
         if let Some(known) = self.documents.get(&text) {
             return Ok(known);
         }
         let settings = &self.gateway.settings;
-        let document = Compiled::compile(&text, &settings.limits, settings.introspection)?;
+        let document = Document::compile(&text, &settings.limits, settings.introspection)?;
         let document = Arc::new(document);
         self.documents.insert(text, Arc::clone(&document));
         Ok(document)

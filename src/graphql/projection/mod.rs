@@ -1,7 +1,7 @@
 //! Lists and single records, written as JSON text straight from the columns in which their rows stand.
 //!
 //! async-graphql makes a future of every field of every row, which costs more than all
-//! else that a list takes. So the filter of a list is read once, only the columns
+//! else that a list takes. So the selection of a list is read once, only the columns
 //! that it names are asked for, what belongs to the rows is read along with them, and
 //! every row becomes text at once.
 //!
@@ -48,6 +48,7 @@ use crate::{
             self, Columns, Filter, Listed, PAGE, PageRequest,
             per_client::{PageOfEach, first_of_each},
         },
+        locations::PRIMARY_OF,
     },
     storage::statements::Statements,
 };
@@ -348,7 +349,7 @@ impl Rows {
         if self.with_one {
             // Both are there, always: the database makes sure of it.
             let (table, reference, id) = if self.record.table == CLIENT.table {
-                (LOCATION.table, "primary_of", "id")
+                (LOCATION.table, PRIMARY_OF, "id")
             } else {
                 (CLIENT.table, "id", "client_id")
             };

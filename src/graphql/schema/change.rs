@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     graphql::projection::columns::camel_case,
     records::{
-        changes::{self, ChangeFilter, ChangeKind, Face},
+        changes::{self, ChangeFace, ChangeFilter, ChangeKind},
         instant::DateTime,
         list::{self, Direction, FilterInput, Order, OrderField, Page, PageRequest},
         validation::Checks,
@@ -54,7 +54,7 @@ impl ClientChange {
     }
 
     /// By which way it came.
-    async fn face(&self) -> Face {
+    async fn face(&self) -> ChangeFace {
         self.0.face.into()
     }
 

@@ -22,7 +22,7 @@ use crate::{
     gateway::Gateway,
     graphql::{
         error::document_error,
-        operation::executor::{Answer, Document, Executor, Operation, Prepared, Stage},
+        operation::executor::{Answer, Executor, OperationRequest, Prepared, Source, Stage},
         projection::raw,
         schema::Shape,
     },
@@ -162,7 +162,7 @@ pub async fn get(
     };
     match from_url(&query.unwrap_or_default()) {
         Ok(parameters) => {
-            let operation = Operation {
+            let operation = OperationRequest {
                 queries_only: true,
                 ..parameters.operation(executor.gateway(), viewer, &request_id)
             };
@@ -188,9 +188,14 @@ async fn admit(
 }
 
 impl Parameters {
-    fn operation(self, gateway: &Gateway, viewer: Viewer, request_id: &RequestId) -> Operation {
-        Operation {
-            document: Document::Text(self.query),
+    fn operation(
+        self,
+        gateway: &Gateway,
+        viewer: Viewer,
+        request_id: &RequestId,
+    ) -> OperationRequest {
+        OperationRequest {
+            document: Source::Text(self.query),
             name: self.operation_name,
             variables: self.variables,
             store: gateway.store.clone(),

@@ -38,7 +38,7 @@ use crate::{
     gateway::Gateway,
     graphql::{
         error::server_error,
-        operation::executor::{Document, Executor, Operation},
+        operation::executor::{Executor, OperationRequest, Source},
         projection::raw,
         schema::Shape,
     },
@@ -272,8 +272,8 @@ impl SocketExecutor {
                 return refuse(error);
             }
         };
-        let operation = Operation {
-            document: Document::Text(request.query),
+        let operation = OperationRequest {
+            document: Source::Text(request.query),
             name: request.operation_name,
             variables: json_of(request.variables),
             store: session.executor.gateway().store.clone(),

@@ -1,4 +1,4 @@
-//! A body that keeps something until it is dropped: read to its end, or no longer wanted.
+//! A body with a guard that lives as long as the body does.
 
 use std::{
     pin::Pin,
@@ -8,14 +8,14 @@ use std::{
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// A body, and what is dropped with it.
+/// A body, and the guard that is dropped with it.
 pub struct Guarded<G> {
     body: Body,
     _guard: G,
 }
 
 impl<G> Guarded<G> {
-    /// Lets the guard live as long as the body.
+    /// Puts the guard into the body.
     #[must_use]
     pub const fn new(body: Body, guard: G) -> Self {
         Self {

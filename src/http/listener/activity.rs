@@ -1,5 +1,5 @@
-//! What the service and the socket below it must know of one connection: whether a
-//! request is under way, how many have begun, and what the connection has become.
+//! What the service and the socket below it share of one connection: whether a request is
+//! under way, how many have begun, and whether the connection was upgraded.
 
 use std::{
     sync::{
@@ -11,18 +11,18 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// What one connection does.
+/// The state of one connection.
 #[derive(Debug, Default)]
 pub struct Activity {
     /// Requests that have begun since the connection was accepted.
     begun: AtomicUsize,
-    /// Requests whose body is being read, or whose answer is being made.
+    /// Requests, and rests of requests, that are under way.
     under_way: AtomicUsize,
-    /// Whether the body of the last request that has begun is of a length that was told.
+    /// Whether the body of the latest request has a declared length.
     is_sized: AtomicBool,
-    /// Whether a part of the last request goes on, or went on, in a task of its own.
+    /// Whether a part of the latest request runs, or ran, in a task of its own.
     is_beside: AtomicBool,
-    /// The connection, while it rests because a request is under way or stalled.
+    /// Wakes the connection, which rests while a request is under way or a write is stalled.
     resting: AtomicWaker,
     has_unread: AtomicBool,
     is_upgraded: AtomicBool,
@@ -39,19 +39,19 @@ impl Activity {
         self.under_way.load(Ordering::Acquire) > 0
     }
 
-    /// Whether the last request that has begun has a body of a length that was told. Others
-    /// end with an empty line: that of the head, or that of the last chunk.
+    /// Whether the latest request has a body of declared length. Other requests end with an
+    /// empty line: that of the head, or that of the last chunk.
     pub fn is_sized(&self) -> bool {
         self.is_sized.load(Ordering::Acquire)
     }
 
-    /// Has the connection woken by [`wake`](Self::wake), or once nothing is under way that
-    /// goes on beside it.
+    /// Has the connection woken by [`wake`](Self::wake), or when the last part of a request
+    /// that runs in a task of its own ends.
     pub fn rest(&self, connection: &Waker) {
         self.resting.register(connection);
     }
 
-    /// Has the connection look at the clock again.
+    /// Has the connection check its time limits again.
     pub fn wake(&self) {
         self.resting.wake();
     }
@@ -77,11 +77,12 @@ impl Activity {
     }
 }
 
-/// A request, or the rest of one, that is under way until this is dropped.
+/// A request, or the rest of one, which is under way until this is dropped.
 pub struct UnderWay(Arc<Activity>);
 
 impl UnderWay {
-    /// A request begins. Its body `is_sized` if its length was told, and it is not empty.
+    /// Begins a request. `is_sized` says whether its body has a declared length, and is not
+    /// empty.
     pub fn begin(activity: &Arc<Activity>, is_sized: bool) -> Self {
         activity.is_sized.store(is_sized, Ordering::Release);
         activity.is_beside.store(false, Ordering::Release);
@@ -89,7 +90,7 @@ impl UnderWay {
         Self::of(activity)
     }
 
-    /// A part of a request that has begun already goes on by itself, in a task of its own.
+    /// Begins a part of the latest request that runs in a task of its own.
     pub fn go_on(activity: &Arc<Activity>) -> Self {
         activity.is_beside.store(true, Ordering::Release);
         Self::of(activity)
@@ -105,7 +106,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let Self(activity) = self;
         let was_last = activity.under_way.fetch_sub(1, Ordering::AcqRel) == 1;
-        // Else the connection goes on by itself: it has done all of it.
+        // Otherwise the connection itself has done all the work, and needs no waking.
         if was_last && activity.is_beside.load(Ordering::Acquire) {
             activity.wake();
         }

@@ -1,9 +1,9 @@
-//! A socket that gives up on clients which do not go on: with the head of a request,
-//! with the next request, or with reading what they asked for.
+//! A socket with time limits for clients that stall: in the head of a request, before the
+//! next request, or in reading an answer.
 //!
-//! hyper has one limit for a head and for the rest between requests. Those are two things:
-//! a load balancer keeps its connections for a minute, and no client needs a minute for
-//! a head. For writing hyper has no limit.
+//! hyper has one limit for reading a head and for idling between requests. These are two
+//! things: a load balancer keeps its connections for a minute, and no client needs a minute
+//! for a head. For writing hyper has no limit.
 
 use std::{
     io,
@@ -21,38 +21,39 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// How long a client may take to send the head of a request, from its first byte on. A
-/// new connection has as long for its first byte, too.
+/// How long a client may take to send the head of a request: from its first byte on, or, on
+/// a new connection, from the start.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a client may read nothing while there is something for it to read.
+/// How long a client may read nothing of what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long, and how many bytes, are read on and thrown away once an answer was the last
-/// one, so that the answer is not lost: a system that gets bytes for a closed socket
-/// resets the connection (RFC 9112, section 9.6).
+/// After the last answer the socket reads on and drops the bytes, for this time and up to
+/// this number, so that the answer is not lost: a system that gets bytes for a closed
+/// socket resets the connection (RFC 9112, section 9.6).
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
-/// How much of it is read at a time.
+/// How many bytes are dropped at a time.
 const LINGER_BUFFER: usize = 8 * 1024;
 
 /// A connection's socket.
 pub struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
-    /// How long a connection may rest between requests.
+    /// How long a connection may be idle between requests.
     keep_alive: Duration,
-    /// How many requests had begun when it was last looked.
+    /// How many requests had begun at the last look.
     seen: usize,
-    /// When the head began that is being read.
+    /// When the head that is being read began.
     head: Option<Instant>,
-    /// Whether a byte of that head has come.
+    /// Whether a byte of that head has arrived.
     is_within_head: bool,
-    /// How many lines end at the end of all that has come: two, if the last one is empty.
+    /// How many line ends there are at the end of all that has arrived: two, if the last
+    /// line is empty.
     line_ends: usize,
-    /// Since when nothing comes between two requests.
+    /// Since when nothing has arrived between two requests.
     resting: Option<Instant>,
-    /// Since when nothing can be written.
+    /// Since when nothing could be written.
     stalled: Option<Instant>,
-    /// Until when, and how many bytes, are thrown away before the socket is closed.
+    /// Until when, and up to how many bytes, input is dropped before the socket is closed.
     lingering: Option<(Instant, usize)>,
     read_timer: Timer,
     write_timer: Timer,
@@ -77,7 +78,7 @@ impl Socket {
         }
     }
 
-    /// Notes which requests have begun since it was last looked: their heads are read.
+    /// Notes the requests that have begun since the last look: their heads have been read.
     fn look(&mut self) {
         let begun = self.activity.begun();
         if begun != self.seen {
@@ -88,7 +89,7 @@ impl Socket {
         }
     }
 
-    /// Notes what has come.
+    /// Notes which bytes have arrived.
     fn received(&mut self, bytes: &[u8]) {
         let is_end = |byte: &&u8| matches!(**byte, b'\r' | b'\n');
         let ends = bytes.iter().rev().take_while(is_end).count();
@@ -103,31 +104,31 @@ impl Socket {
         if self.activity.is_busy() || self.activity.is_upgraded() {
             self.resting = None;
         } else if self.is_within_head || !is_all {
-            // An empty line before a head is none of it (RFC 9112, section 2.2).
+            // An empty line before a head is not part of it (RFC 9112, section 2.2).
             self.resting = None;
             self.head.get_or_insert_with(Instant::now);
             self.is_within_head = true;
         }
     }
 
-    /// Whether something has come of a head after the last request. That request has ended
-    /// with an empty line, or at a length of which nothing is known here.
+    /// Whether a part of another head has arrived after the last request. A request ends
+    /// with an empty line; if its body has a declared length, this cannot tell.
     fn has_begun_another(&self) -> bool {
         self.line_ends < 2 && !self.activity.is_sized()
     }
 
-    /// Whether the limit for silence does not hold. Whoever has an answer to read is watched
-    /// by the one for writing.
+    /// Whether the limits for reading are suspended. If an answer waits to be read, the
+    /// limit for writing holds instead.
     fn is_excused(&self) -> bool {
         self.activity.is_busy() || self.activity.is_upgraded() || self.stalled.is_some()
     }
 
-    /// Looks at the clock while nothing comes. A client that does not go on with a head is
-    /// an error; one that does not send another request has ended the connection.
+    /// Checks the time limits while nothing arrives. It is an error if a client stalls in a
+    /// head; if it sends no further request, the connection ends.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.is_excused() {
             self.activity.rest(context.waker());
-            // It may have ended before anybody knew whom to wake.
+            // The request may have ended before the waker was registered.
             if self.is_excused() {
                 return Poll::Pending;
             }
@@ -145,7 +146,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Looks at the clock while nothing can be written.
+    /// Checks the time limit while nothing can be written.
     fn watch_write<T>(
         &mut self,
         written: Poll<io::Result<T>>,
@@ -162,7 +163,7 @@ impl Socket {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Throws away what the client still sends.
+    /// Reads and drops what the client still sends.
     fn poll_linger(
         &mut self,
         (until, mut left): (Instant, usize),
@@ -175,7 +176,7 @@ impl Socket {
             let length = buffer.filled().len();
             match read {
                 Poll::Ready(Ok(())) if (1..left).contains(&length) => left -= length,
-                // It has closed its side, is gone, or sends too much.
+                // The client has closed its side, is gone, or sends too much.
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
                     self.lingering = Some((until, left));
@@ -235,8 +236,8 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// Says that nothing more follows. Where the client may still be sending, it is
-    /// listened to for a moment longer.
+    /// Closes the writing side. If the client may still be sending, its input is read for a
+    /// moment longer.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let lingering = if let Some(lingering) = self.lingering {
             lingering
@@ -252,7 +253,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// A timer that is made when it is first needed, and set again for each wait.
+/// A timer that is made when it is first needed, and reset for each wait.
 #[derive(Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 

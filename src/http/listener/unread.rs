@@ -1,6 +1,6 @@
-//! What is left of a request's body when the answer is decided. Somebody who is still
-//! sending does not read yet; if the connection were closed now, the answer would be lost
-//! with it. So the rest is read and thrown away, within limits (RFC 9112, section 9.6).
+//! The rest of a request's body when its answer is decided. A client that is still sending
+//! does not read yet; if the connection were closed now, the answer would be lost. So the
+//! rest is read and dropped, within limits (RFC 9112, section 9.6).
 
 use std::{
     pin::Pin,
@@ -13,34 +13,34 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::{sync::oneshot, time::timeout};
 
-/// The most bytes that are thrown away: several times the largest body that is taken
-/// unless told otherwise, so that whoever sends a file by mistake is told so.
+/// The most bytes that are dropped: several times the default limit of a body, so that a
+/// client which sends a file by mistake can read the error.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// How long it may take: as long as a body that is wanted.
+/// How long that may take: as long as reading a body.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The rest of a body that nobody wants.
+/// The rest of a body that its handler has not read.
 pub struct Unread {
     body: Incoming,
-    /// Whether anybody has begun to read it. If nobody has, a client that waits for
-    /// `100 Continue` sends nothing of it.
+    /// Whether the handler has begun to read the body. If not, a client that waits for `100
+    /// Continue` has sent nothing of it.
     pub is_begun: bool,
 }
 
 impl Unread {
-    /// Whether it is known to be longer than what is thrown away.
+    /// Whether the rest is known to be longer than [`MAX_BYTES`].
     pub fn is_too_long(&self) -> bool {
         self.body.size_hint().lower() > MAX_BYTES
     }
 
-    /// Throws the rest away. Returns whether that was all of it.
+    /// Reads the rest and drops it. Returns whether that was all of it.
     pub async fn discard(mut self) -> bool {
         let all = async {
             let mut left = MAX_BYTES;
-            // The end of a body whose length was told is where that is reached: hyper says so
-            // no sooner than it looks for the next request.
+            // A body of declared length is at its end once that length was read. `frame`
+            // reports this end only when hyper looks for the next request.
             while !self.body.is_end_stream() {
-                // What breaks off has an end, too.
+                // A body that breaks off has ended, too.
                 let Some(Ok(frame)) = self.body.frame().await else {
                     break;
                 };
@@ -56,8 +56,8 @@ impl Unread {
     }
 }
 
-/// Lends a body to whoever is to read it, and gets back what is left. None if there
-/// is nothing in it.
+/// Lends a body to its handler, and receives what the handler leaves of it. None if the
+/// body is empty.
 pub fn lend(body: Incoming) -> (Body, Option<oneshot::Receiver<Unread>>) {
     if body.is_end_stream() {
         return (Body::empty(), None);
@@ -73,9 +73,9 @@ pub fn lend(body: Incoming) -> (Body, Option<oneshot::Receiver<Unread>>) {
     (Body::new(lent), Some(receiver))
 }
 
-/// A body that goes back to its owner when it is dropped before its end.
+/// A body that returns to its owner if it is dropped before its end.
 struct Lent {
-    /// None once its end was read.
+    /// None once the end was read.
     unread: Option<Unread>,
     owner: Option<oneshot::Sender<Unread>>,
 }
@@ -118,7 +118,7 @@ impl Drop for Lent {
             return;
         }
         if let (Some(unread), Some(owner)) = (self.unread.take(), self.owner.take()) {
-            // Nobody waits for it when the connection is gone.
+            // The receiver is gone if the connection is.
             let _ = owner.send(unread);
         }
     }

@@ -1,4 +1,4 @@
-//! Which changes to list.
+//! The filter of the log of changes.
 
 use async_graphql::{Enum, ID, InputObject};
 use entity::change;
@@ -19,7 +19,7 @@ pub struct ChangeFilter {
     /// Changes by the user of exactly this name.
     pub by: Option<String>,
     /// Changes that came by this way.
-    pub face: Option<Face>,
+    pub face: Option<ChangeFace>,
     /// Changes of this kind.
     pub kind: Option<ChangeKind>,
     /// Made at this instant or later. To follow the log go on from a cursor instead: no
@@ -46,8 +46,8 @@ pub enum ChangeKind {
 
 /// By which way a change came.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
-#[graphql(remote = "change::Face")]
-pub enum Face {
+#[graphql(name = "Face", remote = "change::Face")]
+pub enum ChangeFace {
     /// By a GraphQL mutation.
     Graphql,
     /// By a REST route.

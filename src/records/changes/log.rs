@@ -1,4 +1,4 @@
-//! What a mutation leaves in the log.
+//! Writes the log: a row for each record that a mutation creates or changes.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{self, NotSet, Set},
     ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, Value,
+    sea_query::sea_value_to_json_value,
 };
 use serde_json::{Map, Value as Json};
 
@@ -21,25 +22,25 @@ use crate::error::Result;
 pub struct Author {
     /// The user that the token was made for.
     pub user: Arc<str>,
-    /// By which way.
+    /// The face by which the change comes.
     pub face: Face,
 }
 
 /// A record whose changes are logged.
-pub trait Logged: ModelTrait {
-    /// What its creation is called.
+pub trait LoggedRecord: ModelTrait {
+    /// The kind of change that creates it.
     const CREATED: Kind;
-    /// What a change to it is called.
+    /// The kind of change that updates it.
     const UPDATED: Kind;
 
-    /// Its client, and itself if it is a location.
+    /// The id of its client, and its own if it is a location.
     fn ids(&self) -> (i64, Option<i64>);
 
     /// When it was last changed.
     fn updated_at(&self) -> DateTime<Utc>;
 }
 
-impl Logged for client::Model {
+impl LoggedRecord for client::Model {
     const CREATED: Kind = Kind::ClientCreated;
     const UPDATED: Kind = Kind::ClientUpdated;
 
@@ -52,7 +53,7 @@ impl Logged for client::Model {
     }
 }
 
-impl Logged for location::Model {
+impl LoggedRecord for location::Model {
     const CREATED: Kind = Kind::LocationCreated;
     const UPDATED: Kind = Kind::LocationUpdated;
 
@@ -65,7 +66,7 @@ impl Logged for location::Model {
     }
 }
 
-/// Whether callers set this column. The others follow from those, or move with every
+/// Whether callers set this column. The others are derived from those, or move with every
 /// change.
 fn is_field(column: &str) -> bool {
     !matches!(
@@ -96,29 +97,23 @@ fn fields<M: ModelTrait>(record: &M) -> impl Iterator<Item = (&'static str, Valu
         .map(|column| (column.as_str(), record.get(column)))
 }
 
-/// Fields as the log keeps them.
+/// Fields in the form in which the log stores them.
 pub fn logged(fields: impl Iterator<Item = (&'static str, Value)>) -> String {
-    let json = |value| match value {
-        Value::Bool(Some(flag)) => flag.into(),
-        Value::BigInt(Some(number)) => number.into(),
-        Value::String(Some(text)) => text.into(),
-        _ => Json::Null,
-    };
-    let members = fields.map(|(name, value)| (name.to_owned(), json(value)));
+    let members = fields.map(|(name, value)| (name.to_owned(), sea_value_to_json_value(&value)));
     Json::Object(members.collect::<Map<_, _>>()).to_string()
 }
 
-/// What the log keeps as the old values of a record that is new.
+/// The old values of a record that is new.
 pub const NOTHING: &str = "{}";
 
-/// The changes of one transaction, in their order.
+/// The rows of one transaction, in the order of its changes.
 pub struct Log<'a> {
     author: &'a Author,
     rows: Vec<change::ActiveModel>,
 }
 
 impl<'a> Log<'a> {
-    /// Nothing yet, by this author.
+    /// An empty log, with this author.
     #[must_use]
     pub fn new(author: &'a Author) -> Self {
         Self {
@@ -127,8 +122,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Adds that `record` was created.
-    pub fn created<M: Logged>(&mut self, record: &M) {
+    /// Adds the creation of `record`.
+    pub fn created<M: LoggedRecord>(&mut self, record: &M) {
         self.add(
             record,
             M::CREATED,
@@ -137,9 +132,8 @@ impl<'a> Log<'a> {
         );
     }
 
-    /// Adds what differs between a record before and after a change, unless nothing
-    /// does.
-    pub fn updated<M: Logged>(&mut self, before: &M, after: &M) {
+    /// Adds the fields in which a record differs before and after a change, if there are any.
+    pub fn updated<M: LoggedRecord>(&mut self, before: &M, after: &M) {
         let differing = || {
             fields(before)
                 .zip(fields(after))
@@ -152,7 +146,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn add(&mut self, record: &impl Logged, kind: Kind, old: String, new: String) {
+    fn add(&mut self, record: &impl LoggedRecord, kind: Kind, old: String, new: String) {
         let (client_id, location_id) = record.ids();
         self.rows.push(change::ActiveModel {
             id: NotSet,
@@ -167,8 +161,8 @@ impl<'a> Log<'a> {
         });
     }
 
-    /// Writes the changes. It comes last before the commit: readers of the log wait for
-    /// whoever has begun to write to it.
+    /// Writes the rows. It must be the last statement before the commit: until then no
+    /// reader gets beyond the numbers of these rows.
     ///
     /// # Errors
     /// If the database fails.
@@ -181,7 +175,7 @@ impl<'a> Log<'a> {
     }
 }
 
-/// The columns of a row that a larger statement adds.
+/// The columns of a row that is inserted as a part of a larger statement.
 pub const COLUMNS: [change::Column; 8] = [
     change::Column::At,
     change::Column::UserName,

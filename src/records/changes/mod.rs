@@ -1,7 +1,7 @@
-//! The log of changes: what each mutation did to which record, for whom and by which
-//! face, written in the mutation's own transaction (`log.rs`). How its numbers come to
-//! be such that one can resume from any of them is told in
-//! `migration/src/m20261123_000005_create_changes.rs`. When it happened is in `stamp.rs`.
+//! The log of changes: what each mutation did to which record, for whom and by which face.
+//! `log.rs` writes it, in the transaction of the mutation; `stamp.rs` gives the instants.
+//! That readers can resume from any of its numbers is proved in
+//! `migration/src/m20261123_000005_create_changes.rs`.
 
 mod filter;
 mod log;
@@ -19,12 +19,12 @@ use super::list::{
 };
 use crate::{error::Result, storage::database::Database};
 
-pub use filter::{ChangeFilter, ChangeKind, Face};
-pub use log::{Author, COLUMNS, Log, Logged, NOTHING, logged, set_fields};
+pub use filter::{ChangeFace, ChangeFilter, ChangeKind};
+pub use log::{Author, COLUMNS, Log, LoggedRecord, NOTHING, logged, set_fields};
 pub use stamp::{Previous, horizon, latest, stamp};
 
-/// What there is of `filter` up to the horizon: no row with a smaller number appears
-/// after one that was read. The statement that reads the rows must begin after this.
+/// Limits `filter` to the horizon: no row with a smaller number appears after one that was
+/// read. The statement that reads the rows must begin after this.
 ///
 /// # Errors
 /// If the database fails.
@@ -35,8 +35,7 @@ pub async fn up_to_horizon(database: &Database, mut filter: Filter) -> Result<Fi
     Ok(filter)
 }
 
-/// The number up to which all changes are settled; none where that holds for all that
-/// can be read.
+/// The number up to which all changes are settled; none on SQLite, where all visible ones are.
 async fn last_settled(db: &impl ConnectionTrait) -> Result<Option<i64>> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
@@ -50,7 +49,7 @@ async fn last_settled(db: &impl ConnectionTrait) -> Result<Option<i64>> {
 impl Listed for change::Entity {
     const ID: change::Column = change::Column::Id;
 
-    /// It has one order: the one in which it came to be.
+    /// The log has one order, that of its numbers.
     fn sort_column(_field: OrderField) -> Option<change::Column> {
         None
     }

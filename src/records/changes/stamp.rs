@@ -1,25 +1,26 @@
-//! The instants of changes, which are such that one can poll by them: none is earlier than
-//! one that was committed when it was taken, whatever clocks do and whoever writes.
+//! Stamps, the instants of changes, such that callers can poll by them: no stamp is earlier
+//! than one that was committed when it was taken, whatever the clocks do and whoever
+//! writes.
 
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityName, Statement, TryGetable};
 
-use super::Logged;
+use super::LoggedRecord;
 use crate::{
     error::Result,
     records::Store,
     storage::{batcher::Role, database::Database},
 };
 
-/// The smallest step of time.
+/// The smallest step from one stamp to the next.
 const STEP: TimeDelta = TimeDelta::milliseconds(1);
-/// How far SQLite's stamps may run ahead of the clock before writers slow down. They do
+/// How far SQLite's stamps may run ahead of the clock before writers wait. They run ahead
 /// when records change many times in a millisecond, or after the clock was set back.
 const MOST_AHEAD: TimeDelta = TimeDelta::milliseconds(100);
 
-/// A record before it changes.
+/// A record before its change.
 pub struct Previous {
     table: &'static str,
     id: i64,
@@ -27,8 +28,8 @@ pub struct Previous {
 }
 
 impl Previous {
-    /// This one.
-    pub fn of<M: Logged>(record: &M) -> Self {
+    /// From the stored record.
+    pub fn of<M: LoggedRecord>(record: &M) -> Self {
         let (client_id, location_id) = record.ids();
         Self {
             table: M::Entity::default().table_name(),
@@ -38,16 +39,16 @@ impl Previous {
     }
 }
 
-/// The instant of what `transaction` is about to do: to create records, and to change
-/// those in `previous`. It is taken once the client is locked, so that a writer who waits
-/// for the lock holds no reader up.
+/// The stamp for what `transaction` is about to do: to create records, and to change those
+/// in `previous`. It is taken once the client is locked, so that a writer that waits for
+/// the lock does not hold up readers.
 ///
-/// How PostgreSQL finds it, and what readers do, is told in
+/// How PostgreSQL finds it, and what readers do, is in
 /// `migration/src/m20261130_000009_stamp_changes.rs`. SQLite has one writer at a time, and
-/// all gateways over a file have one clock. There records that are sorted by their instants
-/// and then by their ids stand in the order in which they were committed. So records may
-/// have the same instant as those that were committed before if their ids are greater: new
-/// ones always, for ids grow.
+/// all gateways over a file share a clock. There the records of a table, sorted by instant
+/// and then by id, are in the order in which they were committed. So a stamp may equal that
+/// of records which were committed before, if the ids of the records that get it are
+/// greater; those of new records always are.
 ///
 /// # Errors
 /// If the database fails.
@@ -76,11 +77,11 @@ pub async fn stamp(
     if latest - now > MOST_AHEAD {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // Without the smaller parts that somebody's own SQL may have left.
+    // Cut, because somebody's own SQL may have left a fraction of a millisecond.
     Ok((latest + STEP).trunc_subsecs(3))
 }
 
-/// Whether these records stand behind all others of their tables that were changed `now`.
+/// Whether these records come after all others of their tables that were changed `now`.
 async fn are_last(
     db: &impl ConnectionTrait,
     records: &[Previous],
@@ -99,9 +100,9 @@ async fn are_last(
     Ok(true)
 }
 
-/// The instant up to which everything is settled that a statement which begins now can
-/// read: no record appears later that was changed before it. On PostgreSQL none appears
-/// with this very instant, either; on SQLite only one that stands after all others of it.
+/// The horizon: the instant up to which a statement that begins now reads only what is
+/// settled. No record appears later that was changed before it. On PostgreSQL none appears
+/// with this very instant, either; on SQLite only one that comes after all others of it.
 ///
 /// # Errors
 /// If the database fails.
@@ -110,7 +111,7 @@ pub async fn horizon(store: &Store) -> Result<DateTime<Utc>> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(latest(db).await?.unwrap_or(DateTime::UNIX_EPOCH));
     }
-    // It is the same for all who have come before it is read.
+    // One horizon serves all requests that arrive before it is read.
     let mut leader = match store.lists.horizons.join("horizon", 1, || ()).await {
         Role::Done(horizon) => return Ok(horizon),
         Role::Alone | Role::Lost => return Ok(read_horizon(store).await?),
@@ -128,7 +129,7 @@ pub async fn horizon(store: &Store) -> Result<DateTime<Utc>> {
     Ok(horizon?)
 }
 
-/// The horizon on PostgreSQL, for one or for several.
+/// Reads the horizon on PostgreSQL.
 async fn read_horizon(store: &Store) -> Result<DateTime<Utc>, DbErr> {
     let statement = Statement::from_sql_and_values(
         DbBackend::Postgres,
@@ -138,12 +139,12 @@ async fn read_horizon(store: &Store) -> Result<DateTime<Utc>, DbErr> {
     instant(&store.reader, statement).await
 }
 
-/// The greatest instant of a change.
+/// The greatest instant at which a record was changed.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn latest(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, DbErr> {
-    // Each of the two is the last entry of an index.
+    // Each of the two maxima is the last entry of an index.
     let statement = Statement::from_string(
         db.get_database_backend(),
         "SELECT max(at) AS at FROM (SELECT max(updated_at) AS at FROM client \
@@ -152,7 +153,7 @@ pub async fn latest(db: &impl ConnectionTrait) -> Result<Option<DateTime<Utc>>, 
     instant(db, statement).await
 }
 
-/// The only value that a statement gives.
+/// The only value that a statement selects, as `at`.
 async fn instant<T: TryGetable>(
     db: &impl ConnectionTrait,
     statement: Statement,

@@ -1,9 +1,9 @@
-//! Writes of clients as single statements, changes included, which PostgreSQL can run
-//! and SQLite cannot. They save three round trips, during which a client is locked and
-//! the connection serves nobody else.
+//! Creates and updates clients, log included, by single statements, which PostgreSQL can
+//! run and SQLite cannot. They save three round trips, during which a client is locked and
+//! the connection serves no other request.
 //!
-//! They are text: putting such statements together from their parts took the gateway as
-//! long as all else that it does for a write.
+//! The statements are formatted as text: building them from parts took the gateway as long
+//! as everything else in a write.
 
 use async_graphql::MaybeUndefined;
 use entity::{change::Kind, client, client_location};
@@ -29,9 +29,9 @@ use crate::{
     },
 };
 
-/// Inserts a client and its location. All of their columns but the ids and the instant of
-/// the creation are known before, so only those are read back. One statement may do this
-/// for several requests, all at one instant.
+/// Inserts a client and its location. All their columns are known before, except the ids
+/// and the instant of creation, so only those are read back. One statement may do this for
+/// several requests, all at one instant.
 ///
 /// # Errors
 /// What the database reports.
@@ -55,7 +55,7 @@ pub async fn insert(
     let log_columns = log_columns();
     let sets = value_sets::table(asked.0.iter());
     let sets = sets.ok_or_else(|| DbErr::Type("a column of an unknown type".to_owned()))?;
-    // The ids are taken first, so that each request finds its own.
+    // Ids are taken first, so that each request finds its own.
     let sql = format!(
         "WITH record AS ( \
              SELECT nextval('client_id_seq') AS client_id, \
@@ -90,15 +90,14 @@ pub async fn insert(
     Ok((client.try_into_model()?, location.try_into_model()?))
 }
 
-/// Changes the columns of a client; none if that cannot be done, for whatever reason,
-/// which is then found out by reading the client first. Not for a transaction: readers of
-/// the log would wait for its end although nothing was logged.
+/// Changes the columns of a client; none if this statement could not, for whatever reason.
+/// The caller finds the reason by reading the client first. Not for a transaction: readers
+/// of the log would wait for its end even if nothing was logged.
 ///
-/// The client is locked before anything else happens. So the old values are those that
-/// this very change replaces, and the changes of a client are numbered in the order in
-/// which they are committed. One statement may do this for several requests; none of
-/// them waits for the lock of another one's client: who does not get it is left out. So
-/// is the second one who changes the same client.
+/// The client is locked before anything else happens. So the old values are those that this
+/// change replaces, and the changes of a client are numbered in the order in which they are
+/// committed. One statement may do this for several requests. It does not wait for locks: a
+/// request whose client is locked is left out, and so is the second request for one client.
 ///
 /// # Errors
 /// What the database reports.
@@ -163,8 +162,8 @@ pub async fn update(
     let Some(sets) = value_sets::table(asked.0.iter()) else {
         return Ok(None);
     };
-    // The stamp comes from the rows of those clients that are locked, so it is taken after
-    // all of them are, and not at all if there are none.
+    // The stamp depends on the rows of the locked clients, so it is taken after all of them
+    // are locked, and not at all if none is.
     let sql = format!(
         "WITH before AS ( \
              SELECT client.id, client.updated_at AS previous, {columns} {SETS}.* \
@@ -191,26 +190,41 @@ pub async fn update(
     Ok(client.transpose()?)
 }
 
-/// Whether a text of the input is not what would be stored for it. If it is stored as it was
-/// sent, by a rule of an earlier version, then it stays: only a look at the client can tell.
+/// Whether a text of the input would be stored in another form. If the client has it as it
+/// was sent, by a rule of an earlier version, then it stays: only reading the client can
+/// tell.
 fn is_rewritten(input: &UpdateClientInput, client: &client::ActiveModel) -> bool {
     let differs = |sent: &MaybeUndefined<String>, stored: Option<&str>| {
         let sent = sent.value();
         sent.is_some_and(|sent| Some(sent.as_str()) != stored)
     };
-    differs(&input.name, client.name.try_as_ref().map(String::as_str))
+    // Every field is named, so that a new text cannot be forgotten.
+    let UpdateClientInput {
+        id: _,
+        name,
+        account_code,
+        website,
+        email_invoice,
+        notes,
+        has_invoice_reminders: _,
+        show_location_on_invoice: _,
+        salesperson: _,
+        case_manager: _,
+        primary_location: _,
+    } = input;
+    differs(name, client.name.try_as_ref().map(String::as_str))
         || [
-            (&input.account_code, &client.account_code),
-            (&input.website, &client.website),
-            (&input.email_invoice, &client.email_invoice),
-            (&input.notes, &client.notes),
+            (account_code, &client.account_code),
+            (website, &client.website),
+            (email_invoice, &client.email_invoice),
+            (notes, &client.notes),
         ]
         .into_iter()
         .any(|(sent, column)| differs(sent, column.try_as_ref().and_then(Option::as_deref)))
 }
 
-/// The values that a request asks for, of several by one statement, which knows them by
-/// their columns.
+/// The values of one request in a statement that may serve several. The statement refers to
+/// them by their columns.
 #[derive(Default)]
 struct AskedValues(Vec<Value>);
 
@@ -228,12 +242,12 @@ fn log_columns() -> String {
         .join(", ")
 }
 
-/// What a record is about to set, as the log keeps it.
+/// What a record is about to set, as the log stores it.
 fn logged(record: &impl ActiveModelTrait) -> String {
     changes::logged(changes::set_fields(record))
 }
 
-/// The columns of a record that have a value to write.
+/// The columns that a record is about to set, with their values.
 fn set_columns<A: ActiveModelTrait>(record: &A) -> impl Iterator<Item = (&'static str, Value)> {
     <A::Entity as EntityTrait>::Column::iter().filter_map(|column| match record.get(column) {
         ActiveValue::Set(value) => Some((column.as_str(), value)),
@@ -241,7 +255,7 @@ fn set_columns<A: ActiveModelTrait>(record: &A) -> impl Iterator<Item = (&'stati
     })
 }
 
-/// The same as two lists.
+/// The names and the values of these columns, as two lists.
 fn columns_and_values(record: &impl ActiveModelTrait, asked: &mut AskedValues) -> (String, String) {
     let (columns, values): (Vec<_>, Vec<_>) = set_columns(record)
         .map(|(name, value)| (format!("\"{name}\""), asked.add(value)))

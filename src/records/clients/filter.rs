@@ -1,4 +1,4 @@
-//! Which clients to list.
+//! The filter of the list of clients.
 
 use async_graphql::{ID, InputObject};
 use entity::client;
@@ -101,8 +101,8 @@ impl FilterInput for ClientFilter {
     }
 }
 
-/// Whether a client has this account code. Earlier versions kept codes with the white space
-/// that was sent around them.
+/// The condition that a client has this account code. Earlier versions stored a code with
+/// the white space that was sent around it.
 fn has_code(code: &str) -> Expr {
     let key = client::COLUMN.account_code_key;
     let trimmed = code.trim();

@@ -1,4 +1,4 @@
-//! What is sent of a client to be written.
+//! The inputs that create and update clients.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 

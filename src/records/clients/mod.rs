@@ -1,4 +1,4 @@
-//! Rules and SQL for clients: how to find them; create and update are in `write.rs`.
+//! Clients: reads them by id. `write.rs` and `batch.rs` create and update them.
 
 mod batch;
 mod filter;
@@ -8,12 +8,15 @@ mod write;
 use std::sync::Arc;
 
 use entity::{client, client_location};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::ExprTrait};
 
-use super::list::{
-    Listed, OrderField,
-    row_counts::{RowCount, RowCounts},
-    search::sample::{Latest, Samples},
+use super::{
+    list::{
+        Listed, OrderField,
+        row_counts::{RowCount, RowCounts},
+        search::sample::{Latest, Samples},
+    },
+    locations::primary_of,
 };
 use crate::{error::Result, storage::statements::any_of};
 
@@ -56,7 +59,7 @@ pub async fn find(db: &impl ConnectionTrait, id: i64) -> Result<Option<client::M
     Ok(client::Entity::find_by_id(id).one(db).await?)
 }
 
-/// The client with this id and its primary location, in one statement: both as they
+/// The client with this id and its primary location, read by one statement: both as they
 /// were at one moment.
 ///
 /// # Errors
@@ -67,7 +70,7 @@ pub async fn find_with_primary(
 ) -> Result<Option<(client::Model, Option<client_location::Model>)>> {
     let rows = client::Entity::find_by_id(id)
         .find_also_related(client_location::Entity)
-        .filter(client_location::COLUMN.is_primary.eq(true));
+        .filter(primary_of().eq(id));
     Ok(rows.one(db).await?)
 }
 

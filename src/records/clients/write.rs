@@ -1,4 +1,4 @@
-//! Creating and updating clients, with their changes for the log.
+//! Creates and updates clients, and logs the changes.
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
@@ -85,7 +85,7 @@ pub async fn create(
     Ok((client, location))
 }
 
-/// A change of a client.
+/// An update of a client.
 pub struct ClientUpdate {
     /// The client to change.
     pub id: i64,
@@ -97,8 +97,8 @@ pub struct ClientUpdate {
     pub with_primary: bool,
 }
 
-/// Changes the fields of a client that the input gives, and those of its primary
-/// location, in one transaction. What changes nothing moves no version.
+/// Changes the fields of a client that the input gives, and those of its primary location,
+/// in one transaction. If nothing changes, the versions stay.
 ///
 /// # Errors
 /// `NotFound`, `Conflict` if the client is not at the expected version,
@@ -174,9 +174,9 @@ pub async fn update(
     Ok((client, primary))
 }
 
-/// The client with this id, locked until the transaction ends. Whoever writes a
-/// client or any of its locations takes this lock first, so two writers of one
-/// client never wait for each other in a circle.
+/// The client with this id, locked until the transaction ends. Every transaction that
+/// writes a client or one of its locations takes this lock first, so two of them never
+/// deadlock over a client.
 ///
 /// # Errors
 /// If the database fails.
@@ -185,8 +185,8 @@ pub async fn lock(transaction: &impl ConnectionTrait, id: i64) -> Result<Option<
     Ok(client.one(transaction).await?)
 }
 
-/// Counts a change of a client's primary location, made `now`, as one of the client
-/// itself, whose REST body contains it.
+/// Counts a change of a client's primary location, made `now`, as a change of the client,
+/// whose REST body contains the location.
 ///
 /// # Errors
 /// If the database fails.
@@ -200,8 +200,8 @@ pub async fn touch(
     Ok(())
 }
 
-/// Refuses a change that was made for another version of the record. `differs` names
-/// what the change would have set to another value than the record has now.
+/// Refuses a change that was made for another version of the record. `differs` names the
+/// fields that the change would have set to other values.
 ///
 /// # Errors
 /// `Conflict`.

@@ -1,4 +1,4 @@
-//! Which rows of a list are wanted.
+//! Filters: which rows of a list are wanted.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, Condition};
@@ -9,19 +9,19 @@ use crate::records::{
     validation::{self, Checks},
 };
 
-/// Which rows of an entity to list.
+/// The input of a filter.
 pub trait FilterInput {
-    /// The entity.
+    /// The entity that is listed.
     type Entity: Listed;
 
-    /// The rows that this filter accepts, whatever is searched for. Faults of its values
-    /// go to `checks`.
+    /// The condition for the rows that the input accepts, without the search. Adds faults
+    /// of its values to `checks`.
     fn condition(&self, checks: &mut Checks) -> Condition;
 
-    /// The text that is searched for.
+    /// The text to search for.
     fn search(&self) -> Option<&str>;
 
-    /// What this filter selects. Faults of its values go to `checks`.
+    /// The filter for this input. Adds faults of its values to `checks`.
     fn select(&self, checks: &mut Checks) -> Filter {
         let condition = self.condition(checks);
         let search = self.search();
@@ -34,12 +34,12 @@ pub trait FilterInput {
         }
     }
 
-    /// The instant of which it has a lower bound: who asks again from there polls.
+    /// The instant that has a lower bound: callers poll by it.
     fn polled_by(&self) -> Option<OrderField> {
         None
     }
 
-    /// Whether it names the few rows that it accepts by a value of an index of their own.
+    /// Whether it accepts only few rows, which an index finds by a value of the input.
     fn names_few(&self) -> bool {
         false
     }
@@ -48,20 +48,18 @@ pub trait FilterInput {
 /// Which rows of a list are wanted.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// What must hold for them.
+    /// The condition that they meet.
     pub condition: Condition,
-    /// The folded text that they must contain, too.
+    /// The folded text that one of their keys contains.
     pub search: Option<String>,
-    /// Whether they are best found in the same way whatever the values of the condition
-    /// are.
+    /// Whether one plan is best, whatever the values of the condition are.
     pub has_one_plan: bool,
-    /// The instant by which they are polled.
+    /// The instant by which callers poll them.
     pub polled_by: Option<OrderField>,
 }
 
 impl Filter {
-    /// The same up to the horizon at which a page of it ended, if it had to: by the instant
-    /// by which that was cut.
+    /// Limits the filter to the horizon at which a page of it ended, if it had one.
     #[must_use]
     pub fn up_to<E: Listed>(mut self, horizon: Option<DateTime<Utc>>) -> Self {
         let column = self.polled_by.and_then(E::sort_column);
@@ -72,8 +70,8 @@ impl Filter {
     }
 }
 
-/// What a filter with these lower bounds is polled by. A record is never changed before it
-/// is created, so the instant of the change counts for both.
+/// The instant by which a filter with these lower bounds is polled. A record is never
+/// changed before it is created, so the instant of the change counts for both.
 pub fn polled_by<T>(updated_from: Option<T>, created_from: Option<T>) -> Option<OrderField> {
     let updated = updated_from.map(|_| OrderField::UpdatedAt);
     updated.or(created_from.map(|_| OrderField::CreatedAt))

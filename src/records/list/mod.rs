@@ -27,22 +27,22 @@ use search::sample::{Latest, Samples};
 pub use settled::Settled;
 pub use total::count;
 
-/// What a gateway knows of the lists of one database.
+/// What a gateway keeps in memory of the lists of one database.
 pub struct Lists {
-    /// How long they are.
+    /// How many rows they have.
     pub row_counts: RowCounts,
-    /// What is in them.
+    /// Samples of their keys.
     pub samples: Samples,
-    /// Up to which instant of change they are settled.
+    /// The latest horizon.
     pub settled: Settled,
-    /// Those who are about to find out.
+    /// Batches of requests that need a new horizon.
     pub(super) horizons: Batcher<(), DateTime<Utc>>,
-    /// What goes on meanwhile.
+    /// Runs merges of row counts and takes samples.
     tasks: TaskTracker,
 }
 
 impl Lists {
-    /// Those of a database of this kind; what goes on meanwhile is among `tasks`.
+    /// For a database on this engine. Merges and samples run in `tasks`.
     #[must_use]
     pub fn new(engine: DbBackend, tasks: TaskTracker) -> Self {
         Self {
@@ -60,25 +60,25 @@ pub trait Listed: EntityTrait {
     /// The column of the id, which breaks ties.
     const ID: Self::Column;
 
-    /// The columns of the keys in which texts are searched for.
+    /// The columns with the keys that a search looks into.
     const SEARCHED: &'static [Self::Column] = &[];
 
-    /// The column to sort by, none for the id.
+    /// The column to sort by; none for the id.
     fn sort_column(field: OrderField) -> Option<Self::Column>;
 
     /// The id of `row`.
     fn id(row: &Self::Model) -> i64;
 
-    /// How many rows there are; none if nobody keeps count.
+    /// The row count of the list; none if it has none.
     fn row_count(counts: &RowCounts) -> Option<&Arc<RowCount>>;
 
-    /// What its searched keys look like; none if there are none.
+    /// The sample of its keys; none if it is not searched.
     #[must_use]
     fn sample(_samples: &Samples) -> Option<&Arc<Latest>> {
         None
     }
 
-    /// Where `row` stands when sorted by `field`.
+    /// The position of `row` when the list is sorted by `field`.
     fn position(row: &Self::Model, field: OrderField) -> Position {
         Position {
             key: Self::sort_column(field).map(|column| row.get(column)),

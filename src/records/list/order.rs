@@ -1,4 +1,4 @@
-//! The order of a list, and the keyset of a row: where it stands in that order.
+//! The order of a list, and the position of a row in it: its keyset.
 
 use async_graphql::Enum;
 use sea_orm::{
@@ -36,7 +36,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The other one.
+    /// The opposite direction.
     #[must_use]
     pub fn reversed(self) -> Self {
         match self {
@@ -45,7 +45,7 @@ impl Direction {
         }
     }
 
-    /// Its name in SQL.
+    /// The keyword of SQL.
     #[must_use]
     pub fn keyword(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Direction {
         }
     }
 
-    /// How an id further on in this direction compares.
+    /// The operator by which an id that comes later in this direction compares.
     pub(super) fn beyond(self) -> &'static str {
         match self {
             Self::Asc => ">",
@@ -62,7 +62,7 @@ impl Direction {
         }
     }
 
-    /// For a statement that is built.
+    /// The direction for the query builder.
     #[must_use]
     pub fn sql(self) -> SqlOrder {
         match self {
@@ -72,26 +72,26 @@ impl Direction {
     }
 }
 
-/// How a list is sorted: by id and upwards unless told otherwise.
+/// How a list is sorted: by id and ascending, unless told otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// What to sort by.
     pub field: OrderField,
-    /// Up or down.
+    /// Ascending or descending.
     pub direction: Direction,
 }
 
-/// Where a row stands in an order.
+/// The position of a row in an order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Position {
     /// The value of the sort column; none when the order is by id alone.
     pub key: Option<Value>,
-    /// Breaks ties.
+    /// The id, which breaks ties.
     pub id: i64,
 }
 
-/// The condition "stands after `position`". A comparison of row values, which
-/// both engines answer from an index; the same spelled out with OR is not.
+/// The condition that a row comes after `position`. Both engines answer a comparison of row
+/// values from an index, but not the same condition spelled out with OR.
 pub(super) fn beyond<E: Listed>(
     field: OrderField,
     direction: Direction,
@@ -104,7 +104,7 @@ pub(super) fn beyond<E: Listed>(
     }
 }
 
-/// The condition "stands at `position` or before it".
+/// The condition that a row is at `position` or comes before it.
 pub(super) fn up_to<E: Listed>(
     field: OrderField,
     direction: Direction,

@@ -1,5 +1,4 @@
-//! Pages: what is asked for, what comes, and up to where the pages of a list that is polled
-//! show it.
+//! Pages: the request for one, its rows, and the horizon at which a polled list ends.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -17,7 +16,7 @@ use crate::{
     records::{Store, changes},
 };
 
-/// One page of a list.
+/// The request for one page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct PageRequest {
     /// The order of the whole list.
@@ -26,16 +25,16 @@ pub struct PageRequest {
     pub after: Option<Position>,
     /// Only rows before this one.
     pub before: Option<Position>,
-    /// Where the pages end that it belongs to, of a list that is polled.
+    /// The instant at which all pages of this poll end, if it has begun.
     pub until: Option<DateTime<Utc>>,
-    /// Skips so many rows first, of a list that is sorted by id.
+    /// Skips so many rows first. Only for a list that is sorted by id.
     pub offset: u64,
     /// The most rows to return.
     pub limit: u64,
-    /// Takes the rows from the end of the list; they still come in its order.
+    /// Takes the rows from the end of the list. They still come in its order.
     pub from_end: bool,
-    /// Whether the caller wants to know of rows on the side that the page comes
-    /// from, which may take a statement of its own.
+    /// Whether the caller wants to know of rows on the side that the page comes from. This
+    /// may take another statement.
     pub look_behind: bool,
     /// How the caller goes on from the page.
     pub next: Next,
@@ -44,34 +43,34 @@ pub struct PageRequest {
 /// How a caller goes on from a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Next {
-    /// Not from this one: it has no cursors.
+    /// The caller does not: the page has no cursors.
     #[default]
     Nowhere,
-    /// By a cursor, if there are more rows.
+    /// With a cursor, if there are more rows.
     IfMore,
-    /// In any case, unless the page is short.
+    /// After every page that is full.
     IfFull,
 }
 
-/// The rows of a page, in the order of the list.
+/// A page: some rows of a list, in its order.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// Whether rows come before the first one.
+    /// Whether the list has rows before the first one.
     pub has_previous: bool,
-    /// Whether rows come after the last one.
+    /// Whether the list has rows after the last one.
     pub has_next: bool,
-    /// How many rows the whole list has, if that was read along with them.
+    /// How many rows the whole list has, if that was read along with the page.
     pub total: Option<i64>,
-    /// Up to which instant it shows the rows of a list that is polled, if it had to end.
+    /// The horizon at which the page ends, if the list is polled and one was needed.
     pub horizon: Option<DateTime<Utc>>,
-    /// Where the pages that follow must end, which its cursors carry.
+    /// The instant at which the next pages of this poll must end. The cursors carry it.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl<T> Page<T> {
-    /// The same with other rows.
+    /// The same page with other rows.
     fn with<U>(self, rows: Vec<U>) -> Page<U> {
         Page {
             rows,
@@ -98,19 +97,19 @@ impl<T> Default for Page<T> {
     }
 }
 
-/// What is read of each row: all of it, unless told otherwise.
+/// What to read of each row: all columns, unless told otherwise.
 #[derive(Clone, Default)]
 pub struct Columns {
-    /// These columns.
+    /// Only these columns.
     pub columns: Option<Vec<Expr>>,
-    /// A statement around the rows, which it knows as [`PAGE`]: it joins what each of
-    /// them refers to.
+    /// A statement around the page, which it knows as [`PAGE`]. It joins the records that
+    /// the rows refer to.
     pub around: Option<SelectStatement>,
-    /// Whether the length of the whole list is wanted, too.
+    /// Whether the number of rows of the whole list is wanted, too.
     pub total: bool,
 }
 
-/// The name of the rows of a page in a statement around them.
+/// The name of the page in a statement around it.
 pub const PAGE: &str = "page";
 
 /// Reads one page of the rows of `filter`, with all their columns.
@@ -129,8 +128,7 @@ pub async fn page_of_models<E: Listed>(
     Ok(page.with(models))
 }
 
-/// Reads one page of the rows of `filter`: of one that is polled up to where it is
-/// settled.
+/// Reads one page of the rows of `filter`. If the list is polled, only settled rows are in it.
 ///
 /// # Errors
 /// If the database fails.
@@ -149,7 +147,7 @@ pub async fn page<E: Listed>(
     } else if request.limit == 0 {
         horizon_of_total(store, filter).await?
     } else {
-        // Before the page is read.
+        // Read before the page, or it would not hold for the page.
         let known = store.lists.settled.known();
         let seen = Some((polled, None));
         let page = read::<E>(store, filter, request, columns.clone(), seen).await?;
@@ -167,14 +165,14 @@ pub async fn page<E: Listed>(
     Ok(page)
 }
 
-/// Up to where to count the rows of `filter` if none of them is read that would tell
-/// whether the total is settled.
+/// The horizon for the total of `filter`, if no rows are read that could show whether all
+/// of them are settled.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn horizon_of_total(store: &Store, filter: &Filter) -> Result<Option<DateTime<Utc>>> {
     let reader = &store.reader;
-    // What a transaction reads is for no poll: it has what nobody else can see yet.
+    // A transaction sees rows that are not committed, so nobody polls by what it reads.
     if filter.polled_by.is_none()
         || reader.is_in_transaction()
         || reader.get_database_backend() != DbBackend::Postgres
@@ -184,14 +182,14 @@ pub async fn horizon_of_total(store: &Store, filter: &Filter) -> Result<Option<D
     read_horizon(store).await.map(Some)
 }
 
-/// Reads the horizon, and keeps it for the pages that follow.
+/// Reads the horizon, and remembers it for later pages.
 async fn read_horizon(store: &Store) -> Result<DateTime<Utc>> {
     let horizon = changes::horizon(store).await?;
     store.lists.settled.learn(horizon);
     Ok(horizon)
 }
 
-/// Whether the caller asks for the page that follows.
+/// Whether the caller will ask for the next page.
 fn goes_on<T>(page: &Page<T>, request: &PageRequest) -> bool {
     match request.next {
         Next::Nowhere => false,

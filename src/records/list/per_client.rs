@@ -1,7 +1,8 @@
-//! The same page of what belongs to each of several clients, in one statement for all.
+//! Reads the same page of the records of each of several clients, in one statement for all.
 //!
-//! It reads of each client what the page shows and no more, however much the client has:
-//! the index on the client and the id leads to the first row, and tells where to stop.
+//! However many records a client has, the statement reads those that the page shows and no
+//! more: the index on the client and the id leads to the first row, and tells where to
+//! stop.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, IdenStatic, QueryFilter, QueryResult, QuerySelect,
@@ -14,31 +15,30 @@ use crate::{
     storage::statements::{any_of, list_of},
 };
 
-/// What belongs to clients.
+/// An entity whose rows belong to clients.
 pub trait OfClient: Listed {
-    /// The column of the client.
+    /// The column with the id of the client.
     const CLIENT_ID: Self::Column;
 
-    /// The client of `row`.
+    /// The id of the client that `row` belongs to.
     fn client_id(row: &Self::Model) -> i64;
 }
 
-/// Which page of each client: by id, in this direction.
+/// Which page of each client to read. Its rows are sorted by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PageOfEach {
-    /// Up or down.
+    /// Ascending or descending.
     pub direction: Direction,
     /// Only rows after this id.
     pub after: Option<i64>,
-    /// The most rows.
+    /// The most rows of each client.
     pub limit: u64,
-    /// Whether the caller wants to know of rows before the page, which takes a statement
-    /// of its own.
+    /// Whether the caller wants to know of rows before the page. This takes another statement.
     pub look_behind: bool,
 }
 
 impl PageOfEach {
-    /// The same page of each client.
+    /// The page that `request` asks for, of each client.
     #[must_use]
     pub fn of(request: &PageRequest) -> Self {
         Self {
@@ -50,8 +50,8 @@ impl PageOfEach {
     }
 }
 
-/// The rows of the `page` of each of the clients, with these `columns`, and one more where
-/// there is one. Those of one client come together.
+/// The rows on the `page` of each client, with these `columns`, and one row more where
+/// there is one. The rows of a client are not mixed with others.
 ///
 /// # Errors
 /// If the database fails.
@@ -76,11 +76,11 @@ pub async fn first_of_each<E: OfClient>(
     let start = after.map_or_else(String::new, |_| {
         format!(r#" AND "{id}" {} $2"#, direction.beyond())
     });
-    // The limit as a number: see `list/mod.rs`.
+    // The limit as a number: see `limited` in `total.rs`.
     let rows = format!(
         r#"FROM "{table}" WHERE "{client_id}" = "of"."id"{start} ORDER BY "{id}" {order} LIMIT {limit}"#
     );
-    // Each knows only one of the two ways to read so many rows of each.
+    // SQLite has no LATERAL. PostgreSQL may run the subquery of the other form for every row.
     let pages = match db.get_database_backend() {
         DbBackend::Postgres => format!(r#"LATERAL (SELECT * {rows}) AS "page""#),
         _ => format!(r#""{table}" AS "page" ON "page"."{id}" IN (SELECT "{id}" {rows})"#),
@@ -94,8 +94,7 @@ pub async fn first_of_each<E: OfClient>(
         .await?)
 }
 
-/// Those of the clients that have rows at the id `last` or before it, seen in this
-/// direction.
+/// The clients, among these, that have a row at the id `last` or before it in this direction.
 ///
 /// # Errors
 /// If the database fails.
@@ -147,7 +146,7 @@ fn clients(db: &impl ConnectionTrait) -> &'static str {
     }
 }
 
-/// A statement about these clients, and about rows on one side of the id `place`. The
+/// A statement about these clients, and about rows on one side of the id `place`. Its
 /// parameters have numbers, which both engines know.
 fn statement(
     db: &impl ConnectionTrait,

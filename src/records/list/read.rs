@@ -1,4 +1,4 @@
-//! The statement of a page.
+//! Builds and runs the statement that reads a page.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{error::Result, records::Store, storage::statements::Statements};
 
-/// Reads one page; of a list that is polled, with the instant of each row or, if there is
-/// a horizon, up to that.
+/// Reads one page. Of a polled list it reads the rows up to the horizon, if one is given;
+/// otherwise it selects the instant of each row, too.
 pub(super) async fn read<E: Listed>(
     store: &Store,
     filter: &Filter,
@@ -70,7 +70,7 @@ pub(super) async fn read<E: Listed>(
     }
     // One row more than asked for tells whether there are more.
     rows.order_by(E::ID.as_column_ref(), direction.sql());
-    // What is searched for may be counted in a way of its own.
+    // A search may be done in another way for the total than for the page.
     let with_total = columns.total && filter.search.is_none();
     let total = with_total.then(|| Total::of::<E>(store, request, &condition));
     let total_of_none = total.as_ref().and_then(Total::of_none);
@@ -95,7 +95,7 @@ pub(super) async fn read<E: Listed>(
         found.reverse();
     }
 
-    // Rows on the side that the page comes from.
+    // Looks for rows on the side that the page comes from.
     let start = if request.from_end {
         &request.before
     } else {
@@ -124,9 +124,9 @@ pub(super) async fn read<E: Listed>(
     })
 }
 
-/// Leaves out of `rows` what does not hold the condition or comes after the horizon; if
-/// there is none, adds the instants by which the rows are polled, where they matter.
-/// Returns what must hold for the rows that are counted.
+/// Adds to `rows` the condition, and the horizon if there is one; otherwise adds, on
+/// PostgreSQL, the instants by which the rows are polled. Returns the condition for the
+/// total.
 fn poll<E: Listed>(
     db: &impl ConnectionTrait,
     rows: &mut SelectStatement,
@@ -143,7 +143,7 @@ fn poll<E: Listed>(
             return condition;
         }
         (Some(stamp), Some(horizon)) => {
-            // The list has all rows, and a row count may know how many those are.
+            // The total has the rows beyond the horizon, too, so a row count may know it.
             rows.cond_where(condition.clone());
             rows.and_where(stamp.lte(horizon));
         }
@@ -161,11 +161,12 @@ fn poll<E: Listed>(
     condition
 }
 
-/// Where to read rows.
+/// Where to read rows: with one plan for all values, or with a plan for these.
 ///
-/// Few rows are found by an index of the filter, many in the order of the list. For values
-/// that it knows PostgreSQL tells which; but from its sixth time on, a prepared statement
-/// may have one plan for all, in which few rows are looked for among all others.
+/// Few rows are best found by an index of the filter, many in the order of the list. For
+/// known values PostgreSQL can tell which. But from its sixth execution on, a prepared
+/// statement may have one plan for all values, and then few rows are searched for among all
+/// others.
 pub(super) fn reader(store: &Store, has_one_plan: bool) -> Statements {
     if has_one_plan {
         store.reader.clone()
@@ -174,12 +175,13 @@ pub(super) fn reader(store: &Store, has_one_plan: bool) -> Statements {
     }
 }
 
-/// A statement over the rows of `E` that reads no column yet.
+/// A statement over the rows of `E`, without columns.
 pub(super) fn from<E: Listed>() -> SelectStatement {
     Query::select().from(E::default().table_ref()).take()
 }
 
-/// The statement for the first `limit` of `rows`, which are sorted already.
+/// The statement for the first `limit` of the sorted `rows`, with the statement around them
+/// and the total.
 fn statement<E: Listed>(
     db: &impl ConnectionTrait,
     rows: SelectStatement,
@@ -199,8 +201,8 @@ fn statement<E: Listed>(
         None => limited(engine.build(&rows), limit),
     };
     if let Some(around) = &mut around {
-        // Joined to the page: joined to the table, PostgreSQL would at times merge the
-        // two from their first rows on.
+        // Joined to the page. If this were joined to the table, PostgreSQL would at times
+        // merge the two from their first rows on.
         around.from(PAGE);
         if let Some(column) = E::sort_column(field) {
             around.order_by((PAGE, column), direction.sql());
@@ -212,9 +214,9 @@ fn statement<E: Listed>(
     statement
 }
 
-/// Leaves out the first `offset` of `rows`, in the order of their ids; of all rows of a
-/// list with a row count it passes only those in the block where the page begins. To pass by
-/// rows takes an index alone; the rows themselves are read from the first that is wanted.
+/// Skips the first `offset` of `rows`, in the order of their ids. If the list is whole and
+/// has a row count, only rows of the block where the page begins are passed over. That
+/// reads an index alone; the rows themselves are read from the first one that is wanted.
 fn begin_after<E: Listed>(
     db: &impl ConnectionTrait,
     rows: &mut SelectStatement,
@@ -229,8 +231,8 @@ fn begin_after<E: Listed>(
             _ => "?",
         };
         let place = row_count.place(direction, offset);
-        // What to skip as a value that PostgreSQL does not know before: for an offset
-        // that it knows it would plan anew at every execution.
+        // The number to skip is a value that PostgreSQL does not know when it plans: with a
+        // known offset it would plan anew at every execution.
         let sql = format!(
             r#"(WITH "place" AS {parameter} SELECT "{id}" FROM "{table}"
                 WHERE "{id}" {beyond}= (SELECT {FIRST_ID} FROM "place") ORDER BY "{id}" {order}

@@ -1,9 +1,9 @@
-//! How many rows a list has, and where its n-th row is, without counting rows.
+//! Row counts: how many rows a list has, and where its n-th row is, without counting rows.
 //!
-//! Triggers keep a row count beside the table of each list: so many rows in each block
-//! of ids (`migration/src/m20261123_000003_create_tallies.rs`). Its sum is exact in
-//! every snapshot. On PostgreSQL each write appends to it, and whoever reads a row count
-//! that has grown long merges it.
+//! Beside the table of each list, triggers keep a table of entries, each with a number of
+//! rows in a block of ids (`migration/src/m20261123_000003_create_tallies.rs`). The sum of
+//! the entries is exact in every snapshot. On PostgreSQL each write appends an entry, and a
+//! request that reads too many of them starts a merge.
 
 use std::sync::{
     Arc,
@@ -19,21 +19,20 @@ use super::Direction;
 use crate::{
     error::Result,
     records::Store,
-    storage::{connections::fault::Logged, database::Database},
+    storage::{connections::fault::Redacted, database::Database},
 };
 
-/// How many rows a list has, in the statements that read it.
+/// The column with the number of rows of a list.
 pub const TOTAL: &str = "total_rows";
-/// How many rows of the row count were read for it.
+/// The column with the number of entries that were read for it.
 pub const STORED_ROWS: &str = "tally_rows";
-/// The first id of the block that has the row after so many others: the last one, when the
-/// order is descending.
+/// The column with the first id of a block, or the last one when the order is descending.
 pub const FIRST_ID: &str = "first_id";
-/// How many rows to pass from there.
+/// The column with the number of rows to skip from there.
 pub const SKIP: &str = "skip";
-/// A block holds the ids that are the same without their last so many bits.
+/// A block holds the ids that differ only in so many of their last bits.
 pub(crate) const BLOCK_BITS: u32 = 12;
-/// A row count is merged when it has so many rows more than merging left last time.
+/// A row count is merged once it has so many more entries than the last merge left.
 const SPARE_ROWS: i64 = 512;
 
 /// The row counts of one database.
@@ -45,22 +44,22 @@ pub struct RowCounts {
     pub locations: Arc<RowCount>,
 }
 
-/// The row count of one list.
+/// The row count of one list, in a table of entries.
 #[derive(Debug)]
 pub struct RowCount {
     table: &'static str,
-    /// Merge when it has more rows than this: never while a merge is under way.
+    /// Merge if there are more entries than this. The maximum while a merge runs, and on SQLite.
     merge_beyond: AtomicI64,
 }
 
 impl RowCounts {
-    /// The row counts of a database of this kind.
+    /// The row counts of a database on this engine.
     #[must_use]
     pub fn new(engine: DbBackend) -> Self {
         let row_count = |table| {
             let merge_beyond = match engine {
                 DbBackend::Postgres => SPARE_ROWS,
-                // There the triggers count in place.
+                // SQLite's triggers update the one entry of a block.
                 _ => i64::MAX,
             };
             Arc::new(RowCount {
@@ -88,8 +87,8 @@ pub async fn total(store: &Store, row_count: &Arc<RowCount>) -> Result<i64> {
 }
 
 impl RowCount {
-    /// The statement that reads how many rows there are, as [`TOTAL`], and how many rows
-    /// of the row count that took, as [`STORED_ROWS`].
+    /// The statement that reads the number of rows, as [`TOTAL`], and the number of entries
+    /// that it took, as [`STORED_ROWS`].
     #[must_use]
     pub fn sum(&self) -> SelectStatement {
         Query::select()
@@ -99,7 +98,7 @@ impl RowCount {
             .take()
     }
 
-    /// The statement that reads how many rows there are in each block.
+    /// The statement that reads the number of rows in each block.
     #[must_use]
     pub fn blocks(&self) -> SelectStatement {
         let rows = Expr::col("rows").sum().cast_as("bigint");
@@ -111,16 +110,16 @@ impl RowCount {
             .take()
     }
 
-    /// The same as two values, for a statement that reads rows.
+    /// The values of [`Self::sum`], for a statement that reads rows.
     #[must_use]
     pub fn values(&self) -> [SelectStatement; 2] {
         [Expr::col("rows").sum(), Expr::col(Asterisk).count()]
             .map(|value| Query::select().expr(value).from(self.table).take())
     }
 
-    /// The statement that finds the block of the row that comes after `offset` others: its
-    /// [`FIRST_ID`], and how many rows to [`SKIP`] in it. If there is no such row, the id
-    /// is null.
+    /// The statement that finds the block of the row that has `offset` others before it:
+    /// its [`FIRST_ID`], and how many rows to [`SKIP`] in it. If there is no such row, the
+    /// id is null.
     #[must_use]
     pub fn place(&self, direction: Direction, offset: u64) -> SelectStatement {
         let offset = Expr::val(i64::try_from(offset).unwrap_or(i64::MAX));
@@ -155,8 +154,8 @@ impl RowCount {
             .take()
     }
 
-    /// Whoever has read a sum says how many rows of the row count that took: of too many it
-    /// starts a merge, one at a time, in a task that nobody waits for.
+    /// Notes how many entries were read for a sum. If there are too many, starts a merge in
+    /// a background task, one at a time.
     pub fn observed(self: &Arc<Self>, store: &Store, rows: i64) {
         let limit = self.merge_beyond.load(Ordering::Relaxed);
         let begin = || {
@@ -169,7 +168,7 @@ impl RowCount {
             let (database, row_count) = (Database::clone(store), Arc::clone(self));
             store.lists.tasks.spawn(async move {
                 let left = merge(&database, &row_count).await.unwrap_or_else(|error| {
-                    let error = Logged(&error);
+                    let error = Redacted(&error);
                     tracing::warn!(%error, table = row_count.table, "cannot merge the row count");
                     rows
                 });
@@ -180,12 +179,12 @@ impl RowCount {
     }
 }
 
-/// Makes one row for each block of the row count, where it appends, and returns how many
-/// rows it wrote.
+/// On PostgreSQL, merges the entries of each block into one, and returns how many entries
+/// it wrote.
 ///
-/// Two merges at once take different rows: the second waits for the first to commit,
-/// and passes the rows that are gone by then. Rows that nobody has committed yet stay
-/// for the next merge.
+/// Two merges at once take different entries: the second waits for the first to commit, and
+/// skips the entries that are gone by then. Entries that are not yet committed stay for the
+/// next merge.
 ///
 /// # Errors
 /// If the database fails.
@@ -200,13 +199,13 @@ pub async fn merge(database: &Database, row_count: &RowCount) -> std::result::Re
            GROUP BY block HAVING SUM("rows") <> 0"#
     );
     let transaction = database.begin_unhurried().await?;
-    // Somebody may have added millions of rows.
+    // There may be millions of entries.
     let patience = "SET LOCAL statement_timeout = 0";
     transaction.execute_unprepared(patience).await?;
     let merge = Statement::from_string(DbBackend::Postgres, merge);
     let written = transaction.execute_raw(merge).await?.rows_affected();
     transaction.commit().await?;
-    // Or each sum would pass by the rows that are gone, until somebody else tidies up.
+    // Otherwise each sum would still pass over the deleted entries, until autovacuum runs.
     let tidy = format!(r#"VACUUM "{table}""#);
     let writer = database.writer().unhurried();
     writer.execute_unprepared(&tidy).await?;

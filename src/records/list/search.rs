@@ -2,10 +2,10 @@
 //! (`migration/src/m20261123_000004_index_search.rs`), text search vectors on PostgreSQL
 //! (`migration/src/m20261126_000008_index_runs.rs`).
 //!
-//! An index finds a rare text at once, but a common one is found sooner by reading rows in
-//! the order of the list, until the page is full. Neither engine can tell which is which,
-//! so a [sample] of the keys does, and each of the two ways is a statement of its own,
-//! which the engine can only run in that way. What is found is the same.
+//! An index finds a rare text at once, but a common text is found sooner by reading rows in
+//! the order of the list until the page is full. Neither engine can tell a rare text from a
+//! common one, so a [sample] of the keys does. Each of the two ways has a statement that
+//! the engine can run only in this way; both find the same rows.
 
 pub mod sample;
 
@@ -21,32 +21,32 @@ use super::{Direction, Filter, Listed, OrderField};
 use crate::records::Store;
 use sample::Outlook;
 
-/// What SQLite's index is made of, in characters.
+/// The length of the runs in SQLite's index, in characters.
 pub(crate) const RUN: usize = 3;
-/// The same of PostgreSQL's, which has shorter runs only at the end of a key.
+/// The length of the runs in PostgreSQL's index. Only those at the end of a key are shorter.
 const LONG_RUN: usize = 5;
-/// A row somewhere in the table costs what reading so many in turn does.
+/// Reading one row somewhere in the table costs as much as reading so many rows in order.
 const ROWS_IN_TURN: usize = 10;
 
-/// What a text is searched for.
+/// What a search is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To show rows.
+    /// A page of rows.
     Page {
-        /// What they are sorted by.
+        /// What the rows are sorted by.
         field: OrderField,
         /// In which direction they are read.
         direction: Direction,
-        /// The most of them.
+        /// The most rows.
         limit: u64,
     },
-    /// To count all.
+    /// The total.
     Total,
 }
 
 impl Purpose {
-    /// Whether it is better to look for all rows with a text first, wherever they are, than
-    /// to read rows in order until there are enough with it.
+    /// Whether to find all rows with the text first, wherever they are, rather than to read
+    /// rows in order until enough of them have it.
     fn looks_first(self, text: &Outlook, is_indexed: bool) -> bool {
         let Self::Page {
             field,
@@ -54,7 +54,7 @@ impl Purpose {
             limit,
         } = self
         else {
-            // An index leads to each page of the table once. Without one, all is read.
+            // An index reads each page of the table at most once. Without one all rows are read.
             return is_indexed && text.rows <= text.all / 8;
         };
         let cost_to_look = if is_indexed {
@@ -78,7 +78,7 @@ impl Purpose {
         cost_to_look <= cost_in_order
     }
 
-    /// Whether rows are read in an order of which the sample knows.
+    /// Whether rows are read by id, the order that the sample knows.
     fn is_foreseen(self) -> bool {
         matches!(
             self,
@@ -90,8 +90,8 @@ impl Purpose {
     }
 }
 
-/// What must hold for the rows of `filter`, and whether all values of it are best found
-/// in one way.
+/// The condition for the rows of `filter`, and whether one plan is best, whatever its
+/// values are.
 pub async fn condition<E: Listed>(
     store: &Store,
     filter: &Filter,
@@ -109,11 +109,11 @@ pub async fn condition<E: Listed>(
     let engine = store.reader.get_database_backend();
     let is_alone = condition.is_empty();
     if has_one_plan && !is_alone {
-        // The other filters leave few rows to look into.
+        // The other conditions leave few rows to look into.
         return (condition.add(contains::<E>(engine, &text)), has_one_plan);
     }
     let is_indexed = match engine {
-        // Texts of any length begin a run.
+        // A text of any length may begin a run.
         DbBackend::Postgres => !text.is_empty(),
         _ => text.chars().count() >= RUN,
     };
@@ -123,7 +123,7 @@ pub async fn condition<E: Listed>(
     };
     let has_sample = sample.is_some();
     let looks_first = match sample {
-        // Other filters may leave fewer rows than the whole table has.
+        // Other conditions may leave fewer rows than the sample stands for.
         Some(sample) if is_indexed || is_alone => {
             purpose.looks_first(&sample.look_for(&text), is_indexed)
         }
@@ -135,22 +135,22 @@ pub async fn condition<E: Listed>(
         let has_one_plan = has_one_plan && purpose.is_foreseen();
         return (condition.add(contains), has_one_plan);
     }
-    // FTS5 takes a few characters for each other, and has no keys to compare.
+    // FTS5 takes a few characters for each other, and its index has no keys to compare.
     let is_compared = is_indexed && engine != DbBackend::Postgres;
     let condition = condition.add_option(is_compared.then(|| contains.clone()));
     let found = match engine {
-        // In the order of the table, which is faster than that of the list.
+        // Reads rows in the order of the table, which is faster than the order of the list.
         _ if !is_indexed => list::<E>().cond_where(contains).take(),
         DbBackend::Postgres => in_text_search::<E>(&text).cond_where(contains).take(),
         _ => in_fts5::<E>(&text),
     };
     let condition = condition.add(is_among::<E>(engine, found));
-    // Nobody should wait while very many rows are read for somebody else.
+    // A statement that may read very many rows is not batched: its followers would wait.
     (condition, has_one_plan && is_indexed && has_sample)
 }
 
-/// The condition that a key contains the text, in a form for which no index is used. With
-/// it alone PostgreSQL expects all rows to have the text, and so reads them in order.
+/// The condition that a key contains the text, in a form that no index answers. PostgreSQL
+/// expects all rows to meet it, and so reads them in order.
 fn contains<E: Listed>(engine: DbBackend, text: &str) -> Condition {
     let [no, yes] = ["0", "1"].map(Expr::cust);
     if engine == DbBackend::Postgres {
@@ -168,7 +168,7 @@ fn any(conditions: impl Iterator<Item = Expr>) -> Condition {
     conditions.fold(Condition::any(), Condition::add)
 }
 
-/// The pattern of all that contains the text. The wildcards of LIKE stand for themselves.
+/// The pattern of LIKE for all that contains the text, with the wildcards in it escaped.
 fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
@@ -181,8 +181,8 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-/// The condition that a row is among those that a statement inside the statement finds,
-/// before any other row is read.
+/// The condition that a row is among those that the subquery `found` finds. The subquery
+/// runs before any other row is read.
 fn is_among<E: Listed>(engine: DbBackend, found: SelectStatement) -> Expr {
     let id = E::ID.into_expr();
     if engine == DbBackend::Postgres {
@@ -201,7 +201,7 @@ fn list<E: Listed>() -> SelectStatement {
         .take()
 }
 
-/// The ids that SQLite's index has under the text, each run of it behind the one before.
+/// The ids that SQLite's index has for the text: all its runs, one after the other.
 fn in_fts5<E: Listed>(text: &str) -> SelectStatement {
     let index = format!("{}_search", E::default().table_name());
     let phrase = format!("\"{}\"", text.replace('"', "\"\""));
@@ -213,13 +213,14 @@ fn in_fts5<E: Listed>(text: &str) -> SelectStatement {
         .take()
 }
 
-/// The ids that PostgreSQL's index has under the runs of the text, which may be in other
-/// places there. Its table goes by the name of the list, and has the same keys.
+/// The ids that PostgreSQL's index has for the runs of the text, which may be anywhere in a
+/// key. The table of the index has the same keys as the list, and goes by its name here.
 fn in_text_search<E: Listed>(text: &str) -> SelectStatement {
     let list = E::default().table_name().to_owned();
     let keys = E::SEARCHED.iter().map(|key| key.into_expr());
     let runs = Expr::from(Func::cust("search_runs").args(keys));
-    // A value that PostgreSQL does not know when it plans, so it has one plan for all.
+    // PostgreSQL does not know the value of a subquery when it plans, so it has one plan
+    // for all.
     let query = Expr::val(runs_of(text)).cast_as("text").cast_as("tsquery");
     let query = Query::select().expr(query).take();
     let query = Expr::SubQuery(None, Box::new(query.into()));
@@ -230,7 +231,7 @@ fn in_text_search<E: Listed>(text: &str) -> SelectStatement {
         .take()
 }
 
-/// The text search query for keys with all runs of the text. One after the other is
+/// The text search query for keys that have all runs of the text. Runs that adjoin are
 /// enough, and the last one.
 fn runs_of(text: &str) -> String {
     let characters: Vec<_> = text.chars().collect();

@@ -1,16 +1,16 @@
-//! Lists that callers poll: they ask again for what was changed since the last instant
-//! that they have seen, or go on from the last row. So such a list ends before the first
-//! instant with which a row may yet appear: at the horizon, see `changes::horizon`.
+//! Polled lists: a caller asks again for what was changed since the last instant that it
+//! has seen, or goes on from the last row. So such a list must end before the first instant
+//! with which a row may still appear: at the horizon, see `changes::horizon`.
 //!
-//! Most pages hold nothing that is new. They are read as all others are, and shown as they
-//! are if no row is newer than a horizon that this gateway had read before. Only if there is
-//! one is a horizon read, and the page once more, up to it.
+//! Most pages hold nothing new. They are read like all others, and shown if no row is newer
+//! than a horizon that this gateway has read before. Only otherwise a horizon is read, and
+//! the page once more, up to the horizon.
 //!
-//! The pages of one poll end at the same instant. A row of the first page that changes
-//! while the others are read would else be lost: it is not read again, and a later page may
-//! show a later instant than the one at which it changed. So cursors of such a page carry
-//! the instant for as long as there is a next page. Where the polled instant is what the
-//! list is sorted by, a changed row comes after the pages that were read.
+//! All pages of one poll end at the same instant. Otherwise a row of the first page that
+//! changes while the others are read would be lost: it is not read again, and a later page
+//! may show a later instant than that of the change. So the cursors carry the instant for
+//! as long as there is a next page. A list that is sorted by the polled instant need not do
+//! so: there a changed row comes after the pages that were read.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -19,10 +19,10 @@ use sea_orm::{DbErr, QueryResult};
 
 use super::{Filter, Order, OrderField};
 
-/// The instant by which a list is polled, among the columns of its rows.
+/// The column with the instant by which a list is polled.
 pub const STAMP: &str = "stamp";
 
-/// The last horizon that a gateway has read, in milliseconds.
+/// The latest horizon that this gateway has read, in milliseconds.
 #[derive(Debug)]
 pub struct Settled(AtomicI64);
 
@@ -33,13 +33,13 @@ impl Default for Settled {
 }
 
 impl Settled {
-    /// Up to where all that a statement reads which begins after this is settled.
+    /// The instant up to which a statement that begins after this reads only what is settled.
     #[must_use]
     pub fn known(&self) -> i64 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Keeps a horizon that was read.
+    /// Remembers a horizon that was read.
     pub fn learn(&self, horizon: DateTime<Utc>) {
         let horizon = horizon.timestamp_millis();
         self.0.fetch_max(horizon, Ordering::AcqRel);
@@ -49,18 +49,18 @@ impl Settled {
 /// How a list is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Polled {
-    /// By this instant.
+    /// The instant by which it is polled.
     pub by: OrderField,
-    /// From a lower bound, and not only in the order of the instants.
+    /// Whether that instant has a lower bound. If not, the list is just sorted by it.
     pub from_bound: bool,
-    /// Whether its pages end at the same instant.
+    /// Whether all pages of a poll must end at the same instant.
     pub ends: bool,
 }
 
 impl Polled {
     /// How the rows of `filter` are polled in this order; none if they are not. The bound
-    /// decides: a record whose creation is asked for must not be left out because it has
-    /// changed meanwhile.
+    /// precedes the order: a record whose creation is asked for must not be left out
+    /// because it has changed meanwhile.
     #[must_use]
     pub fn of(filter: &Filter, order: Order) -> Option<Self> {
         let is_instant =
@@ -83,7 +83,7 @@ pub fn are_settled(rows: &[QueryResult], known: i64) -> Result<bool, DbErr> {
     let Some(first) = rows.first() else {
         return Ok(true);
     };
-    // To look for the name in every row would take longer than all else.
+    // Looking for the name in every row would take longer than everything else.
     let names = first.column_names();
     let index = names.iter().position(|name| name == STAMP);
     let index = index.ok_or_else(|| DbErr::RecordNotFound(STAMP.to_owned()))?;

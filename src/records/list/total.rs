@@ -1,4 +1,4 @@
-//! How many rows a list has: counted by itself, or by the statement that reads a page.
+//! Totals: how many rows a list has, counted alone or by the statement that reads a page.
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, Statement,
@@ -35,17 +35,17 @@ fn count_of<E: Listed>(condition: Condition) -> SelectStatement {
     from::<E>().expr(E::ID.count()).cond_where(condition).take()
 }
 
-/// How a page's statement finds out how many rows hold the condition, as [`TOTAL`], and
-/// how many rows of the row count that takes, as [`STORED_ROWS`].
+/// How the statement of a page finds the number of rows that meet the condition, as
+/// [`TOTAL`], and the number of entries of a row count that it took, as [`STORED_ROWS`].
 pub enum Total {
-    /// By values of their own, evaluated once.
+    /// By two values that are computed once, beside the rows.
     Beside([Expr; 2]),
-    /// By counting the rows themselves, or, if they are many, by this statement.
+    /// By counting the rows that are read anyway, or, if they are many, by this statement.
     OnTheWay(Box<SelectStatement>),
 }
 
 impl Total {
-    /// For a page of the rows that hold the condition.
+    /// The total of the rows that meet the condition, for a page of them.
     pub fn of<E: Listed>(store: &Store, request: &PageRequest, condition: &Condition) -> Self {
         let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
         if condition.is_empty()
@@ -61,7 +61,7 @@ impl Total {
         }
     }
 
-    /// What it is if the page has no row to tell it.
+    /// The total if the page has no row to show it; none if that leaves it unknown.
     pub fn of_none(&self) -> Option<i64> {
         match self {
             Self::Beside(_) => None,
@@ -69,7 +69,7 @@ impl Total {
         }
     }
 
-    /// The first `limit` of `rows`, with the total.
+    /// The statement for the first `limit` of `rows`, with the total.
     pub fn with<E: Listed>(
         self,
         engine: DbBackend,
@@ -89,9 +89,10 @@ impl Total {
     }
 }
 
-/// The first `limit` of `rows`, and the number of all of them. It is found on the way if
-/// there are few, which spares reading them twice; if there are many, `count` finds it,
-/// for whose condition alone `rows` have parameters.
+/// The statement for the first `limit` of `rows`, with the number of all of them. If these
+/// are few, they are counted as they are read, which spares reading them twice; if they are
+/// many, `count` counts them. Only the condition of `rows` may have parameters, those of
+/// `count`.
 fn counted<E: Listed>(
     engine: DbBackend,
     mut rows: SelectStatement,
@@ -99,9 +100,9 @@ fn counted<E: Listed>(
     (field, direction): (OrderField, Direction),
     limit: u64,
 ) -> Statement {
-    /// So many are many.
+    /// From this number on there are many.
     const MANY: u64 = 101;
-    // Under names of their own, for the rows may have a column twice.
+    // Under names of their own, for the rows may already have the columns.
     let keys = E::sort_column(field).into_iter().chain([E::ID]);
     let mut order_by = Vec::new();
     for (column, name) in keys.zip(["first_key", "second_key"]) {
@@ -112,15 +113,15 @@ fn counted<E: Listed>(
     let many = Ord::max(limit, MANY);
     let mut rows = limited(engine.build(&rows), many);
     let count = engine.build(count);
-    // Materialized, so that PostgreSQL reckons with all of its cost: else a plan for known
-    // values can look cheaper, and it would plan each time.
+    // Materialized, so that PostgreSQL includes its full cost: otherwise a plan for known
+    // values can look cheaper, and PostgreSQL would plan each time.
     rows.sql = format!(
         "WITH matches AS MATERIALIZED ({}) SELECT *, \
          CASE WHEN COUNT(*) OVER () < {many} THEN COUNT(*) OVER () ELSE ({}) END AS {TOTAL}, \
          CAST(0 AS bigint) AS {STORED_ROWS} FROM matches ORDER BY {order_by}",
         rows.sql, count.sql
     );
-    // On PostgreSQL parameters have numbers, and both statements give them the same.
+    // PostgreSQL's parameters have numbers, and both statements number them alike.
     if engine == DbBackend::Sqlite
         && let (Some(rows), Some(count)) = (&mut rows.values, count.values)
     {
@@ -129,8 +130,8 @@ fn counted<E: Listed>(
     limited(rows, limit)
 }
 
-/// The first `limit` rows. As a number, not as a parameter: not knowing it, PostgreSQL
-/// would plan for a tenth of the table, and so plan anew at every execution.
+/// The first `limit` rows. The limit is a number, not a parameter: PostgreSQL expects an
+/// unknown limit to be a tenth of the rows, and so would plan anew at every execution.
 pub fn limited(mut rows: Statement, limit: u64) -> Statement {
     rows.sql = format!("{} LIMIT {limit}", rows.sql);
     rows

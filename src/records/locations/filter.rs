@@ -1,4 +1,4 @@
-//! Which locations to list.
+//! The filter of the list of locations.
 
 use async_graphql::{ID, InputObject};
 use entity::{client, client_location as location};
@@ -58,7 +58,7 @@ impl FilterInput for ClientLocationFilter {
         self.search.as_deref()
     }
 
-    /// Names may well be those of very many: "Head office".
+    /// One name may belong to very many locations: "Head office".
     fn names_few(&self) -> bool {
         self.id.is_some() || self.client_id.is_some()
     }

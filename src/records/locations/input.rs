@@ -1,4 +1,4 @@
-//! What is sent of a location to be written.
+//! The inputs that create and update locations, and postal codes.
 
 use async_graphql::{ID, InputObject, MaybeUndefined, Value};
 use serde_json::Number;
@@ -95,7 +95,7 @@ pub struct UpdateClientLocationInput {
     pub notes: MaybeUndefined<String>,
 }
 
-/// A new record is one in which every field is set or cleared.
+/// Every field of a new location is set or cleared.
 impl From<NewLocation> for UpdateClientLocationInput {
     fn from(input: NewLocation) -> Self {
         let NewLocation {
@@ -153,7 +153,7 @@ impl PostalCode {
     }
 }
 
-/// The code that a system means which keeps it as a number.
+/// The digits of a postal code that was sent as a number.
 fn code(number: &Number) -> Option<String> {
     coerce::digits(number).filter(|digits| !digits.starts_with('-'))
 }

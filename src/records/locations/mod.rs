@@ -1,5 +1,4 @@
-//! Rules and SQL for client locations: how to find them; create and update are in
-//! `write.rs`.
+//! Client locations: reads them by id or by client. `write.rs` creates and updates them.
 
 mod filter;
 mod input;
@@ -8,7 +7,7 @@ mod write;
 use std::sync::Arc;
 
 use entity::client_location as location;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::list::{
     Listed, OrderField,
@@ -51,6 +50,16 @@ impl Listed for location::Entity {
     }
 }
 
+/// The generated column that has the client of a primary location, and null in others. It
+/// is unique: a client has one primary location at most.
+pub const PRIMARY_OF: &str = "primary_of";
+
+/// The column [`PRIMARY_OF`] in a statement.
+#[must_use]
+pub fn primary_of() -> Expr {
+    Expr::col((location::Entity, PRIMARY_OF))
+}
+
 /// The location with this id.
 ///
 /// # Errors
@@ -88,13 +97,7 @@ pub async fn find_primaries(
     db: &impl ConnectionTrait,
     client_ids: &[i64],
 ) -> Result<Vec<location::Model>> {
-    let rows = location::Entity::find()
-        .filter(any_of(
-            db,
-            location::Column::ClientId.into_expr(),
-            client_ids,
-        ))
-        .filter(location::COLUMN.is_primary.eq(true));
+    let rows = location::Entity::find().filter(any_of(db, primary_of(), client_ids));
     Ok(rows.all(db).await?)
 }
 

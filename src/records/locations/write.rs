@@ -1,4 +1,4 @@
-//! Creating and updating locations, with their changes for the log.
+//! Creates and updates locations, and logs the changes.
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
@@ -76,7 +76,7 @@ pub async fn create(
         None => None,
     };
     checks.finish()?;
-    // Without a client there was a fault.
+    // If there is no client, a fault has ended this already.
     let client = client.ok_or_else(|| Error::Validation(Vec::new()))?;
 
     let mut log = Log::new(author);
@@ -99,8 +99,7 @@ pub async fn create(
     Ok(location)
 }
 
-/// Changes the fields of a location that `input` gives. What changes nothing
-/// moves no version.
+/// Changes the fields of a location that `input` gives. If nothing changes, the version stays.
 ///
 /// # Errors
 /// `NotFound`, `Conflict` if the location is not at `expected_version`,
@@ -122,7 +121,7 @@ pub async fn update(
     let client = clients::lock(&transaction, client_id)
         .await?
         .ok_or_else(not_found)?;
-    // Read again: it may have changed while the lock was awaited.
+    // Read again: it may have changed while this transaction waited for the lock.
     let current = find(&transaction, id).await?.ok_or_else(not_found)?;
 
     let was_primary = current.is_primary;
@@ -148,7 +147,7 @@ pub async fn update(
     previous.extend(touches_client.then(|| Previous::of(&client)));
     let now = changes::stamp(database, &transaction, &previous).await?;
     if let Some(primary) = primary {
-        // First the old one: the database allows no two, not even for a moment.
+        // The old one first: the database never allows two, not even for a moment.
         demote(&transaction, now, primary, &mut log).await?;
     }
     changed.updated_at = Set(now);
@@ -162,8 +161,8 @@ pub async fn update(
     Ok(location)
 }
 
-/// `current` with the columns that `fields` gives, at its next version; none if
-/// nothing differs. When it changes is for the caller to add.
+/// `current` at its next version, with the columns that `fields` gives; none if nothing
+/// differs. The caller has to set `updated_at`.
 pub fn changed(
     current: location::Model,
     fields: UpdateClientLocationInput,
@@ -179,8 +178,8 @@ pub fn changed(
     Some(location)
 }
 
-/// Makes the client's primary location an ordinary one. In the same transaction
-/// another one must take its place, or the database refuses the commit.
+/// Makes the primary location of a client an ordinary one. Another one must take its place
+/// in the same transaction, or the database refuses the commit.
 async fn demote(
     transaction: &impl ConnectionTrait,
     now: DateTime<Utc>,

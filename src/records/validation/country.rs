@@ -1,9 +1,9 @@
 //! The rule for country codes.
 
-/// Codes that ISO leaves to its users, of which this one has come into wide use: Kosovo.
+/// The one user-assigned code of ISO that has come into wide use: Kosovo.
 const USER_ASSIGNED: &str = "XK";
-/// Codes that are no country's, or no longer, and those that are meant by them. ISO keeps
-/// most of them reserved, so that nobody else gets them.
+/// Codes that no country has, or has any more, with those that are probably meant. ISO
+/// reserves most of them, so that no other country gets them.
 const RESERVED: [(&str, &str); 17] = [
     ("UK", "GB"),
     ("EL", "GR"),

@@ -1,14 +1,14 @@
-//! Host names, for websites and e-mail addresses.
+//! The rules for host names, in websites and e-mail addresses.
 
 use url::Host;
 
-/// The longest name (RFC 1035, section 2.3.4), and the longest part of one.
+/// The longest name (RFC 1035, section 2.3.4), and the longest label in one.
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// Whether a name, in the form of its ASCII letters (RFC 5890), may be that of a host in
-/// the domain name system: letters, digits, and hyphens within (RFC 1123, section 2.1).
-/// One dot may follow it.
+/// Whether a name in ASCII (RFC 5890) may be that of a host in the domain name system:
+/// labels of letters, digits and inner hyphens (RFC 1123, section 2.1). A final dot is
+/// allowed.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -23,10 +23,10 @@ pub fn is_name(name: &str) -> bool {
 }
 
 /// Whether mail can be sent to a host of this name, which may have letters of any script
-/// (RFC 6531): it has two parts at least, and is no number.
+/// (RFC 6531): it has at least two labels, and is not an address.
 #[must_use]
 pub fn takes_mail(host: &str) -> bool {
-    // What follows would read an escape as the character behind it.
+    // The parser would decode an escape, and `is_name` allow a final dot.
     if host.contains('%') || host.ends_with('.') {
         return false;
     }

@@ -1,16 +1,16 @@
-//! Characters that leave nothing on a page.
+//! Characters that cannot be seen.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{DefaultIgnorableCodePoint, GeneralCategory},
 };
 
-/// They are drawn, as nothing: the blank of Braille and the empty head of a note.
+/// Characters with a blank glyph: the empty pattern of Braille and the null notehead.
 const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
-/// Whether nobody sees the character: white space, control and format characters, and all
-/// that Unicode has ignored unless it is supported, such as joiners, fillers, variation
-/// selectors and tags (Unicode Standard, section 5.21).
+/// Whether a character cannot be seen: white space, control and format characters, and all
+/// that are ignored by default, such as joiners, fillers, variation selectors and tags
+/// (Unicode Standard, section 5.21).
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
     character.is_whitespace()

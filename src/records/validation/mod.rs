@@ -1,7 +1,7 @@
-//! The rules for single fields, and the list of faults that they fill.
+//! The rules for single fields, and [`Checks`], which collects the faults of an input.
 //!
-//! Rules see text as it was sent and return it as it is stored, or a message that
-//! completes the sentence "`FIELD` ...". White space around a text is none of it.
+//! A rule takes a text as it was sent, and returns it as it is stored, or a message that
+//! completes the sentence "`FIELD` ...". It removes white space around the text.
 
 mod country;
 mod host;
@@ -29,13 +29,12 @@ pub const MAX_URL: usize = 2_048;
 /// The longest text of a filter, in characters.
 pub const MAX_FILTER: usize = 1_000;
 
-/// A rule for a text that must be there.
+/// A rule for a required text.
 pub type Required = fn(&str) -> Result<String, String>;
-/// A rule for a text that may be absent; it may also say that what was sent
-/// means "none".
+/// A rule for an optional text. It may find that what was sent means "none".
 pub type Optional = fn(&str) -> Result<Option<String>, String>;
 
-/// Collects everything that is wrong with one input.
+/// Collects all faults of one input.
 pub struct Checks {
     faults: Vec<Fault>,
     path: String,
@@ -43,7 +42,7 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Starts with no faults. `path` is the argument that holds the input.
+    /// Begins without faults. `path` is the argument that holds the input.
     #[must_use]
     pub fn new(path: &str) -> Self {
         Self {
@@ -53,15 +52,15 @@ impl Checks {
         }
     }
 
-    /// Makes [`Checks::finish`] fail in any case: a face that has already found
-    /// faults of its own wants to hear the others, and no write.
+    /// Makes [`Checks::finish`] fail in any case: a face that has found faults of its own
+    /// wants the others as well, and no write.
     #[must_use]
     pub fn check_only(mut self, check_only: bool) -> Self {
         self.check_only = check_only;
         self
     }
 
-    /// Notes a fault of `field`.
+    /// Adds a fault of `field`.
     pub fn fault(&mut self, field: &str, message: impl Into<String>) {
         let path = if self.path.is_empty() {
             field.to_owned()
@@ -86,7 +85,7 @@ impl Checks {
         result
     }
 
-    /// Whether nothing has been found so far that forbids to write.
+    /// Whether no fault was found so far, and a write is wanted.
     #[must_use]
     pub fn may_write(&self) -> bool {
         self.faults.is_empty() && !self.check_only
@@ -104,12 +103,12 @@ impl Checks {
         }
     }
 
-    /// The number behind an id, or none and a fault.
+    /// The number of an id, or none and a fault.
     pub fn id(&mut self, field: &str, id: &ID) -> Option<i64> {
         self.value(field, &id.0, parse_id)
     }
 
-    /// An id that was sent along with an update must be the record's own.
+    /// Checks that an id which was sent with an update is the record's own.
     pub fn own_id(&mut self, sent: &MaybeUndefined<ID>, own: Option<&i64>) {
         if let (MaybeUndefined::Value(sent), Some(own)) = (sent, own)
             && !is_none(sent)
@@ -125,7 +124,7 @@ impl Checks {
         }
     }
 
-    /// What `rule` makes of `value`, or none and a fault.
+    /// The value as `rule` returns it, or none and a fault.
     pub fn value<T>(
         &mut self,
         field: &str,
@@ -141,7 +140,7 @@ impl Checks {
         }
     }
 
-    /// Sets a column that must have a value. Left out keeps it, null is a fault.
+    /// Sets a required column. An omitted value keeps it, null is a fault.
     pub fn set<T>(&mut self, field: &str, column: &mut ActiveValue<T>, value: MaybeUndefined<T>)
     where
         T: Into<Value> + PartialEq,
@@ -153,7 +152,7 @@ impl Checks {
         }
     }
 
-    /// Sets a column of text that must have a value.
+    /// Sets a required column of text.
     pub fn set_text(
         &mut self,
         field: &str,
@@ -163,7 +162,7 @@ impl Checks {
     ) {
         let value = match value {
             MaybeUndefined::Value(text) => {
-                // What was read may be sent back, by whatever rules it was once written.
+                // A text that was read may be sent back, even if the rules have changed since.
                 if matches!(&*column, ActiveValue::Unchanged(stored) if *stored == text) {
                     return;
                 }
@@ -177,7 +176,7 @@ impl Checks {
         self.set(field, column, value);
     }
 
-    /// Sets a column of text that may be absent. Left out keeps it, null clears.
+    /// Sets an optional column of text. An omitted value keeps it, null clears it.
     pub fn set_optional_text(
         &mut self,
         field: &str,
@@ -200,7 +199,7 @@ impl Checks {
         }
     }
 
-    /// Sets a column that holds the id of something in another system.
+    /// Sets an optional column that holds an id of another system.
     pub fn set_optional_id(
         &mut self,
         field: &str,
@@ -220,12 +219,12 @@ impl Checks {
     }
 }
 
-/// Whether an id is an empty text, which means none where there may be none.
+/// Whether an id is empty, which means none in an optional column.
 fn is_none(id: &ID) -> bool {
     id.0.trim().is_empty()
 }
 
-/// Reads an id in its canonical form, so that no other spelling can meet a row.
+/// Reads an id in its canonical form, so that no other spelling finds a row.
 ///
 /// # Errors
 /// If it is not a whole number of 64 bits.
@@ -236,7 +235,7 @@ pub fn parse_id(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "must be a whole number that fits into 64 bits".to_owned())
 }
 
-/// The number behind the argument `id`.
+/// The number of the argument `id`.
 ///
 /// # Errors
 /// `Validation` if it is no whole number.
@@ -244,7 +243,7 @@ pub fn argument_id(id: &ID) -> Result<i64> {
     parse_id(&id.0).map_err(|message| Error::fault("id", message))
 }
 
-/// A name: 1 to 255 characters after trimming, of which somebody sees one at least.
+/// A name: 1 to 255 characters after trimming, at least one of which can be seen.
 ///
 /// # Errors
 /// If it is empty or too long.
@@ -256,7 +255,7 @@ pub fn name(text: &str) -> Result<String, String> {
     Ok(name)
 }
 
-/// A line of free text, without what surrounds it. An empty one means none.
+/// A line of free text, trimmed. An empty one means none.
 ///
 /// # Errors
 /// If it is too long.
@@ -264,7 +263,7 @@ pub fn line(text: &str) -> Result<Option<String>, String> {
     trimmed(text, MAX_LINE)
 }
 
-/// Free text of many lines, without what surrounds it. An empty one means none.
+/// Free text of many lines, trimmed. An empty one means none.
 ///
 /// # Errors
 /// If it is too long.
@@ -304,15 +303,15 @@ pub fn state(text: &str) -> Result<String, String> {
     }
 }
 
-/// A text that a filter compares with or searches for: any that could have been stored.
+/// A text that a filter compares with or searches for: any that may be stored.
 ///
 /// # Errors
-/// If it is longer than any, or has a character that none has.
+/// If it is too long, or has a character that no stored text has.
 pub fn filter_text(text: &str) -> Result<String, String> {
     limited(text, MAX_FILTER)
 }
 
-/// A text without what surrounds it, if anything is left.
+/// A trimmed text; none if nothing is left.
 fn trimmed(text: &str, max: usize) -> Result<Option<String>, String> {
     match text.trim() {
         "" => Ok(None),
@@ -320,10 +319,10 @@ fn trimmed(text: &str, max: usize) -> Result<Option<String>, String> {
     }
 }
 
-/// Refuses what no column takes or what is too long for this one.
+/// Refuses a text that no column can hold, or that is too long for this one.
 fn limited(text: &str, max: usize) -> Result<String, String> {
     if text.contains('\0') {
-        // PostgreSQL cannot hold it in a text.
+        // No text of PostgreSQL can hold this character.
         return Err("must not contain the character U+0000".to_owned());
     }
     let length = text.chars().count();

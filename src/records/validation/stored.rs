@@ -1,6 +1,6 @@
-//! The rules for what is stored, as far as every version has kept to them. Earlier ones
-//! kept lines and notes as they were sent, and took more for a host and a name. What they
-//! wrote is no damage, and may be sent back.
+//! The rules that stored values meet, whichever version wrote them. Earlier versions stored
+//! lines and notes as they were sent, and accepted more hosts and names. What they wrote is
+//! not damaged, and may be sent back.
 
 use email_address::{EmailAddress, Options};
 use url::Url;
@@ -57,7 +57,7 @@ pub fn website(text: &str) -> Result<Option<String>, String> {
     limited(text, MAX_URL).map(Some)
 }
 
-/// What has the form of an e-mail address (RFC 5321). An empty text means none.
+/// A text in the form of an e-mail address (RFC 5321). An empty text means none.
 ///
 /// # Errors
 /// If it is anything else.
@@ -78,7 +78,7 @@ pub fn email(text: &str) -> Result<Option<String>, String> {
 /// A country code.
 ///
 /// # Errors
-/// If it is none; the message says nothing of what is stored.
+/// If it is none. The message does not repeat the stored value.
 pub fn country(text: &str) -> Result<String, String> {
     super::country(text)
         .map_err(|_| "must be an ISO 3166-1 alpha-2 country code, such as US".to_owned())

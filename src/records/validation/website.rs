@@ -5,8 +5,8 @@ use url::{Host, Url};
 use super::host;
 use super::stored;
 
-/// An absolute http or https URL that leads to a host, by RFC 3986 with letters of any
-/// script (RFC 3987). An empty text means none.
+/// An absolute http or https URL with a valid host (RFC 3986), in letters of any script
+/// (RFC 3987). An empty text means none.
 ///
 /// # Errors
 /// If it is anything else.
@@ -41,7 +41,7 @@ fn is_escaped(text: &str) -> bool {
         && text.split('%').skip(1).all(is_escape)
 }
 
-/// Whether the host of a URL can be one.
+/// Whether the host of a URL is valid.
 fn leads_to_host(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else {
         return false;

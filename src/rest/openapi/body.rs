@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::value;
 use crate::rest::{
     Action, Route,
-    operation::{NESTED, Parameter, Shape},
+    operation::{AnswerShape, NESTED, Parameter},
 };
 
 /// The id of a record in its own representation.
@@ -29,9 +29,9 @@ pub fn request(route: &Route) -> Value {
 }
 
 /// The form of an answer.
-pub fn answered(name: &str, shape: &Shape) -> Value {
+pub fn answered(name: &str, shape: &AnswerShape) -> Value {
     match shape {
-        Shape::Leaf {
+        AnswerShape::Leaf {
             kind,
             nullable,
             description,
@@ -40,8 +40,8 @@ pub fn answered(name: &str, shape: &Shape) -> Value {
             schema["description"] = json!(description);
             schema
         }
-        Shape::List(item) => json!({ "type": "array", "items": answered(name, item) }),
-        Shape::Object(members) => {
+        AnswerShape::List(item) => json!({ "type": "array", "items": answered(name, item) }),
+        AnswerShape::Object(members) => {
             let names: Vec<_> = members.keys().collect();
             let properties: Map<_, _> = members
                 .iter()
@@ -53,7 +53,7 @@ pub fn answered(name: &str, shape: &Shape) -> Value {
 }
 
 /// The object in a body whose variables begin with `prefix`.
-fn fields(route: &Route, prefix: &str, shape: Option<&Shape>) -> Value {
+fn fields(route: &Route, prefix: &str, shape: Option<&AnswerShape>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for parameter in &route.operation.parameters {
@@ -71,7 +71,7 @@ fn fields(route: &Route, prefix: &str, shape: Option<&Shape>) -> Value {
             continue;
         }
         let own = shape
-            .and_then(Shape::members)
+            .and_then(AnswerShape::members)
             .and_then(|members| members.get(name));
         let schema = if nested {
             fields(route, &format!("{prefix}{name}{NESTED}"), own)
@@ -92,8 +92,8 @@ fn fields(route: &Route, prefix: &str, shape: Option<&Shape>) -> Value {
         properties.insert(name.to_owned(), schema);
     }
     // What was read may be sent back, whatever it was.
-    for (name, own) in shape.and_then(Shape::members).into_iter().flatten() {
-        if let Shape::Leaf { description, .. } = own
+    for (name, own) in shape.and_then(AnswerShape::members).into_iter().flatten() {
+        if let AnswerShape::Leaf { description, .. } = own
             && !properties.contains_key(name)
         {
             properties.insert(name.clone(), read_only(description));
@@ -109,10 +109,10 @@ fn fields(route: &Route, prefix: &str, shape: Option<&Shape>) -> Value {
 
 /// Whether null is taken: for nothing by what makes a record, for what can be cleared by
 /// what changes one.
-fn is_nullable(action: Action, parameter: &Parameter, own: Option<&Shape>) -> bool {
+fn is_nullable(action: Action, parameter: &Parameter, own: Option<&AnswerShape>) -> bool {
     let is_always_there = matches!(
         own,
-        Some(Shape::Leaf {
+        Some(AnswerShape::Leaf {
             nullable: false,
             ..
         })

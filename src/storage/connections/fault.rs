@@ -1,4 +1,5 @@
-//! What can break about a connection.
+//! Errors of connections: which break one, which mean that the database is away, and what
+//! the log may say of them.
 
 use std::{
     borrow::{Borrow, Cow},
@@ -9,16 +10,16 @@ use std::{
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError, SqlxPostgresError, sqlx::error::DatabaseError};
 
-/// What the gateway finds out by itself, as the cause of an [`io::Error`].
+/// A fault that the gateway finds by itself, as the cause of an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionFault {
     /// The breaker is open.
     #[error("the database is away")]
     Away,
-    /// The time for a statement, a transaction, or for opening a connection is over.
+    /// The time for a statement, for a transaction, or for opening a connection has passed.
     #[error("the database gave no answer in time")]
     Late,
-    /// The name of the SQLite file is no more that of the file that is open.
+    /// The path of the SQLite file does not lead to the open file any more.
     #[error(
         "the database file was moved, replaced or deleted: put it back, or start the gateway again"
     )]
@@ -57,17 +58,17 @@ impl ConnectionFault {
     }
 }
 
-/// What a database says is wrong.
+/// The error code that a database reports.
 #[derive(Debug)]
 pub enum Complaint<'a> {
-    /// PostgreSQL's five characters (appendix A of its manual).
+    /// The SQLSTATE: five characters (PostgreSQL's manual, appendix A).
     Postgres(Cow<'a, str>),
-    /// The lowest byte of SQLite's code, which is the primary one.
+    /// The primary result code of SQLite: the lowest byte of the extended one.
     Sqlite(u8),
 }
 
 impl<'a> Complaint<'a> {
-    /// The complaint behind an error, if it is the database's own.
+    /// The code behind an error, if it is the database's own.
     #[must_use]
     pub fn behind(error: &'a SqlxError) -> Option<Self> {
         match error {
@@ -86,7 +87,7 @@ impl<'a> Complaint<'a> {
     }
 }
 
-/// The code alone: the words may quote what is stored.
+/// The code alone: the message may quote stored values.
 impl fmt::Display for Complaint<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -96,15 +97,15 @@ impl fmt::Display for Complaint<'_> {
     }
 }
 
-/// A database's error as the log may have it: names of tables and constraints, and never
-/// what is stored in them. PostgreSQL tells whole rows in its details, and some of its
-/// messages quote a value.
+/// A database error in the form that the log may show: names of tables and constraints,
+/// never stored values. PostgreSQL has whole rows in its details, and quotes values in some
+/// messages.
 #[derive(Debug)]
-pub struct Logged<E>(pub E);
+pub struct Redacted<E>(pub E);
 
-impl<E: Borrow<DbErr> + fmt::Debug> Error for Logged<E> {}
+impl<E: Borrow<DbErr> + fmt::Debug> Error for Redacted<E> {}
 
-impl<E: Borrow<DbErr>> fmt::Display for Logged<E> {
+impl<E: Borrow<DbErr>> fmt::Display for Redacted<E> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = self.0.borrow();
         let (DbErr::Conn(RuntimeErr::SqlxError(cause))
@@ -114,7 +115,11 @@ impl<E: Borrow<DbErr>> fmt::Display for Logged<E> {
             return fmt::Display::fmt(error, formatter);
         };
         if let Some(ConnectionFault::Unconfirmed(cause)) = ConnectionFault::behind(cause) {
-            return write!(formatter, "the write was not confirmed: {}", Logged(cause));
+            return write!(
+                formatter,
+                "the write was not confirmed: {}",
+                Redacted(cause)
+            );
         }
         let (Some(words), Some(complaint)) = (cause.as_database_error(), Complaint::behind(cause))
         else {
@@ -135,8 +140,8 @@ impl<E: Borrow<DbErr>> fmt::Display for Logged<E> {
 }
 
 impl Complaint<'_> {
-    /// Whether the message may have a value in it: of data that PostgreSQL cannot read or
-    /// compute with, or in the words of somebody's trigger.
+    /// Whether the message may quote a value: one that PostgreSQL cannot read or compute
+    /// with, or one in an exception that a function or trigger raises.
     fn may_quote(&self) -> bool {
         match self {
             Self::Postgres(code) => code.starts_with("22") || code.starts_with("P0"),
@@ -145,7 +150,7 @@ impl Complaint<'_> {
     }
 }
 
-/// Whether a connection is of no use after this error.
+/// Whether the connection is useless after this error.
 #[must_use]
 pub fn is_broken(error: &SqlxError) -> bool {
     match error {
@@ -154,19 +159,18 @@ pub fn is_broken(error: &SqlxError) -> bool {
         | SqlxError::Protocol(_)
         | SqlxError::WorkerCrashed => true,
         error => match Complaint::behind(error) {
-            // The session was ended, or the server stops.
+            // The session was ended, or the server is stopping.
             Some(Complaint::Postgres(code)) => is_of_connection(&code),
-            // Input or output failed.
+            // An I/O error.
             Some(Complaint::Sqlite(code)) => code == 10,
             None => false,
         },
     }
 }
 
-/// Whether a connection could not be opened because no server answers as one: it is
-/// stopped, it starts, or it cannot be reached. A server with no connections to spare
-/// is there, and so is one that refuses a password; and with no file descriptors left
-/// here it may well be there.
+/// Whether a connection could not be opened because no server accepts it: it is stopped,
+/// starting, or out of reach. A server that has no connection to spare, or refuses a
+/// password, is not away; and a gateway without file descriptors cannot tell.
 #[must_use]
 pub fn is_away(error: &SqlxError) -> bool {
     match error {
@@ -183,7 +187,7 @@ pub fn is_away(error: &SqlxError) -> bool {
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::NetworkDown
                 | ErrorKind::AddrNotAvailable
-                // A socket that is a file.
+                // A Unix socket that does not exist.
                 | ErrorKind::NotFound
         ),
         error => matches!(

@@ -1,4 +1,4 @@
-//! How connections are opened, and tried before they are used again.
+//! Opens connections for the pools, and tests idle ones before they are used again.
 
 use std::{
     fs, io,
@@ -21,25 +21,25 @@ use tokio::time::timeout;
 use super::fault::{self, ConnectionFault};
 use crate::storage::breaker::Breaker;
 
-/// How long a connection may take to open. Shorter than the time that a request waits
-/// for one, or nobody would learn that the database is away.
+/// How long a connection may take to open. Shorter than a request waits for a connection,
+/// or no request would learn that the database is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A connection that rested longer than this is tried before it is used.
+/// A connection that was idle for longer is tested before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
-/// How long that trial may take.
+/// How long that test may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection is replaced after this time: what a session gathers is freed, and a
-/// database behind another address is found.
+/// A connection is replaced after this time, which frees what its session has accumulated,
+/// and finds a database that has moved to another address.
 const MAX_LIFETIME: Duration = Duration::from_mins(30);
-/// SQLite looks at its alarm after so many steps of its virtual machine, which it takes
-/// in about a millisecond.
+/// SQLite looks at its alarm after so many steps of its virtual machine, about once a
+/// millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 50_000;
 
 type Options<DB> = <<DB as sqlx::Database>::Connection as Connection>::Options;
 
-/// An engine, as far as opening a connection goes.
+/// What differs between the engines when a connection is opened.
 pub trait Engine: sqlx::Database {
-    /// Has statements of this connection end when the alarm goes off.
+    /// Makes statements of this connection end when the alarm goes off.
     fn obey(
         connection: &mut Self::Connection,
         alarm: &Alarm,
@@ -61,7 +61,7 @@ impl Engine for Postgres {
 }
 
 impl Engine for Sqlite {
-    /// A statement runs in a thread, which goes on when nobody waits for it any more.
+    /// Statements run in a thread, which goes on even if nobody waits for the answer any more.
     async fn obey(connection: &mut Self::Connection, alarm: &Alarm) -> Result<(), SqlxError> {
         let alarm = alarm.clone();
         let mut handle = connection.lock_handle().await?;
@@ -69,7 +69,7 @@ impl Engine for Sqlite {
         Ok(())
     }
 
-    /// A file that is locked, or on a full disk, is there.
+    /// A file that is locked or on a full disk is not away.
     fn is_away(error: &SqlxError) -> bool {
         matches!(
             ConnectionFault::behind(error),
@@ -78,17 +78,17 @@ impl Engine for Sqlite {
     }
 }
 
-/// When the statement under way is to be interrupted.
+/// The instant at which to interrupt the running statement.
 #[derive(Clone, Debug)]
 pub struct Alarm(Arc<AtomicU64>);
 
-/// Instants are counted from here, in milliseconds.
+/// Alarms are stored in milliseconds since this instant.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Alarm {
     const NEVER: u64 = u64::MAX;
 
-    /// Sets it to `instant`, or off.
+    /// Sets the alarm to `instant`, or off.
     pub fn set(&self, instant: Option<Instant>) {
         let milliseconds = instant.map(|instant| instant.duration_since(*START).as_millis());
         let milliseconds = milliseconds.map_or(Self::NEVER, |milliseconds| {
@@ -104,13 +104,13 @@ impl Alarm {
 
 /// A connection with its alarm.
 pub struct AlarmedConnection<DB: sqlx::Database> {
-    /// What statements are sent through.
+    /// Runs the statements.
     pub connection: DB::Connection,
-    /// Interrupts them.
+    /// Interrupts the statements.
     pub alarm: Alarm,
 }
 
-/// The file of an SQLite database: a path, and which file was found there.
+/// The file of an SQLite database: its path, and the device and inode that were found there.
 #[derive(Clone, Debug)]
 pub struct DatabaseFile {
     path: PathBuf,
@@ -129,8 +129,8 @@ impl DatabaseFile {
         })
     }
 
-    /// Whether the path still leads to it. What is written to a file that was deleted
-    /// is lost, though SQLite does not notice.
+    /// Whether the path still leads to this file. SQLite does not notice when its file is
+    /// deleted, and whatever it writes then is lost.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|identity| identity == self.identity)
@@ -142,22 +142,22 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Opens and tries connections.
+/// Opens and tests connections.
 pub struct Manager<DB: sqlx::Database> {
     /// How long a statement waits for its connection.
     pub patience: Duration,
     /// Open while no connection can be opened.
     pub breaker: Arc<Breaker>,
-    target: Target<DB>,
+    destination: Destination<DB>,
 }
 
-/// Where connections lead to.
-struct Target<DB: sqlx::Database> {
+/// What connections lead to.
+struct Destination<DB: sqlx::Database> {
     options: Options<DB>,
     file: Option<DatabaseFile>,
 }
 
-impl<DB: sqlx::Database> Clone for Target<DB> {
+impl<DB: sqlx::Database> Clone for Destination<DB> {
     fn clone(&self) -> Self {
         Self {
             options: self.options.clone(),
@@ -166,7 +166,7 @@ impl<DB: sqlx::Database> Clone for Target<DB> {
     }
 }
 
-impl<DB: Engine> Target<DB> {
+impl<DB: Engine> Destination<DB> {
     async fn connect(&self) -> Result<AlarmedConnection<DB>, SqlxError> {
         self.check_place()?;
         let alarm = Alarm(Arc::new(AtomicU64::new(Alarm::NEVER)));
@@ -189,7 +189,7 @@ impl<DB: Engine> Target<DB> {
 }
 
 impl<DB: Engine> Manager<DB> {
-    /// Opens connections with `options`, to `file` if it is one.
+    /// A manager that opens connections with `options`, to `file` if the database is one.
     pub fn new(
         options: Options<DB>,
         file: Option<DatabaseFile>,
@@ -200,25 +200,25 @@ impl<DB: Engine> Manager<DB> {
         Self {
             patience,
             breaker,
-            target: Target { options, file },
+            destination: Destination { options, file },
         }
     }
 
-    /// Whether what was written is where it will be looked for.
+    /// Checks that the database file is where it was opened.
     ///
     /// # Errors
-    /// If the database file is gone; then nothing more is written to it.
+    /// If it is not: nothing that is written to it would be found again.
     pub fn check_place(&self) -> Result<(), SqlxError> {
-        let checked = self.target.check_place();
+        let checked = self.destination.check_place();
         checked.inspect_err(|error| self.report(error))
     }
 
-    /// Refuses all work if this error says that the database is away.
+    /// Opens the breaker if this error says that the database is away.
     fn report(&self, error: &SqlxError) {
         if !DB::is_away(error) {
             return;
         }
-        let target = self.target.clone();
+        let target = self.destination.clone();
         self.breaker.open(error, move || {
             let target = target.clone();
             async move {
@@ -234,12 +234,12 @@ impl<DB: Engine> managed::Manager for Manager<DB> {
     type Error = SqlxError;
 
     async fn create(&self) -> Result<AlarmedConnection<DB>, SqlxError> {
-        // It may have opened while this waited for its turn.
+        // The breaker may have opened while this request waited for the pool.
         if self.breaker.is_open() {
             return Err(ConnectionFault::Away.into());
         }
-        // Boxed, for it is large and rare: every statement would move it about.
-        let opened = Box::pin(self.target.connect()).await;
+        // Boxed, because it is large and rare, and every statement would carry the space for it.
+        let opened = Box::pin(self.destination.connect()).await;
         opened.inspect_err(|error| self.report(error))
     }
 

@@ -1,4 +1,4 @@
-//! One statement in place of several that differ only in their values, for PostgreSQL.
+//! One statement that runs for several sets of values, for PostgreSQL: how batches are written.
 
 use std::fmt::Write;
 
@@ -6,18 +6,18 @@ use chrono::SecondsFormat;
 use sea_orm::{DbBackend, DbErr, QueryResult, Statement, Value};
 use serde_json::json;
 
-/// The name of the sets of values in a statement.
+/// The name of the table of value sets in a statement.
 pub const SETS: &str = "asked";
-/// The column with the number of each of them.
+/// The column with the number of each set.
 pub const NUMBER: &str = "asked_number";
 
-/// What a statement reads its sets of values from: a table in which the first value is in
-/// the column `"1"`, and so on. None if there are values of a type that is not known here.
+/// The table from which a statement reads its sets of values: the first value of a set is
+/// in the column `"1"`, and so on. None if a value is of a type that is not supported here.
 ///
-/// The sets are read from one parameter, as JSON. So the text does not depend on their
-/// number, and nor does the plan. PostgreSQL would reckon with a hundred, and rather read
-/// all of a small table than look for so many; behind a limit that it does not know, which
-/// is none, it reckons with ten.
+/// The sets are one parameter, as JSON, so neither the text nor the plan depends on how
+/// many there are. PostgreSQL would expect a hundred sets, and read all of a small table
+/// rather than look for so many. Behind a limit whose value it does not know it expects
+/// ten; the value is null, no limit.
 #[must_use]
 pub fn table<'a>(set: impl Iterator<Item = &'a Value>) -> Option<String> {
     let mut table =
@@ -37,21 +37,21 @@ pub fn table<'a>(set: impl Iterator<Item = &'a Value>) -> Option<String> {
     Some(table)
 }
 
-/// The text of a statement that runs `statement` for each of several sets of values;
-/// none if it has values of a type that is not known here.
+/// The text of a statement that runs `statement` once for each of several sets of values;
+/// none if a value is of a type that is not supported here.
 #[must_use]
 pub fn for_each(statement: &Statement) -> Option<String> {
     let sets = table(statement.values.iter().flat_map(|values| &values.0))?;
     let rows = with_columns(&statement.sql);
-    // A join of its own for each set: there is no other way to do it than one after the
-    // other, so the rows of each come in their order.
+    // A lateral join for each set: PostgreSQL can only run them one after the other, so the
+    // rows of each set stay in their order.
     Some(format!(
         "SELECT \"rows\".*, \"{SETS}\".\"{NUMBER}\" FROM {sets} \
          CROSS JOIN LATERAL ({rows}) AS \"rows\""
     ))
 }
 
-/// The statement with a column of the set in place of each parameter.
+/// Replaces each parameter by the column of its value in the table of sets.
 fn with_columns(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len() + 64);
     let mut quote = None;
@@ -103,15 +103,15 @@ fn as_json(value: &Value) -> serde_json::Value {
         Value::ChronoDateTimeUtc(at) => {
             json!(at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)))
         }
-        // `table` knows no others.
+        // `table` refuses all other types.
         _ => serde_json::Value::Null,
     }
 }
 
-/// The rows of each of so many sets.
+/// Divides the rows among the sets that they belong to.
 ///
 /// # Errors
-/// If the rows are not those of such a statement.
+/// If a row has no number of a set.
 pub fn by_set(rows: Vec<QueryResult>, sets: usize) -> Result<Vec<Vec<QueryResult>>, DbErr> {
     let mut found: Vec<_> = (0..sets).map(|_| Vec::new()).collect();
     for row in rows {

@@ -1,4 +1,4 @@
-//! Lists are written by a plan where it knows all that is selected, and resolved field
+//! Lists are written by a projection where it knows all that is selected, and resolved field
 //! by field where it does not. Both must answer the same, to the byte.
 
 use proptest::{prelude::*, sample::subsequence};
@@ -8,12 +8,12 @@ use tokio::runtime::Runtime;
 
 use crate::support::{Engine, TestApp};
 
-/// What no plan knows: asked for as well, it makes the resolvers answer.
+/// What no projection knows: asked for as well, it makes the resolvers answer.
 const BY_RESOLVERS: [(&str, &str); 2] = [
-    ("clients", "unplanned: locations { totalCount }"),
+    ("clients", "resolved: locations { totalCount }"),
     (
         "clientLocations",
-        "unplanned: client { primaryLocation { id } }",
+        "resolved: client { primaryLocation { id } }",
     ),
 ];
 

@@ -17,7 +17,7 @@ use super::database::{Engine, PrivateDatabase};
 
 /// The user that the tokens are made for.
 pub const USER: &str = "tester";
-/// As the program's default.
+/// Fewer than the program's default: many tests run at once.
 const MAX_CONNECTIONS: u32 = 10;
 
 /// A gateway over a private database, called in-process unless it [serves].

@@ -1,10 +1,10 @@
-//! Some keys of each list, by which rare texts are told from common ones.
+//! Samples of the keys of each list, which tell rare texts from common ones.
 //!
-//! The statistics of PostgreSQL are too coarse for that. They tell of one text in a
-//! hundred, and one of their hundred keys that happens to contain a rare text makes it
-//! seem common: then all rows are read to find a few. SQLite has none.
+//! The statistics of PostgreSQL are too coarse for that. They know texts that one row in a
+//! hundred has; and if one of their hundred keys happens to contain a rare text, it seems
+//! common, and all rows are read to find a few. SQLite has no such statistics.
 //!
-//! No answer depends on a sample, so none waits long for one, and none fails with it.
+//! No answer depends on a sample, so none waits long for one or fails without one.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -25,16 +25,16 @@ use crate::{
             row_counts::{BLOCK_BITS, RowCount},
         },
     },
-    storage::{connections::fault::Logged, statements::any_of},
+    storage::{connections::fault::Redacted, statements::any_of},
 };
 
-/// Rows in a sample. A text that a thousandth of all have is in four of them.
+/// Rows in a sample. Of a text that a thousandth of all rows have, it has about four.
 const SIZE: usize = 4_096;
-/// How long a sample is used until another one is taken.
+/// The age at which a sample is replaced.
 const FRESH: Duration = Duration::from_mins(1);
-/// How long a search waits for the first one.
+/// How long a search waits for the first sample.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Stands between keys, for no text contains it.
+/// Separates the keys. No text contains it.
 const BETWEEN: char = '\0';
 
 /// The samples of one database.
@@ -46,28 +46,28 @@ pub struct Samples {
     pub locations: Arc<Latest>,
 }
 
-/// The latest sample of one list, once it was needed.
+/// The latest sample of one list; none until a search needs one.
 #[derive(Default)]
 pub struct Latest {
     sample: RwLock<Option<Arc<Sample>>>,
-    /// Held by whoever takes another one.
+    /// Locked while a new sample is taken.
     taking: Arc<Mutex<()>>,
 }
 
-/// Keys of some rows of a list.
+/// A sample: the keys of some rows of a list.
 pub struct Sample {
-    /// All keys of these rows, one after the other, in the order of the ids.
+    /// The keys, one after the other, in the order of the ids.
     keys: String,
-    /// How many rows they are of.
+    /// How many rows the sample has.
     rows: usize,
-    /// How many rows there are.
+    /// How many rows the list has.
     all: usize,
     taken: Instant,
 }
 
 impl Latest {
-    /// The sample of `E`; none if it cannot be had now. One that is not fresh is renewed
-    /// meanwhile.
+    /// The sample of `E`; none if there is none in time. One that is too old is used while
+    /// a new one is taken.
     pub async fn sample<E: Listed>(self: &Arc<Self>, store: &Store) -> Option<Arc<Sample>> {
         let is_fresh = |sample: &Arc<Sample>| sample.taken.elapsed() < FRESH;
         let latest = self.get();
@@ -83,7 +83,7 @@ impl Latest {
         let Some(taking) = taking else {
             return latest;
         };
-        // Somebody may have taken one while this one waited.
+        // Another search may have taken a sample while this one waited.
         let newer = self.get();
         if newer.as_ref().is_some_and(is_fresh) {
             return newer;
@@ -97,13 +97,13 @@ impl Latest {
                     *this.sample.write().unwrap_or_else(PoisonError::into_inner) = sample;
                 }
                 Err(error) => {
-                    tracing::warn!(error = %Logged(&error), "cannot take a sample of the keys");
+                    tracing::warn!(error = %Redacted(&error), "cannot take a sample of the keys");
                 }
             }
             drop(taking);
         });
         if latest.is_none() {
-            // If it fails, that is logged.
+            // If it fails, the task has logged that.
             let _ = timeout(PATIENCE, renewed).await;
             return self.get();
         }
@@ -117,7 +117,7 @@ impl Latest {
 }
 
 impl Sample {
-    /// Reads the keys of some rows; none if the list has no row count to find them by.
+    /// Reads the keys of some rows; none if the list has no row count to find rows by.
     async fn take<E: Listed>(store: &Store) -> Result<Option<Self>, DbErr> {
         let Some(row_count) = E::row_count(&store.lists.row_counts) else {
             return Ok(None);
@@ -149,7 +149,7 @@ impl Sample {
         }))
     }
 
-    /// What can be expected of a text, which is folded.
+    /// What to expect of a folded text.
     #[must_use]
     pub fn look_for(&self, text: &str) -> Outlook {
         let length = self.keys.len();
@@ -160,8 +160,8 @@ impl Sample {
             last = place;
         }
         let part = |part: usize, whole: usize| self.all.saturating_mul(part) / whole.max(1);
-        // Of rows with the text in every place, so few are here that the first is some way
-        // off, but once in fifty times further than this.
+        // Of an evenly spread text the first place is further away than this only once in
+        // fifty times.
         let by_chance = part(4, found + 1);
         let if_not_by_chance = |distance| if distance > by_chance { distance } else { 0 };
         Outlook {
@@ -173,21 +173,21 @@ impl Sample {
     }
 }
 
-/// What a sample tells of a text: numbers of rows in the list, all but the first estimated.
+/// What a sample tells of a text, in rows of the list. All numbers but the first are estimates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outlook {
-    /// All.
+    /// All rows.
     pub all: usize,
-    /// Those with the text.
+    /// Rows with the text.
     pub rows: usize,
-    /// Those before the first one with it, in the order of the ids, if they are many.
+    /// Rows before the first one with the text, in the order of the ids; 0 unless they are
+    /// more than chance explains.
     pub before_first: usize,
-    /// Those behind the last one with it, likewise.
+    /// Rows behind the last one with the text, likewise.
     pub behind_last: usize,
 }
 
-/// The blocks of ids in which there are rows, each with how many rows there are up to its
-/// end.
+/// The blocks of ids that have rows, each with the number of rows up to its end.
 async fn blocks(
     db: &impl ConnectionTrait,
     row_count: &RowCount,
@@ -203,7 +203,7 @@ async fn blocks(
     Ok(blocks)
 }
 
-/// Random ids, at which there are rows in blocks that have all theirs. Each by itself:
+/// Random ids, which have rows if their blocks have no gaps. Each is drawn by itself:
 /// neighbours have much in common, such as the beginning of a number.
 fn random_ids(blocks: &[(i64, usize)], all: usize) -> Vec<i64> {
     let random_id = |_| {
