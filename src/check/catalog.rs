@@ -6,7 +6,11 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+use entity::{client, client_location};
+use sea_orm::{
+    ColumnTrait, ColumnType, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    IdenStatic, Iterable,
+};
 
 use super::{Violation, select};
 
@@ -80,13 +84,56 @@ const POSTGRES: &str = "
     WHERE connamespace = current_schema()::regnamespace AND tgisinternal
         AND tgenabled IN ('O', 'A')";
 
-/// The objects that a database of this engine should have.
+/// What an engine should have: what stands in its file, and the columns of text that stand
+/// in none.
 #[must_use]
-pub fn expected(engine: DbBackend) -> &'static str {
-    match engine {
+pub fn expected(engine: DbBackend) -> Vec<String> {
+    let file = match engine {
         DbBackend::Postgres => include_str!("catalog/postgres.txt"),
         _ => include_str!("catalog/sqlite.txt"),
-    }
+    };
+    let mut lines: Vec<_> = file.lines().map(str::to_owned).collect();
+    let named: HashSet<_> = file.lines().map(name).collect();
+    let texts = texts(engine).into_iter();
+    lines.extend(texts.filter(|line| !named.contains(name(line))));
+    lines.sort_unstable();
+    lines
+}
+
+/// Which object a line is about.
+fn name(line: &str) -> &str {
+    line.split_once(": ").map_or(line, |(name, _)| name)
+}
+
+/// The columns of text of clients and locations, as they follow from the entities if there
+/// is nothing special about them: those need no line in a file.
+#[must_use]
+pub fn texts(engine: DbBackend) -> Vec<String> {
+    let mut lines = texts_of::<client::Entity>(engine);
+    lines.extend(texts_of::<client_location::Entity>(engine));
+    lines
+}
+
+fn texts_of<E: EntityTrait>(engine: DbBackend) -> Vec<String> {
+    let text = match engine {
+        DbBackend::Postgres => "text",
+        _ => "TEXT",
+    };
+    let line = |column: E::Column| {
+        let definition = column.def();
+        let is_text = matches!(
+            definition.get_column_type(),
+            ColumnType::String(_) | ColumnType::Text
+        );
+        let null = if definition.is_null() {
+            ""
+        } else {
+            " not null"
+        };
+        let (table, column) = (E::default().table_name(), column.as_str());
+        is_text.then(|| format!("column {table}.{column}: {text}{null}"))
+    };
+    E::Column::iter().filter_map(line).collect()
 }
 
 /// The objects that the database has, sorted. Line breaks become spaces.
@@ -112,12 +159,14 @@ pub async fn actual(db: &DatabaseTransaction) -> Result<Vec<String>, DbErr> {
 pub(super) async fn check(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbErr> {
     let expected = expected(db.get_database_backend());
     let actual: HashSet<_> = actual(db).await?.into_iter().collect();
-    let missing = expected.lines().filter(|line| !actual.contains(*line));
+    let missing = expected.iter().filter(|line| !actual.contains(*line));
     let violations = missing.map(|line| {
         // The name is enough: a trigger's text is long.
-        let name = line.split_once(": CREATE").map_or(line, |(name, _)| name);
+        let name = line
+            .split_once(": CREATE")
+            .map_or(&**line, |(name, _)| name);
         Violation::single(format!("missing, changed or not in force: {name}"))
     });
-    let extent = format!("{} objects", expected.lines().count());
+    let extent = format!("{} objects", expected.len());
     Ok((extent, violations.collect()))
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
-use entity::api_token::Scope;
-use sea_orm::{ActiveEnum, DbBackend};
+use entity::{api_token::Scope, client_location};
+use sea_orm::{ActiveEnum, ColumnTrait, ColumnType, DbBackend, EntityTrait, IdenStatic, Iterable};
 
 use crate::{
     auth::tokens,
@@ -89,37 +89,24 @@ fn clients(engine: DbBackend) -> List {
 
 fn locations(engine: DbBackend) -> List {
     use Rule::{KeyOfPrevious, Optional, Required};
-    let list = List::new("client_location")
+    List::new("client_location")
         .text("name", Required(stored::name))
         .text("name_key", KeyOfPrevious)
         .text("email_invoice", Optional(stored::email))
         .text("state", Required(validation::state))
         .text("country", Required(stored::country))
-        .text("notes", Optional(stored::notes));
-    [
-        "address_1",
-        "address_2",
-        "address_3",
-        "city",
-        "zip",
-        "phone_primary",
-        "phone_secondary",
-        "phone_fax",
-    ]
-    .into_iter()
-    .fold(list, |list, column| {
-        list.text(column, Optional(stored::line))
-    })
-    .boolean(engine, "is_primary")
-    .record(engine)
-    .fault(
-        "belongs to a client that does not exist",
-        "NOT EXISTS (SELECT 1 FROM client c WHERE c.id = client_location.client_id)",
-    )
-    .fault(
-        "primary_of does not say whether it is primary",
-        "primary_of IS DISTINCT FROM CASE WHEN is_primary THEN client_id END",
-    )
+        .text("notes", Optional(stored::notes))
+        .other_lines::<client_location::Entity>()
+        .boolean(engine, "is_primary")
+        .record(engine)
+        .fault(
+            "belongs to a client that does not exist",
+            "NOT EXISTS (SELECT 1 FROM client c WHERE c.id = client_location.client_id)",
+        )
+        .fault(
+            "primary_of does not say whether it is primary",
+            "primary_of IS DISTINCT FROM CASE WHEN is_primary THEN client_id END",
+        )
 }
 
 /// The table itself has constraints for faces and kinds.
@@ -198,6 +185,22 @@ impl List {
             .instant(engine, "updated_at", false)
             .fault("version is below 1", "version < 1")
             .fault("updated_at is before created_at", "updated_at < created_at")
+    }
+
+    /// The other columns of text that may be null are lines.
+    fn other_lines<E: EntityTrait>(mut self) -> Self {
+        for column in E::Column::iter() {
+            let (name, definition) = (column.as_str(), column.def());
+            let is_text = matches!(
+                definition.get_column_type(),
+                ColumnType::String(_) | ColumnType::Text
+            );
+            let is_known = self.texts.iter().any(|text| text.column == name);
+            if is_text && definition.is_null() && !is_known {
+                self = self.text(name, Rule::Optional(stored::line));
+            }
+        }
+        self
     }
 
     /// SQLite takes values of any type in any column.

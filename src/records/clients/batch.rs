@@ -13,10 +13,7 @@ use sea_orm::{
     DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, TryIntoModel, Value,
 };
 
-use super::{
-    UpdateClientInput,
-    write::{ClientUpdate, fill},
-};
+use super::{UpdateClientInput, input::fill, write::ClientUpdate};
 use crate::{
     error::Result,
     records::{

@@ -8,14 +8,13 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::{CreateClientInput, UpdateClientInput, batch};
+use super::{CreateClientInput, UpdateClientInput, batch, input::fill};
 use crate::{
     error::{Error, Result},
     records::{
         changes::{self, Author, Log, Previous},
-        fold::fold,
         locations,
-        validation::{self, Checks},
+        validation::Checks,
     },
     storage::database::Database,
 };
@@ -233,62 +232,4 @@ async fn save(
     client.version = Set(current.version + 1);
     client.updated_at = Set(now);
     Ok(client.update(transaction).await?)
-}
-
-/// Sets the columns that `fields` gives.
-pub(super) fn fill(
-    client: &mut client::ActiveModel,
-    fields: UpdateClientInput,
-    checks: &mut Checks,
-) {
-    // Every field is named, so that a new one cannot be forgotten.
-    let UpdateClientInput {
-        id,
-        name,
-        account_code,
-        website,
-        email_invoice,
-        notes,
-        has_invoice_reminders,
-        show_location_on_invoice,
-        salesperson,
-        case_manager,
-        primary_location: _,
-    } = fields;
-    checks.own_id(&id, client.id.try_as_ref());
-    checks.set_text("name", &mut client.name, name, validation::name);
-    checks.set_optional_text(
-        "accountCode",
-        &mut client.account_code,
-        account_code,
-        validation::line,
-    );
-    checks.set_optional_text("website", &mut client.website, website, validation::website);
-    checks.set_optional_text(
-        "emailInvoice",
-        &mut client.email_invoice,
-        email_invoice,
-        validation::email,
-    );
-    checks.set_optional_text("notes", &mut client.notes, notes, validation::notes);
-    checks.set(
-        "hasInvoiceReminders",
-        &mut client.has_invoice_reminders,
-        has_invoice_reminders,
-    );
-    checks.set(
-        "showLocationOnInvoice",
-        &mut client.show_location_on_invoice,
-        show_location_on_invoice,
-    );
-    checks.set_optional_id("salesperson", &mut client.salesperson, salesperson);
-    checks.set_optional_id("caseManager", &mut client.case_manager, case_manager);
-
-    if let Set(name) = &client.name {
-        client.name_key.set_if_not_equals(fold(name));
-    }
-    if let Set(code) = &client.account_code {
-        let key = code.as_deref().map(fold);
-        client.account_code_key.set_if_not_equals(key);
-    }
 }

@@ -153,7 +153,9 @@ pub async fn page<E: Listed>(
         let page = read::<E>(store, filter, request, columns.clone(), seen).await?;
         let must_end = polled.ends && goes_on(&page, request);
         let engine = store.reader.get_database_backend();
-        if !must_end && (engine != DbBackend::Postgres || are_settled(&page.rows, known)?) {
+        if !must_end
+            && (engine != DbBackend::Postgres || are_settled::<E>(&page.rows, polled, known)?)
+        {
             return Ok(page);
         }
         Some(read_horizon(store).await?)

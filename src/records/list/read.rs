@@ -147,7 +147,9 @@ fn poll<E: Listed>(
             rows.cond_where(condition.clone());
             rows.and_where(stamp.lte(horizon));
         }
-        (Some(stamp), None) if db.get_database_backend() == DbBackend::Postgres => {
+        (Some(stamp), None)
+            if !polled.is_sorted && db.get_database_backend() == DbBackend::Postgres =>
+        {
             rows.cond_where(condition.clone());
             rows.expr_as(stamp, STAMP);
             if let Some(around) = around {

@@ -15,9 +15,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::{DbErr, IdenStatic, QueryResult};
 
-use super::{Filter, Order, OrderField};
+use super::{Filter, Listed, Order, OrderField};
 
 /// The column with the instant by which a list is polled.
 pub const STAMP: &str = "stamp";
@@ -51,6 +51,8 @@ impl Settled {
 pub struct Polled {
     /// The instant by which it is polled.
     pub by: OrderField,
+    /// Whether it is sorted by that instant, so that the newest row is the first or the last.
+    pub is_sorted: bool,
     /// Whether that instant has a lower bound. If not, the list is just sorted by it.
     pub from_bound: bool,
     /// Whether all pages of a poll must end at the same instant.
@@ -69,25 +71,38 @@ impl Polled {
         let by = bound.or(Some(order.field).filter(is_instant))?;
         Some(Self {
             by,
+            is_sorted: by == order.field,
             from_bound: bound.is_some(),
             ends: bound.is_some_and(|bound| bound != order.field),
         })
     }
 }
 
-/// Whether none of these rows is newer than the instant `known`, in milliseconds.
+/// Whether none of these rows, which are polled in this way, is newer than the instant
+/// `known`, in milliseconds.
 ///
 /// # Errors
-/// If the rows do not have their [`STAMP`].
-pub fn are_settled(rows: &[QueryResult], known: i64) -> Result<bool, DbErr> {
+/// If the rows do not have their instants.
+pub fn are_settled<E: Listed>(
+    rows: &[QueryResult],
+    polled: Polled,
+    known: i64,
+) -> Result<bool, DbErr> {
     let Some(first) = rows.first() else {
         return Ok(true);
     };
+    let sorted_by = E::sort_column(polled.by).filter(|_| polled.is_sorted);
+    let column = sorted_by.map_or(STAMP, |column| column.as_str());
     // Looking for the name in every row would take longer than everything else.
     let names = first.column_names();
-    let index = names.iter().position(|name| name == STAMP);
-    let index = index.ok_or_else(|| DbErr::RecordNotFound(STAMP.to_owned()))?;
-    for row in rows {
+    let index = names.iter().position(|name| name == column);
+    let index = index.ok_or_else(|| DbErr::RecordNotFound(column.to_owned()))?;
+    // Of sorted rows the first and the last one tell.
+    let step = match rows.len() {
+        length @ 2.. if polled.is_sorted => length - 1,
+        _ => 1,
+    };
+    for row in rows.iter().step_by(step) {
         let stamp: DateTime<Utc> = row.try_get_by_index(index)?;
         if stamp.timestamp_millis() > known {
             return Ok(false);

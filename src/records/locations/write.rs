@@ -7,15 +7,14 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, IntoActiveMod
 
 use super::{
     CreateClientLocationInput, CreatePrimaryLocationInput, UpdateClientLocationInput, find,
-    find_primary,
+    find_primary, input::fill,
 };
 use crate::{
     error::{Error, Result},
     records::{
         changes::{self, Author, Log, Previous},
         clients,
-        fold::fold,
-        validation::{self, Checks},
+        validation::Checks,
     },
     storage::database::Database,
 };
@@ -192,77 +191,4 @@ async fn demote(
     location.updated_at = Set(now);
     log.updated(&primary, &location.update(transaction).await?);
     Ok(())
-}
-
-/// Sets the columns that `fields` gives.
-fn fill(
-    location: &mut location::ActiveModel,
-    fields: UpdateClientLocationInput,
-    checks: &mut Checks,
-) {
-    // Every field is named, so that a new one cannot be forgotten.
-    let UpdateClientLocationInput {
-        id,
-        is_primary,
-        name,
-        email_invoice,
-        address1,
-        address2,
-        address3,
-        city,
-        state,
-        zip,
-        country,
-        phone_primary,
-        phone_secondary,
-        phone_fax,
-        notes,
-    } = fields;
-    checks.own_id(&id, location.id.try_as_ref());
-    if is_primary == MaybeUndefined::Value(false) && location.is_primary.try_as_ref() == Some(&true)
-    {
-        checks.fault(
-            "isPrimary",
-            "cannot be false: every client has one primary location. Make another location \
-             the primary one instead",
-        );
-    } else {
-        checks.set("isPrimary", &mut location.is_primary, is_primary);
-    }
-    checks.set_text("name", &mut location.name, name, validation::name);
-    checks.set_optional_text(
-        "emailInvoice",
-        &mut location.email_invoice,
-        email_invoice,
-        validation::email,
-    );
-    checks.set_text("state", &mut location.state, state, validation::state);
-    checks.set_text(
-        "country",
-        &mut location.country,
-        country,
-        validation::country,
-    );
-    let zip = zip.map_value(|code| code.0);
-    for (field, column, value) in [
-        ("address1", &mut location.address_1, address1),
-        ("address2", &mut location.address_2, address2),
-        ("address3", &mut location.address_3, address3),
-        ("city", &mut location.city, city),
-        ("zip", &mut location.zip, zip),
-        ("phonePrimary", &mut location.phone_primary, phone_primary),
-        (
-            "phoneSecondary",
-            &mut location.phone_secondary,
-            phone_secondary,
-        ),
-        ("phoneFax", &mut location.phone_fax, phone_fax),
-    ] {
-        checks.set_optional_text(field, column, value, validation::line);
-    }
-    checks.set_optional_text("notes", &mut location.notes, notes, validation::notes);
-
-    if let Set(name) = &location.name {
-        location.name_key.set_if_not_equals(fold(name));
-    }
 }

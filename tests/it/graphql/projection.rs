@@ -102,7 +102,7 @@ async fn fill(app: &TestApp) {
 fn remove_unplanned(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.shift_remove("unplanned");
+            members.shift_remove("resolved");
             members.values_mut().for_each(remove_unplanned);
         }
         Value::Array(items) => items.iter_mut().for_each(remove_unplanned),
@@ -112,7 +112,7 @@ fn remove_unplanned(value: &mut Value) {
 
 #[rstest]
 #[tokio::test]
-async fn a_planned_record_is_what_the_resolvers_answer(
+async fn a_projected_record_is_what_the_resolvers_answer(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let app = TestApp::start(engine).await;
@@ -172,7 +172,7 @@ async fn compare(app: &TestApp, list: &str, arguments: &str, selection: &str) {
 }
 
 #[rstest]
-fn a_plan_answers_what_the_resolvers_do(
+fn a_projection_answers_what_the_resolvers_do(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
     #[values(("clients", &CLIENT[..]), ("clientLocations", &LOCATION[..]))] list: (
         &str,
