@@ -27,7 +27,6 @@ pub struct Model {
     pub phone_primary: Option<String>,
     pub phone_secondary: Option<String>,
     pub phone_fax: Option<String>,
-    pub extension: Option<String>,
     pub notes: Option<String>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

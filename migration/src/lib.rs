@@ -13,7 +13,6 @@ mod m20261126_000007_number_changes;
 mod m20261126_000008_index_runs;
 mod m20261130_000009_stamp_changes;
 mod m20261130_000010_create_polls;
-mod m20261201_000011_add_extension;
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -32,7 +31,6 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_index_runs::Migration),
             Box::new(m20261130_000009_stamp_changes::Migration),
             Box::new(m20261130_000010_create_polls::Migration),
-            Box::new(m20261201_000011_add_extension::Migration),
         ]
     }
 }

@@ -110,11 +110,6 @@ impl ClientLocation {
         self.0.phone_fax.as_deref()
     }
 
-    /// The extension of the primary phone number.
-    async fn extension(&self) -> Option<&str> {
-        self.0.extension.as_deref()
-    }
-
     /// General notes regarding this location.
     async fn notes(&self) -> Option<&str> {
         self.0.notes.as_deref()

@@ -49,8 +49,6 @@ pub struct NewLocation {
     pub phone_secondary: Option<String>,
     /// The fax number of the location.
     pub phone_fax: Option<String>,
-    /// The extension of the primary phone number.
-    pub extension: Option<String>,
     /// General notes regarding this location.
     pub notes: Option<String>,
 }
@@ -99,8 +97,6 @@ pub struct UpdateClientLocationInput {
     pub phone_secondary: MaybeUndefined<String>,
     /// The fax number of the location.
     pub phone_fax: MaybeUndefined<String>,
-    /// The extension of the primary phone number.
-    pub extension: MaybeUndefined<String>,
     /// General notes regarding this location.
     pub notes: MaybeUndefined<String>,
 }
@@ -121,7 +117,6 @@ impl From<NewLocation> for UpdateClientLocationInput {
             phone_primary,
             phone_secondary,
             phone_fax,
-            extension,
             notes,
         } = input;
         Self {
@@ -139,7 +134,6 @@ impl From<NewLocation> for UpdateClientLocationInput {
             phone_primary: Some(phone_primary).into(),
             phone_secondary: Some(phone_secondary).into(),
             phone_fax: Some(phone_fax).into(),
-            extension: Some(extension).into(),
             notes: Some(notes).into(),
         }
     }
@@ -167,7 +161,6 @@ pub(super) fn fill(
         phone_primary,
         phone_secondary,
         phone_fax,
-        extension,
         notes,
     } = fields;
     checks.own_id(&id, location.id.try_as_ref());
@@ -209,7 +202,6 @@ pub(super) fn fill(
             phone_secondary,
         ),
         ("phoneFax", &mut location.phone_fax, phone_fax),
-        ("extension", &mut location.extension, extension),
     ] {
         checks.set_optional_text(field, column, value, validation::line);
     }
