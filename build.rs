@@ -105,8 +105,7 @@ fn packages() -> Vec<&'static str> {
 }
 
 fn npm_pack(work: &Path) -> Result<()> {
-    let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    let output = Command::new(npm)
+    let output = Command::new("npm")
         .arg("pack")
         .args(packages())
         .args(["--ignore-scripts", "--no-update-notifier"])

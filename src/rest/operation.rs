@@ -42,8 +42,6 @@ pub struct StoredOperation {
     pub document: Arc<Document>,
     /// What the route accepts, in the order of the document.
     pub parameters: Vec<Parameter>,
-    /// The variables that the handler sets.
-    pub internal: Vec<String>,
     /// The form of the body.
     pub answer: AnswerShape,
 }
@@ -141,11 +139,9 @@ impl StoredOperation {
         {
             body = inner;
         }
-        let (parameters, internal) = parameters(&operation.tree, &operation.uses)?;
         Ok(Self {
             answer: body,
-            parameters,
-            internal,
+            parameters: parameters(&operation.tree, &operation.uses)?,
             document: Arc::new(document),
         })
     }
@@ -214,15 +210,15 @@ fn shape(document: &ExecutableDocument, field: &Field) -> Result<AnswerShape, Mi
 fn parameters(
     operation: &executable::Operation,
     uses: &HashMap<String, Use>,
-) -> Result<(Vec<Parameter>, Vec<String>), Mistake> {
-    let (mut parameters, mut internal) = (Vec::new(), Vec::new());
+) -> Result<Vec<Parameter>, Mistake> {
+    let mut parameters = Vec::new();
     for definition in &operation.variables {
         let name = definition.name.to_string();
         let target = uses
             .get(&name)
             .ok_or_else(|| Mistake(format!("${name} is not used")))?;
+        // The handler sets it.
         if name.starts_with('_') {
-            internal.push(name);
             continue;
         }
         let kind = &definition.ty;
@@ -243,7 +239,7 @@ fn parameters(
             name,
         });
     }
-    Ok((parameters, internal))
+    Ok(parameters)
 }
 
 /// A description in one line.
