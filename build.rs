@@ -2,7 +2,7 @@
 //!
 //! `npm pack` brings the packages of `src/graphiql/files.rs`; every file that is
 //! used must have the SHA-256 written there. Without npm the build goes on, and
-//! the page loads the same files from a public CDN. Release builds set
+//! the page loads the same files from a public CDN. Builds of packages set
 //! `CLIENTELE_REQUIRE_GRAPHIQL=1`, which makes that an error.
 
 use std::{

@@ -9,7 +9,7 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub name: String,
-    /// `name` folded for comparison, see `fold.rs` of the root package.
+    /// `name` folded for comparison, see `src/records/fold.rs`.
     pub name_key: String,
     pub account_code: Option<String>,
     /// `account_code` folded likewise.

@@ -11,7 +11,7 @@ pub struct Model {
     pub client_id: i64,
     pub is_primary: bool,
     pub name: String,
-    /// `name` folded for comparison, see `fold.rs` of the root package.
+    /// `name` folded for comparison, see `src/records/fold.rs`.
     pub name_key: String,
     pub email_invoice: Option<String>,
     #[sea_orm(column_name = "address_1")]

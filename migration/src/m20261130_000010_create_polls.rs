@@ -1,4 +1,4 @@
-//! Where the pages of polls begin: see `src/rest/polls.rs`.
+//! Where the pages of polls begin: see `src/rest/poll_bookmarks.rs`.
 
 use sea_orm_migration::{
     prelude::*,

@@ -4,8 +4,8 @@
 //! columns and ids, never values.
 
 pub mod catalog;
-mod lists;
 mod query;
+mod row_rules;
 mod rows;
 mod search;
 
@@ -40,7 +40,7 @@ pub struct Violation {
 
 /// The result of one check.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CheckResult {
     /// The name of the check.
     pub name: String,
     /// How much was checked, such as the number of rows.
@@ -82,9 +82,9 @@ enum Check {
     /// What the engine has beside the rows: tables, constraints, indexes, triggers.
     Catalog,
     /// The rules for each row of a table.
-    Rows(lists::List),
+    Rows(row_rules::TableRules),
     /// A check that is one statement.
-    Query(query::Query),
+    StatementCheck(query::StatementCheck),
     /// A search index of SQLite.
     Search(search::Index),
 }
@@ -128,7 +128,7 @@ impl fmt::Display for Violation {
 pub async fn check(
     transaction: &DatabaseTransaction,
     progress: &ProgressBar,
-    mut done: impl FnMut(&Outcome) -> std::io::Result<()>,
+    mut done: impl FnMut(&CheckResult) -> std::io::Result<()>,
 ) -> anyhow::Result<Report> {
     let engine = transaction.get_database_backend();
     let (schema, outcome) = schema(transaction).await?;
@@ -154,7 +154,7 @@ pub async fn check(
             Err(
                 DbErr::Query(RuntimeErr::SqlxError(cause))
                 | DbErr::Exec(RuntimeErr::SqlxError(cause)),
-            ) if !is_lost(&cause) => Outcome {
+            ) if !is_lost(&cause) => CheckResult {
                 name: check.name(),
                 extent: String::new(),
                 violations: vec![Violation::single(unreadable(&cause))],
@@ -193,13 +193,13 @@ fn checks(engine: DbBackend) -> Vec<Check> {
     let mut checks = Vec::new();
     if engine == DbBackend::Sqlite {
         checks.push(Check::File);
-        checks.push(Check::Query(query::FOREIGN_KEYS));
+        checks.push(Check::StatementCheck(query::FOREIGN_KEYS));
     }
     checks.push(Check::Catalog);
-    checks.extend(lists::all(engine).into_iter().map(Check::Rows));
-    checks.extend(query::all(engine).into_iter().map(Check::Query));
+    checks.extend(row_rules::all(engine).into_iter().map(Check::Rows));
+    checks.extend(query::all(engine).into_iter().map(Check::StatementCheck));
     checks.extend(search::INDEXES.map(|index| match engine {
-        DbBackend::Postgres => Check::Query(index.of_postgres()),
+        DbBackend::Postgres => Check::StatementCheck(index.of_postgres()),
         _ => Check::Search(index),
     }));
     checks
@@ -211,7 +211,7 @@ impl Check {
             Self::File => "file".to_owned(),
             Self::Catalog => "catalog".to_owned(),
             Self::Rows(list) => list.table.to_owned(),
-            Self::Query(query) => query.name.to_owned(),
+            Self::StatementCheck(query) => query.name.to_owned(),
             Self::Search(index) => index.name.to_owned(),
         }
     }
@@ -221,7 +221,7 @@ impl Check {
         db: &DatabaseTransaction,
         progress: &ProgressBar,
         report: &mut Report,
-    ) -> Result<Outcome, DbErr> {
+    ) -> Result<CheckResult, DbErr> {
         let (extent, violations) = match self {
             Self::File => file(db).await?,
             Self::Catalog => catalog::check(db).await?,
@@ -230,10 +230,10 @@ impl Check {
                 report.rows.push((list.table, count));
                 (format!("{count} rows"), violations)
             }
-            Self::Query(query) => (String::new(), query.check(db).await?),
+            Self::StatementCheck(query) => (String::new(), query.check(db).await?),
             Self::Search(index) => index.check(db, progress).await?,
         };
-        Ok(Outcome {
+        Ok(CheckResult {
             name: self.name(),
             extent,
             violations,
@@ -255,7 +255,7 @@ async fn file(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbEr
 }
 
 /// Compares the steps that were applied with those of this program.
-async fn schema(db: &DatabaseTransaction) -> Result<(Schema, Outcome), DbErr> {
+async fn schema(db: &DatabaseTransaction) -> Result<(Schema, CheckResult), DbErr> {
     let steps: Vec<_> = Migrator::migrations()
         .iter()
         .map(|step| step.name().to_owned())
@@ -283,7 +283,7 @@ async fn schema(db: &DatabaseTransaction) -> Result<(Schema, Outcome), DbErr> {
     } else {
         (Schema::Current, None)
     };
-    let outcome = Outcome {
+    let outcome = CheckResult {
         name: "schema".to_owned(),
         extent: format!("{} steps", applied.len()),
         violations: violation.map(Violation::single).into_iter().collect(),

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use sea_orm::{DatabaseTransaction, DbBackend, DbErr};
 
-use super::{SHOWN, Violation, lists::TABLES, select};
+use super::{SHOWN, Violation, row_rules::TABLES, select};
 use crate::records::list::row_counts::BLOCK_BITS;
 
 /// A check that is one statement.
-pub struct Query {
+pub struct StatementCheck {
     /// The name of the check.
     pub name: &'static str,
     /// What is wrong with the ids that the statement selects.
@@ -21,7 +21,7 @@ pub struct Query {
 
 /// SQLite enforces foreign keys only on connections that ask for it, and others may have
 /// written.
-pub const FOREIGN_KEYS: Query = Query {
+pub const FOREIGN_KEYS: StatementCheck = StatementCheck {
     name: "foreign_key_check",
     what: Cow::Borrowed("rows of any table refer to rows that do not exist"),
     unit: "rows",
@@ -29,7 +29,7 @@ pub const FOREIGN_KEYS: Query = Query {
 };
 
 /// All checks of this kind, except [`FOREIGN_KEYS`].
-pub fn all(engine: DbBackend) -> Vec<Query> {
+pub fn all(engine: DbBackend) -> Vec<StatementCheck> {
     let mut queries = vec![
         tally("client_tally", "client"),
         tally("client_location_tally", "client_location"),
@@ -39,7 +39,7 @@ pub fn all(engine: DbBackend) -> Vec<Query> {
     queries
 }
 
-impl Query {
+impl StatementCheck {
     pub async fn check(&self, db: &DatabaseTransaction) -> Result<Vec<Violation>, DbErr> {
         let sql = format!(
             "SELECT CAST(id AS bigint) AS id, COUNT(*) OVER () FROM ({}) AS found \
@@ -62,8 +62,8 @@ impl Query {
 }
 
 /// The row counts have the number of rows in each block of ids (`records/list/row_counts.rs`).
-fn tally(name: &'static str, table: &str) -> Query {
-    Query {
+fn tally(name: &'static str, table: &str) -> StatementCheck {
+    StatementCheck {
         name,
         what: format!(
             "the number of rows in a block of ids is not what the tally says. To count anew, while \
@@ -85,8 +85,8 @@ fn tally(name: &'static str, table: &str) -> Query {
 }
 
 /// A key is committed together with the final answer to its request (`idempotency/mod.rs`).
-fn idempotency_keys() -> Query {
-    Query {
+fn idempotency_keys() -> StatementCheck {
+    StatementCheck {
         name: "idempotency_key",
         what: "a key has no final answer, or no hash of its request".into(),
         unit: "token",
@@ -97,7 +97,7 @@ fn idempotency_keys() -> Query {
 }
 
 /// The next id is beyond all that exist, so that no id is given twice.
-fn sequence(engine: DbBackend, (table, name): (&str, &'static str)) -> Query {
+fn sequence(engine: DbBackend, (table, name): (&str, &'static str)) -> StatementCheck {
     let last = match engine {
         // Null before the first id was given.
         DbBackend::Postgres => format!(
@@ -105,7 +105,7 @@ fn sequence(engine: DbBackend, (table, name): (&str, &'static str)) -> Query {
         ),
         _ => format!("COALESCE((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0)"),
     };
-    Query {
+    StatementCheck {
         name,
         what: "the database would give this id, or one before it, once more: its sequence is \
                behind"

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResul
 
 use super::{
     SHOWN, Violation,
-    lists::{List, Rule, Text},
+    row_rules::{Rule, TableRules, TextColumn},
     select,
 };
 
@@ -16,9 +16,9 @@ const BATCH: u64 = 500;
 
 /// The violations, in the order of the rules.
 #[derive(Default)]
-struct Found(BTreeMap<(usize, bool), Violation>);
+struct Violations(BTreeMap<(usize, bool), Violation>);
 
-impl Found {
+impl Violations {
     fn add(&mut self, kind: (usize, bool), id: i64, what: impl FnOnce() -> String) {
         let violation = self.0.entry(kind).or_insert_with(|| Violation {
             what: what(),
@@ -36,12 +36,12 @@ impl Found {
 /// The number of rows, and what is wrong with them.
 pub async fn check(
     db: &DatabaseTransaction,
-    list: &List,
+    list: &TableRules,
     progress: &ProgressBar,
 ) -> Result<(u64, Vec<Violation>), DbErr> {
     let engine = db.get_database_backend();
     let columns = columns(list, engine);
-    let mut found = Found::default();
+    let mut found = Violations::default();
     let mut count = 0;
     show_length(db, list.table, progress).await?;
     let mut batches = Batches::new(list.table, &columns);
@@ -56,7 +56,7 @@ pub async fn check(
 }
 
 /// The conditions as one number with a bit for each, and the texts.
-fn columns(list: &List, engine: DbBackend) -> String {
+fn columns(list: &TableRules, engine: DbBackend) -> String {
     let bits = list.faults.iter().enumerate().map(|(bit, (_, condition))| {
         format!(
             "CASE WHEN {condition} THEN CAST({} AS bigint) ELSE 0 END",
@@ -64,18 +64,26 @@ fn columns(list: &List, engine: DbBackend) -> String {
         )
     });
     let bits = bits.collect::<Vec<_>>().join(" + ");
-    let texts = list.texts.iter().map(|Text { column, .. }| match engine {
-        // The column may hold any type, and texts that are not in UTF-8.
-        DbBackend::Sqlite => format!("CAST({column} AS blob), typeof({column})"),
-        _ => (*column).to_owned(),
-    });
+    let texts = list
+        .texts
+        .iter()
+        .map(|TextColumn { column, .. }| match engine {
+            // The column may hold any type, and texts that are not in UTF-8.
+            DbBackend::Sqlite => format!("CAST({column} AS blob), typeof({column})"),
+            _ => (*column).to_owned(),
+        });
     std::iter::once(format!("CAST({bits} AS bigint)"))
         .chain(texts)
         .collect::<Vec<_>>()
         .join(", ")
 }
 
-fn check_row(list: &List, id: i64, row: &QueryResult, found: &mut Found) -> Result<(), DbErr> {
+fn check_row(
+    list: &TableRules,
+    id: i64,
+    row: &QueryResult,
+    found: &mut Violations,
+) -> Result<(), DbErr> {
     let bits: i64 = row.try_get_by_index(1)?;
     for (bit, (what, _)) in list.faults.iter().enumerate() {
         if bits & (1 << bit) != 0 {
@@ -84,7 +92,7 @@ fn check_row(list: &List, id: i64, row: &QueryResult, found: &mut Found) -> Resu
     }
     let mut values = Values { row, next: 2 };
     let mut previous = None;
-    for (index, Text { column, rule }) in list.texts.iter().enumerate() {
+    for (index, TextColumn { column, rule }) in list.texts.iter().enumerate() {
         let kind = list.faults.len() + index;
         let Ok(stored) = values.next()? else {
             found.add((kind, true), id, || format!("{column} is not a text"));

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::{
     Violation,
-    query::Query,
+    query::StatementCheck,
     rows::{Batches, show_length},
     select,
 };
@@ -74,13 +74,13 @@ impl Index {
     }
 
     /// On PostgreSQL: finds the rows whose keys differ from their copies.
-    pub fn of_postgres(&self) -> Query {
+    pub fn of_postgres(&self) -> StatementCheck {
         let (name, table, keys) = (self.name, self.table, self.keys.join(", "));
         let of = |row: &str| {
             let keys = self.keys.iter().map(|key| format!("{row}.{key}"));
             keys.collect::<Vec<_>>().join(", ")
         };
-        Query {
+        StatementCheck {
             name,
             what: format!(
                 "does not hold the keys of {table}. To copy them anew, while no gateway runs: \

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
-    check::{self, Outcome, Report},
+    check::{self, CheckResult, Report},
     config::DatabaseOptions,
     storage::snapshot,
 };
@@ -35,7 +35,7 @@ pub async fn run(options: &DatabaseOptions) -> Result<()> {
 /// Makes all checks, with a progress bar on a terminal.
 pub async fn examine(
     transaction: &DatabaseTransaction,
-    mut done: impl FnMut(&Outcome) -> std::io::Result<()>,
+    mut done: impl FnMut(&CheckResult) -> std::io::Result<()>,
 ) -> Result<Report> {
     let style = "{msg:22} {bar:30} {human_pos}/{human_len} rows, {per_sec}";
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(style)?);
@@ -45,8 +45,8 @@ pub async fn examine(
 }
 
 /// Prints what a check found.
-pub fn print(outcome: &Outcome) -> std::io::Result<()> {
-    let Outcome {
+pub fn print(outcome: &CheckResult) -> std::io::Result<()> {
+    let CheckResult {
         name,
         extent,
         violations,

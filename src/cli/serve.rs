@@ -24,7 +24,7 @@ use crate::{
     http::listener,
     idempotency,
     records::changes,
-    rest::polls,
+    rest::poll_bookmarks,
     storage::{connections::fault::Redacted, database::Database},
     telemetry,
 };
@@ -123,7 +123,7 @@ async fn keep_tidy(database: Database) {
     loop {
         for (rows, purged) in [
             ("idempotency keys", idempotency::purge(&database).await),
-            ("cursors of polls", polls::purge(&database).await),
+            ("cursors of polls", poll_bookmarks::purge(&database).await),
         ] {
             match purged {
                 Ok(0) => {}

@@ -108,7 +108,8 @@ impl Code {
         self.table().0
     }
 
-    /// The status of a REST answer.
+    /// The status of an answer that is only this failure. REST answers 412 to a conflict, and
+    /// 400 to faults in a query: see `rest/answer.rs`.
     #[must_use]
     pub fn status(self) -> StatusCode {
         self.table().1

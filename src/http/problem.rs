@@ -277,7 +277,7 @@ impl Problem {
 
 /// The members in their documented order.
 #[derive(Serialize)]
-struct Body<'a> {
+struct ProblemBody<'a> {
     title: &'static str,
     detail: &'a str,
     status: u16,
@@ -304,7 +304,7 @@ pub fn render(mut response: Response, request_id: &RequestId) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
     };
-    let body = Json(Body {
+    let body = Json(ProblemBody {
         title: problem.title(),
         detail: &problem.0.detail,
         status: problem.0.status.as_u16(),

@@ -13,11 +13,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::polls::{Bookmark, PollPage};
+use super::poll_bookmarks::{Bookmark, PollPage};
 use super::{
     answer::{Found, Input},
-    params,
     record::Call,
+    variables,
 };
 use crate::{
     error::{Error, Outage},
@@ -188,7 +188,7 @@ impl Call {
                     Ok(())
                 }
                 (MODE, _) => Err(format!("must be {MODE_COUNT}")),
-                (_, Some(parameter)) => params::from_query(parameter, value).map(|value| {
+                (_, Some(parameter)) => variables::from_query(parameter, value).map(|value| {
                     variables.insert(name.clone(), value);
                 }),
                 (_, None) => Ok(()),
@@ -201,7 +201,7 @@ impl Call {
         let unknown: Vec<_> = pairs
             .iter()
             .filter(|(name, _)| !accepted.contains(&name.as_str()))
-            .map(|(name, _)| format!("'{name}'{}", params::did_you_mean(name, &accepted)))
+            .map(|(name, _)| format!("'{name}'{}", variables::did_you_mean(name, &accepted)))
             .collect();
         match &unknown[..] {
             [] => {}

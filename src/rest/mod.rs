@@ -1,14 +1,14 @@
 //! The REST compatibility layer: a table of routes, each a stored GraphQL operation
-//! run against the same schema in-process, and the two handlers that serve them.
+//! run against the same schema in-process, and the handler that serves them.
 
 mod answer;
 mod conditional;
 mod list;
 pub mod openapi;
 mod operation;
-mod params;
-pub mod polls;
+pub mod poll_bookmarks;
 mod record;
+mod variables;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -309,7 +309,8 @@ async fn handle(
                 resource,
                 ..
             } = &*call.route;
-            let body = params::from_body(operation, resource.wrapper, body).map_err(bad_request)?;
+            let body =
+                variables::from_body(operation, resource.wrapper, body).map_err(bad_request)?;
             let mut given = body.variables;
             given.append(&mut variables);
             let Some(key) = key else {

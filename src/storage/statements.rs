@@ -30,7 +30,7 @@ use crate::error::Outage;
 const DEADLINE: Duration = Duration::from_secs(6);
 
 /// The answer to a statement.
-type Rows = Result<Vec<QueryResult>, DbErr>;
+type RowsResult = Result<Vec<QueryResult>, DbErr>;
 
 /// Called after each statement.
 pub type Observer = Arc<dyn Fn(&Info<'_>) + Send + Sync>;
@@ -97,13 +97,13 @@ pub struct Statements {
     target: Target,
     observer: Option<Observer>,
     /// Whether PostgreSQL plans each statement for its values.
-    planned_each_time: bool,
+    custom_plans: bool,
     /// Whether all statements only read, so that one may be sent twice.
     only_reads: bool,
     /// How long a statement may take.
     within: Option<Duration>,
     /// Batches of the same statement from several requests, where that is possible.
-    batcher: Option<Batcher<Vec<Value>, Rows>>,
+    batcher: Option<Batcher<Vec<Value>, RowsResult>>,
 }
 
 impl Statements {
@@ -116,7 +116,7 @@ impl Statements {
         Self {
             target,
             observer: None,
-            planned_each_time: false,
+            custom_plans: false,
             only_reads: false,
             within: Some(DEADLINE),
             batcher: can_batch.then(Batcher::default),
@@ -156,9 +156,9 @@ impl Statements {
     /// A copy for which PostgreSQL plans each statement for its values, even if it was sent
     /// before. It shares no statements.
     #[must_use]
-    pub fn planned_each_time(&self) -> Self {
+    pub fn custom_plans(&self) -> Self {
         Self {
-            planned_each_time: true,
+            custom_plans: true,
             batcher: None,
             ..self.clone()
         }
@@ -302,13 +302,13 @@ impl ConnectionTrait for Statements {
         let connections = match &self.target {
             Target::Connections(connections) => connections,
             Target::Transaction(session) => {
-                return session.execute(&statement, self.planned_each_time).await;
+                return session.execute(&statement, self.custom_plans).await;
             }
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
                 let mut lease = connections.lease(self.within).await?;
-                let done = lease.execute(&statement, self.planned_each_time).await;
+                let done = lease.execute(&statement, self.custom_plans).await;
                 if let Some(done) = self.outcome(&lease, done) {
                     return done;
                 }
@@ -340,13 +340,13 @@ impl ConnectionTrait for Statements {
         let connections = match &self.target {
             Target::Connections(connections) => connections,
             Target::Transaction(session) => {
-                return session.query(&statement, self.planned_each_time).await;
+                return session.query(&statement, self.custom_plans).await;
             }
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
                 let mut lease = connections.lease(self.within).await?;
-                let done = lease.query(&statement, self.planned_each_time).await;
+                let done = lease.query(&statement, self.custom_plans).await;
                 if let Some(done) = self.outcome(&lease, done) {
                     return done;
                 }

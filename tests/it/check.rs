@@ -415,7 +415,7 @@ const DAMAGES: &[Damage] = &[
         &["UPDATE client SET has_invoice_reminders = 7 WHERE id = 1"],
         "client: has_invoice_reminders is neither true nor false (1: id 1)",
     ),
-    // RowCounts, ids, the search index.
+    // Row counts, ids, the search index.
     both(
         &["UPDATE client_tally SET \"rows\" = \"rows\" + 1"],
         "client_tally: the number of rows in a block of ids is not what the tally says",

@@ -87,8 +87,13 @@ fn row(option: &Arg) -> String {
     format!("| {name} | {variable} | {default} | {help} |\n")
 }
 
-/// Help texts end without a full stop, and are broken into lines.
+/// Help texts end without a full stop, and are broken into lines and paragraphs.
 fn sentence(text: &str) -> String {
+    let paragraphs = text.split("\n\n").map(paragraph);
+    paragraphs.collect::<Vec<_>>().join(" ")
+}
+
+fn paragraph(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() || text.ends_with('.') {
         text

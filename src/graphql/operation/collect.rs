@@ -29,7 +29,7 @@ use super::documents::{Document, Form, Given, Operation};
 use crate::graphql::projection::Projections;
 
 /// An operation as it is executed.
-pub struct Executed {
+pub struct CollectedOperation {
     /// Its tree: one operation, without fragments and directives.
     pub document: ExecutableDocument,
     /// How many fields it has.
@@ -40,7 +40,7 @@ pub struct Executed {
 
 /// Collects the fields of `operation`, whose variables are given in this form.
 #[must_use]
-pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Executed {
+pub fn collect(document: &Document, operation: &Operation, form: &Form) -> CollectedOperation {
     let definitions = &operation.tree.variables;
     let given = definitions.iter().zip(form);
     let mut collector = Collector {
@@ -79,7 +79,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Execu
         directives: Vec::new(),
         selection_set: Positioned::new(selection_set, position),
     };
-    Executed {
+    CollectedOperation {
         document: ExecutableDocument {
             operations: DocumentOperations::Single(Positioned::new(executed, position)),
             fragments: HashMap::new(),

@@ -20,11 +20,12 @@ use async_graphql::{Pos, ServerError};
 use quick_cache::{Weighter, sync::Cache};
 
 use super::{
-    collect::{self, Executed},
+    collect::{self, CollectedOperation},
     executor::MAX_ERRORS,
+    lexing,
     limits::{Cost, within},
-    rules::{self, Use, Violation},
-    suggestions, tokens,
+    rules::{self, DocumentFault, Use},
+    suggestions,
     variables::Faults,
 };
 use crate::{
@@ -109,7 +110,7 @@ pub struct Operation {
 /// What is executed in each form of the variables.
 #[derive(Default)]
 struct Forms {
-    executed: HashMap<Form, Arc<Executed>>,
+    executed: HashMap<Form, Arc<CollectedOperation>>,
     size: usize,
 }
 
@@ -150,7 +151,7 @@ impl Document {
             let place = Some(position(text, &lines, offset));
             vec![document_error(Code::ParseFailed, message, place)]
         };
-        let tokens = tokens::scan(text).map_err(|(message, at)| syntax_error(&message, at))?;
+        let tokens = lexing::scan(text).map_err(|(message, at)| syntax_error(&message, at))?;
         limited(limits.check_tokens(tokens.count))?;
         let mut parser = Parser::new().recursion_limit(MAX_NESTING);
         let parsed = parser.parse_ast(tokens.text, "query");
@@ -245,7 +246,7 @@ impl Operation {
     /// The tree to execute when the variables are given in this form: made once for each
     /// of the forms that are in use.
     #[must_use]
-    pub fn executed(&self, document: &Document, form: &Form) -> Arc<Executed> {
+    pub fn executed(&self, document: &Document, form: &Form) -> Arc<CollectedOperation> {
         let forms = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(executed) = forms().executed.get(form) {
             return Arc::clone(executed);
@@ -365,7 +366,7 @@ fn more(count: usize) -> Option<ServerError> {
 }
 
 /// What our own rules have found: faults of the document, or those of values in it.
-fn refused(violations: Vec<Violation>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
+fn refused(violations: Vec<DocumentFault>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
     let (mut errors, mut faults, mut first) = (Vec::new(), Faults::new(false), None);
     let mut unlisted = 0_usize;
     for violation in violations {

@@ -11,7 +11,7 @@ use async_graphql::{Request, Response, ServerError, Variables};
 use serde_json::{Map, Value};
 
 use super::{
-    collect::Executed,
+    collect::CollectedOperation,
     documents::{Document, Documents},
     variables,
 };
@@ -70,7 +70,7 @@ pub struct OperationRequest {
 pub enum Source {
     /// As it was sent.
     Text(String),
-    /// Document before, as the operations of the REST layer are.
+    /// Compiled before, at the start, as the operations of the REST layer are.
     Stored(Arc<Document>),
 }
 
@@ -243,7 +243,7 @@ impl Inner {
 
 /// An operation that may be executed.
 pub struct Prepared {
-    executed: Arc<Executed>,
+    executed: Arc<CollectedOperation>,
     is_mutation: bool,
     variables: Variables,
     caller: Caller,

@@ -84,7 +84,7 @@ impl Limits {
         let cost = if let Some(Some(cost)) = operation.cost.get() {
             *cost
         } else {
-            let mut walk = Walk {
+            let mut walk = CostWalk {
                 limits: self,
                 document: &document.tree,
                 variables,
@@ -150,7 +150,7 @@ impl Cost {
     }
 }
 
-struct Walk<'a> {
+struct CostWalk<'a> {
     limits: &'a Limits,
     document: &'a ExecutableDocument,
     variables: &'a Variables,
@@ -159,7 +159,7 @@ struct Walk<'a> {
     names_variables: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> CostWalk<'a> {
     /// Validation has refused fragments that spread themselves.
     fn fragment(&mut self, name: &str, is_sliced: bool) -> Result<Cost> {
         if let Some(cost) = self.fragments.get(name) {

@@ -3,8 +3,8 @@
 pub mod collect;
 pub mod documents;
 pub mod executor;
+mod lexing;
 pub mod limits;
 pub mod rules;
 pub mod suggestions;
-mod tokens;
 pub mod variables;

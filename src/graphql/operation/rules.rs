@@ -38,7 +38,7 @@ pub struct Use {
 }
 
 /// What is wrong with a document.
-pub struct Violation {
+pub struct DocumentFault {
     /// Where in the text.
     pub place: Option<SourceSpan>,
     /// With the document itself, or with a value in it.
@@ -60,8 +60,8 @@ pub enum ViolationKind {
 pub fn check(
     document: &ExecutableDocument,
     operation: &executable::Operation,
-) -> Result<HashMap<String, Use>, Vec<Violation>> {
-    let mut walk = Walk {
+) -> Result<HashMap<String, Use>, Vec<DocumentFault>> {
+    let mut walk = RuleWalk {
         document,
         variables: operation
             .variables
@@ -86,21 +86,21 @@ pub fn check(
     }
 }
 
-struct Walk<'a> {
+struct RuleWalk<'a> {
     document: &'a ExecutableDocument,
     variables: HashMap<&'a str, &'a Node<VariableDefinition>>,
     spread: HashSet<&'a str>,
     uses: HashMap<String, Use>,
-    violations: Vec<Violation>,
+    violations: Vec<DocumentFault>,
 }
 
 /// A place that takes a value: an argument, or a field of an input object.
-struct Place<'p> {
+struct InputPosition<'p> {
     definition: &'p Node<InputValueDefinition>,
     is_condition: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> RuleWalk<'a> {
     fn selections(&mut self, selections: &'a SelectionSet) {
         for selection in &selections.selections {
             match selection {
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
         definition: &Node<InputValueDefinition>,
         is_condition: bool,
     ) {
-        let place = Place {
+        let place = InputPosition {
             definition,
             is_condition,
         };
@@ -168,14 +168,20 @@ impl<'a> Walk<'a> {
             default_value: None,
             directives: DirectiveList::default(),
         });
-        let place = Place {
+        let place = InputPosition {
             definition: &definition,
             is_condition: false,
         };
         self.at(value, kind, &place, path);
     }
 
-    fn at(&mut self, value: &Node<Value>, kind: &Type, place: &Place<'_>, path: &mut String) {
+    fn at(
+        &mut self,
+        value: &Node<Value>,
+        kind: &Type,
+        place: &InputPosition<'_>,
+        path: &mut String,
+    ) {
         let name = kind.inner_named_type();
         match (value.as_ref(), SCHEMA.types.get(name)) {
             (Value::Variable(name), _) => self.variable(name, value, kind, place, path),
@@ -196,7 +202,7 @@ impl<'a> Walk<'a> {
                     if let Some(definition) = object.fields.get(name) {
                         path.push('.');
                         path.push_str(name);
-                        let place = Place {
+                        let place = InputPosition {
                             definition: &definition.node,
                             is_condition: false,
                         };
@@ -238,7 +244,7 @@ impl<'a> Walk<'a> {
         name: &str,
         value: &Node<Value>,
         kind: &Type,
-        place: &Place<'_>,
+        place: &InputPosition<'_>,
         path: &str,
     ) {
         // What is not defined, the compiler has found.
@@ -274,6 +280,6 @@ impl<'a> Walk<'a> {
     }
 
     fn violation(&mut self, place: Option<SourceSpan>, kind: ViolationKind) {
-        self.violations.push(Violation { place, kind });
+        self.violations.push(DocumentFault { place, kind });
     }
 }

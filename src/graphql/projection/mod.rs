@@ -12,7 +12,7 @@
 
 pub mod columns;
 mod compile;
-pub mod raw;
+pub mod raw_json;
 mod writer;
 
 use std::{
@@ -36,7 +36,7 @@ use sea_orm::{
 use super::{
     projection::{
         columns::{CLIENT, Column, Ids, LOCATION, Record},
-        raw::raw,
+        raw_json::raw,
     },
     schema::cursor::{Cursor, Place},
 };

@@ -86,7 +86,7 @@ type Item<Node> = Edge<Cursor, Node, EmptyFields>;
 
 /// One page of a list (Relay cursor connections specification).
 pub struct Connection<Node: OutputType> {
-    rows: Rows<Node>,
+    rows: PageRows<Node>,
     has_previous: bool,
     has_next: bool,
     /// How many items the whole list has, if that is known already.
@@ -94,7 +94,7 @@ pub struct Connection<Node: OutputType> {
     list: List,
 }
 
-enum Rows<Node: OutputType> {
+enum PageRows<Node: OutputType> {
     /// For their fields to be resolved one by one.
     Edges(Vec<Item<Node>>),
     /// By a projection, as the lists that were selected.
@@ -180,7 +180,7 @@ impl<Node: OutputType> Connection<Node> {
             Edge::new(Cursor::Row(place, position), node(row))
         };
         Self {
-            rows: Rows::Edges(page.rows.into_iter().map(edge).collect()),
+            rows: PageRows::Edges(page.rows.into_iter().map(edge).collect()),
             has_previous: page.has_previous,
             has_next: page.has_next,
             total: page.total,
@@ -190,7 +190,7 @@ impl<Node: OutputType> Connection<Node> {
 
     fn written(page: WrittenPage, list: List) -> Self {
         Self {
-            rows: Rows::Written {
+            rows: PageRows::Written {
                 lists: page.lists,
                 start: page.start,
                 end: page.end,
@@ -209,8 +209,8 @@ impl<Node: OutputType> Connection<Node> {
         item: impl Fn(&'a Item<Node>) -> T,
     ) -> Projected<Items<T>> {
         match &self.rows {
-            Rows::Edges(edges) => Projected::Resolve(Items(edges.iter().map(item).collect())),
-            Rows::Written { lists, .. } => {
+            PageRows::Edges(edges) => Projected::Resolve(Items(edges.iter().map(item).collect())),
+            PageRows::Written { lists, .. } => {
                 let key = response_key(&context.field());
                 Projected::Written(lists.get(key).cloned().unwrap_or_default())
             }
@@ -238,11 +238,11 @@ impl<Node: OutputType> Connection<Node> {
     /// How to go on from this page.
     async fn page_info(&self) -> PageInfo {
         let (start, end) = match &self.rows {
-            Rows::Edges(edges) => {
+            PageRows::Edges(edges) => {
                 let cursor = |edge: &'_ Item<Node>| edge.cursor.clone();
                 (edges.first().map(cursor), edges.last().map(cursor))
             }
-            Rows::Written { start, end, .. } => (start.clone(), end.clone()),
+            PageRows::Written { start, end, .. } => (start.clone(), end.clone()),
         };
         page_info([self.has_previous, self.has_next], start, end)
     }

@@ -15,7 +15,7 @@ use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions, 
 use entity::change::Face;
 use sea_orm::DbErr;
 
-use super::operation::collect::Executed;
+use super::operation::collect::CollectedOperation;
 use crate::{
     error::{Error, Result},
     graphql::projection::columns::Ids,
@@ -102,7 +102,7 @@ pub struct RequestData {
     /// How the answer is to be.
     pub(in crate::graphql) shape: Shape,
     /// The operation that is executed.
-    pub(in crate::graphql) executed: Arc<Executed>,
+    pub(in crate::graphql) executed: Arc<CollectedOperation>,
 }
 
 impl RequestData {
@@ -112,7 +112,7 @@ impl RequestData {
         store: Store,
         caller: Caller,
         shape: Shape,
-        executed: Arc<Executed>,
+        executed: Arc<CollectedOperation>,
         check_only: bool,
     ) -> Self {
         Self {

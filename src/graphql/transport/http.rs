@@ -23,7 +23,7 @@ use crate::{
     graphql::{
         error::document_error,
         operation::executor::{Answer, Executor, OperationRequest, Prepared, Source, Stage},
-        projection::raw,
+        projection::raw_json,
         schema::Shape,
     },
     http::{
@@ -397,7 +397,7 @@ fn json_response(
     response: &async_graphql::Response,
 ) -> Response {
     let data = (stage == Stage::Executed).then_some(&response.data);
-    match raw::write_answer(data, &response.errors) {
+    match raw_json::write_answer(data, &response.errors) {
         Ok(body) => (
             status,
             [

@@ -39,7 +39,7 @@ use crate::{
     graphql::{
         error::server_error,
         operation::executor::{Executor, OperationRequest, Source},
-        projection::raw,
+        projection::raw_json,
         schema::Shape,
     },
     http::{listener::Lifecycle, problem::Problem, request_id::RequestId},
@@ -286,7 +286,7 @@ impl SocketExecutor {
         };
         let mut response = session.executor.execute(operation).await.response;
         // The library writes the answer and knows of no text in it.
-        match raw::expand(&mut response.data) {
+        match raw_json::expand(&mut response.data) {
             Ok(()) => response,
             Err(error) => refuse(Error::Internal(Arc::new(error))),
         }

@@ -1,8 +1,8 @@
-//! Clients: reads them by id. `write.rs` and `batch.rs` create and update them.
+//! Clients: reads them by id. `write.rs` and `single_statement.rs` create and update them.
 
-mod batch;
 mod filter;
 mod input;
+mod single_statement;
 mod write;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::{CreateClientInput, UpdateClientInput, batch, input::fill};
+use super::{CreateClientInput, UpdateClientInput, input::fill, single_statement};
 use crate::{
     error::{Error, Result},
     records::{
@@ -67,7 +67,7 @@ pub async fn create(
     checks.finish()?;
 
     if database.writer().get_database_backend() == DbBackend::Postgres {
-        return batch::insert(database, author, client, location).await;
+        return single_statement::insert(database, author, client, location).await;
     }
     let transaction = database.begin().await?;
     let now = changes::stamp(database, &transaction, &[]).await?;
@@ -110,7 +110,7 @@ pub async fn update(
 ) -> Result<(client::Model, Option<client_location::Model>)> {
     if database.writer().shares_statements()
         && checks.may_write()
-        && let Some(client) = batch::update(database, author, &change).await?
+        && let Some(client) = single_statement::update(database, author, &change).await?
     {
         return Ok((client, None));
     }

@@ -27,7 +27,7 @@ pub trait FilterInput {
         let search = self.search();
         let search = search.and_then(|text| checks.value("search", text, validation::filter_text));
         Filter {
-            has_one_plan: condition.is_empty() || self.names_few(),
+            generic_plan: condition.is_empty() || self.names_few(),
             condition,
             search: search.map(|text| fold(&text)),
             polled_by: self.polled_by(),
@@ -53,7 +53,7 @@ pub struct Filter {
     /// The folded text that one of their keys contains.
     pub search: Option<String>,
     /// Whether one plan is best, whatever the values of the condition are.
-    pub has_one_plan: bool,
+    pub generic_plan: bool,
     /// The instant by which callers poll them.
     pub polled_by: Option<OrderField>,
 }

@@ -6,10 +6,10 @@ mod filter;
 mod order;
 mod page;
 pub mod per_client;
+mod polling;
 mod read;
 pub mod row_counts;
 pub mod search;
-mod settled;
 mod total;
 
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::storage::batcher::Batcher;
 pub use filter::{Filter, FilterInput, polled_by};
 pub use order::{Direction, Order, OrderField, Position};
 pub use page::{Columns, Next, PAGE, Page, PageRequest, horizon_of_total, page, page_of_models};
+pub use polling::Settled;
 use row_counts::{RowCount, RowCounts};
 use search::sample::{Latest, Samples};
-pub use settled::Settled;
 pub use total::count;
 
 /// What a gateway keeps in memory of the lists of one database.

@@ -8,8 +8,8 @@ use sea_orm::{
 
 use super::{
     Filter, Listed, Order, Position,
+    polling::{Polled, are_settled},
     read::read,
-    settled::{Polled, are_settled},
 };
 use crate::{
     error::Result,

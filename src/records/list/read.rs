@@ -12,9 +12,9 @@ use sea_orm::{
 use super::{
     Columns, Direction, Filter, Listed, OrderField, PAGE, Page, PageRequest,
     order::{beyond, up_to},
+    polling::{Polled, STAMP},
     row_counts::{FIRST_ID, RowCount, SKIP, STORED_ROWS, TOTAL},
     search::{self, Purpose},
-    settled::{Polled, STAMP},
     total::{Total, limited},
 };
 use crate::{error::Result, records::Store, storage::statements::Statements};
@@ -39,8 +39,8 @@ pub(super) async fn read<E: Listed>(
         direction,
         limit: request.limit,
     };
-    let (condition, has_one_plan) = search::condition::<E>(store, filter, purpose).await;
-    let db = &reader(store, has_one_plan);
+    let (condition, generic_plan) = search::condition::<E>(store, filter, purpose).await;
+    let db = &reader(store, generic_plan);
     let mut rows = match columns.columns {
         Some(columns) => from::<E>().exprs(columns).take(),
         None => E::find().into_query(),
@@ -169,11 +169,11 @@ fn poll<E: Listed>(
 /// known values PostgreSQL can tell which. But from its sixth execution on, a prepared
 /// statement may have one plan for all values, and then few rows are searched for among all
 /// others.
-pub(super) fn reader(store: &Store, has_one_plan: bool) -> Statements {
-    if has_one_plan {
+pub(super) fn reader(store: &Store, generic_plan: bool) -> Statements {
+    if generic_plan {
         store.reader.clone()
     } else {
-        store.reader.planned_each_time()
+        store.reader.custom_plans()
     }
 }
 

@@ -100,17 +100,17 @@ pub async fn condition<E: Listed>(
     let Filter {
         condition,
         search,
-        has_one_plan,
+        generic_plan,
         polled_by: _,
     } = filter.clone();
     let Some(text) = search else {
-        return (condition, has_one_plan);
+        return (condition, generic_plan);
     };
     let engine = store.reader.get_database_backend();
     let is_alone = condition.is_empty();
-    if has_one_plan && !is_alone {
+    if generic_plan && !is_alone {
         // The other conditions leave few rows to look into.
-        return (condition.add(contains::<E>(engine, &text)), has_one_plan);
+        return (condition.add(contains::<E>(engine, &text)), generic_plan);
     }
     let is_indexed = match engine {
         // A text of any length may begin a run.
@@ -132,8 +132,8 @@ pub async fn condition<E: Listed>(
     };
     let contains = contains::<E>(engine, &text);
     if !looks_first {
-        let has_one_plan = has_one_plan && purpose.is_foreseen();
-        return (condition.add(contains), has_one_plan);
+        let generic_plan = generic_plan && purpose.is_foreseen();
+        return (condition.add(contains), generic_plan);
     }
     // FTS5 takes a few characters for each other, and its index has no keys to compare.
     let is_compared = is_indexed && engine != DbBackend::Postgres;
@@ -146,7 +146,7 @@ pub async fn condition<E: Listed>(
     };
     let condition = condition.add(is_among::<E>(engine, found));
     // A statement that may read very many rows is not batched: its followers would wait.
-    (condition, has_one_plan && is_indexed && has_sample)
+    (condition, generic_plan && is_indexed && has_sample)
 }
 
 /// The condition that a key contains the text, in a form that no index answers. PostgreSQL

@@ -24,8 +24,8 @@ pub async fn count<E: Listed>(store: &Store, filter: &Filter) -> Result<i64> {
     {
         return row_counts::total(store, row_count).await;
     }
-    let (condition, has_one_plan) = search::condition::<E>(store, filter, Purpose::Total).await;
-    let db = reader(store, has_one_plan);
+    let (condition, generic_plan) = search::condition::<E>(store, filter, Purpose::Total).await;
+    let db = reader(store, generic_plan);
     let row = db.query_one(&count_of::<E>(condition)).await?;
     let count = row.map(|row| row.try_get_by_index(0)).transpose()?;
     Ok(count.unwrap_or_default())

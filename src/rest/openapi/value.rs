@@ -9,7 +9,7 @@ use crate::{
     records::validation::{MAX_LINE, MAX_NAME, MAX_NOTES, MAX_URL},
     rest::{
         operation::ParameterKind,
-        params::{NO, YES},
+        variables::{NO, YES},
     },
 };
 

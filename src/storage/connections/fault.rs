@@ -100,10 +100,16 @@ impl fmt::Display for Complaint<'_> {
 /// A database error in the form that the log may show: names of tables and constraints,
 /// never stored values. PostgreSQL has whole rows in its details, and quotes values in some
 /// messages.
-#[derive(Debug)]
 pub struct Redacted<E>(pub E);
 
-impl<E: Borrow<DbErr> + fmt::Debug> Error for Redacted<E> {}
+/// As it is displayed: its fields hold what is stored.
+impl<E: Borrow<DbErr>> fmt::Debug for Redacted<E> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl<E: Borrow<DbErr>> Error for Redacted<E> {}
 
 impl<E: Borrow<DbErr>> fmt::Display for Redacted<E> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

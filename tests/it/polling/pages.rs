@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta};
 use clientele::{
     graphql::schema::cursor::{Cursor, ListKind, Place},
     records::list::{Direction, Order, OrderField, Position},
-    rest::polls,
+    rest::poll_bookmarks,
 };
 use entity::poll;
 use proptest::{option, prelude::*, sample};
@@ -95,10 +95,10 @@ async fn the_pages_of_a_poll_end_at_one_instant(
 
     // Where the second and the third page began is kept for an hour.
     clock.advance(TimeDelta::minutes(59));
-    assert_eq!(polls::purge(&app.database).await.unwrap(), 0);
+    assert_eq!(poll_bookmarks::purge(&app.database).await.unwrap(), 0);
     clock.advance(TimeDelta::minutes(1));
-    assert_eq!(polls::purge(&app.database).await.unwrap(), 2);
-    assert_eq!(polls::purge(&app.database).await.unwrap(), 0);
+    assert_eq!(poll_bookmarks::purge(&app.database).await.unwrap(), 2);
+    assert_eq!(poll_bookmarks::purge(&app.database).await.unwrap(), 0);
 }
 
 /// The target of the link to the next page.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
-use entity::{api_token::Scope, client_location};
+use entity::{api_token::Scope, client, client_location};
 use sea_orm::{ActiveEnum, ColumnTrait, ColumnType, DbBackend, EntityTrait, IdenStatic, Iterable};
 
 use crate::{
@@ -23,17 +23,17 @@ pub const TABLES: [(&str, &str); 4] = [
 ];
 
 /// The rules for the rows of one table.
-pub struct List {
+pub struct TableRules {
     /// The table; its key is `id`.
     pub table: &'static str,
     /// Columns of text.
-    pub texts: Vec<Text>,
+    pub texts: Vec<TextColumn>,
     /// What may be wrong with a row, and the SQL condition that such a row meets.
     pub faults: Vec<(Cow<'static, str>, String)>,
 }
 
 /// A column of text, whose rule is applied to the stored text.
-pub struct Text {
+pub struct TextColumn {
     /// The column.
     pub column: &'static str,
     /// Its rule.
@@ -52,7 +52,7 @@ pub enum Rule {
 }
 
 /// The rules of all tables.
-pub fn all(engine: DbBackend) -> Vec<List> {
+pub fn all(engine: DbBackend) -> Vec<TableRules> {
     vec![
         clients(engine),
         locations(engine),
@@ -61,9 +61,9 @@ pub fn all(engine: DbBackend) -> Vec<List> {
     ]
 }
 
-fn clients(engine: DbBackend) -> List {
+fn clients(engine: DbBackend) -> TableRules {
     use Rule::{KeyOfPrevious, Optional, Required};
-    List::new("client")
+    TableRules::new("client")
         .text("name", Required(stored::name))
         .text("name_key", KeyOfPrevious)
         .text("account_code", Optional(stored::line))
@@ -71,6 +71,7 @@ fn clients(engine: DbBackend) -> List {
         .text("website", Optional(stored::website))
         .text("email_invoice", Optional(stored::email))
         .text("notes", Optional(stored::notes))
+        .other_lines::<client::Entity>()
         .boolean(engine, "has_invoice_reminders")
         .boolean(engine, "show_location_on_invoice")
         .integer(engine, "salesperson", true)
@@ -87,9 +88,9 @@ fn clients(engine: DbBackend) -> List {
         )
 }
 
-fn locations(engine: DbBackend) -> List {
+fn locations(engine: DbBackend) -> TableRules {
     use Rule::{KeyOfPrevious, Optional, Required};
-    List::new("client_location")
+    TableRules::new("client_location")
         .text("name", Required(stored::name))
         .text("name_key", KeyOfPrevious)
         .text("email_invoice", Optional(stored::email))
@@ -110,9 +111,9 @@ fn locations(engine: DbBackend) -> List {
 }
 
 /// The table itself has constraints for faces and kinds.
-fn changes(engine: DbBackend) -> List {
+fn changes(engine: DbBackend) -> TableRules {
     use Rule::Required;
-    List::new("change")
+    TableRules::new("change")
         .text("user_name", Required(tokens::user_name))
         .text("old", Required(json_object))
         .text("new", Required(json_object))
@@ -141,9 +142,9 @@ fn json_object(text: &str) -> Result<String, String> {
     }
 }
 
-fn tokens(engine: DbBackend) -> List {
+fn tokens(engine: DbBackend) -> TableRules {
     use Rule::Required;
-    List::new("api_token")
+    TableRules::new("api_token")
         .text("user_name", Required(tokens::user_name))
         .text("prefix", Required(tokens::prefix))
         .text("scope", Required(scope))
@@ -159,7 +160,7 @@ fn scope(text: &str) -> Result<String, String> {
         .map_err(|_| "must be a scope that this program knows".to_owned())
 }
 
-impl List {
+impl TableRules {
     fn new(table: &'static str) -> Self {
         Self {
             table,
@@ -169,7 +170,7 @@ impl List {
     }
 
     fn text(mut self, column: &'static str, rule: Rule) -> Self {
-        self.texts.push(Text { column, rule });
+        self.texts.push(TextColumn { column, rule });
         self
     }
 

@@ -1,6 +1,6 @@
 //! Where the pages of a poll go on that are asked for by their numbers.
 //!
-//! All pages of a poll end at the same instant (`records/list/settled.rs`), so a row that changes
+//! All pages of a poll end at the same instant (`records/list/polling.rs`), so a row that changes
 //! after the first page was read is in none that follow. Were those found by counting rows,
 //! as pages are by their numbers, each such row would push another one out of sight. So
 //! each page leaves its last cursor for the next one, for any gateway to find, and with it

@@ -2,7 +2,7 @@
 //! their declared kind before execution, and every fault is gathered under the
 //! name by which the caller knows it.
 
-mod meant;
+mod did_you_mean;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -16,7 +16,7 @@ use crate::{
     records::{instant::DateTime, validation::parse_id},
 };
 
-pub use meant::did_you_mean;
+pub use did_you_mean::did_you_mean;
 pub use values::{NO, YES};
 use values::{coerced, is_empty};
 
