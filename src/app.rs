@@ -43,19 +43,21 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/graphql", graphql.clone())
         .route("/graphql/", graphql)
         .merge(graphiql::routes())
-        // The page names its files relative to an address without a slash at the end.
+        // The page names its files relative to an address without a slash at the end, so an
+        // address with one is redirected.
         .route("/graphiql/", get(|| async { Redirect::to("/graphiql") }))
         .merge(rest::routes(&executor))
         .merge(telemetry::routes().with_state(gateway))
         .fallback(not_found)
         .method_not_allowed_fallback(other_method);
 
-    // In one piece: each `layer` of a router costs every request a box or three.
+    // One `ServiceBuilder`: each `Router::layer` would cost every request up to three
+    // allocations.
     let layers = ServiceBuilder::new()
-        // Around all that write bodies.
+        // Outermost: compresses every body.
         .map_request(compression::negotiate)
         .layer(compression::layer())
-        // Around all that is refused, which the page is to see, too.
+        // Outside the layers that refuse, so that pages may read refusals, too.
         .option_layer((!origins.is_empty()).then(|| cross_origin::sharing(&origins)))
         .layer(middleware::from_fn(around))
         // Browsers send credentials of HTTP Basic along with any page's request.
@@ -74,7 +76,7 @@ async fn around(mut request: Request, next: Next) -> Response {
     let refused = request.extensions_mut().remove::<Problem>();
     let target = request.uri().path_and_query();
     let response = if let Some(problem) = refused {
-        // By the listener.
+        // The listener refused the request (`host::check`).
         problem.into_response()
     } else if target.is_some_and(|target| target.as_str().len() > MAX_URI) {
         let detail = format!("The URL is too long: {MAX_URI} bytes are allowed.");

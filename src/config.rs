@@ -1,4 +1,4 @@
-//! The command line and its environment twins: the only reader of either.
+//! The command line and its environment variables. No other module reads either.
 
 mod limits;
 mod network;
@@ -46,8 +46,8 @@ impl Cli {
     }
 }
 
-/// Passes over variables of the environment that are empty: service managers and container
-/// files set them so where they mean that there are none.
+/// Ignores environment variables that are empty: service managers and container files set them
+/// so where no value is meant.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
         let value = arg.get_env().and_then(std::env::var_os);
@@ -64,7 +64,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// As many as there are processors.
+/// As many threads as there are processors.
 fn default_workers() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
@@ -144,7 +144,7 @@ pub struct ServeOptions {
 
 /// Origins of web pages, as one option or variable lists them.
 pub type Origins = Vec<HeaderValue>;
-/// Networks, likewise.
+/// Networks of proxies, as one option or variable lists them.
 pub type Networks = Vec<Network>;
 
 fn origins(text: &str) -> Result<Origins, String> {
@@ -155,8 +155,8 @@ fn networks(text: &str) -> Result<Networks, String> {
     list(text, Network::parse)
 }
 
-/// Reads a list that has commas between its elements. An empty element, as after the last
-/// comma, is none.
+/// Reads a list that has commas between its elements. An empty element, as after a comma at the
+/// end, is ignored.
 fn list<T>(text: &str, parse: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     let elements = text.split(',').map(str::trim);
     let elements = elements.filter(|element| !element.is_empty());

@@ -14,15 +14,15 @@ pub struct Gateway(Arc<Shared>);
 
 /// What is behind a [`Gateway`].
 pub struct Shared {
-    /// Where the data is.
+    /// Access to the database, and what is kept about its lists.
     pub store: Store,
-    /// Who may come in.
+    /// Authenticates callers by their tokens.
     pub authenticator: Authenticator,
-    /// What was answered to writes that may be sent again.
+    /// The idempotency keys: answers to writes that may be sent again.
     pub keys: Keys,
-    /// What the faces allow.
+    /// The settings of the faces.
     pub settings: Settings,
-    /// When the server stops, and what it waits for then.
+    /// Tells when the server stops, and tracks the tasks that it waits for then.
     pub lifecycle: Lifecycle,
 }
 
@@ -44,7 +44,7 @@ impl Gateway {
         Self(Arc::new(Shared {
             authenticator: Authenticator::new(database.clone(), remember_tokens, tasks.clone()),
             keys: Keys::new(database.clone(), tasks.clone()),
-            // What is counted and sampled meanwhile is waited for, too.
+            // `tasks`, so that a stop also waits for merges of row counts and for samples.
             store: Store::new(database, tasks),
             settings,
             lifecycle,

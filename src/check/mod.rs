@@ -51,7 +51,7 @@ pub struct CheckResult {
 
 /// How the schema compares with that of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schema {
+pub enum SchemaState {
     /// Exactly the steps of this program were applied.
     Current,
     /// There is no schema.
@@ -66,7 +66,7 @@ pub enum Schema {
 #[derive(Debug)]
 pub struct Report {
     /// The state of the schema. Unless it is current, only the file of SQLite was checked, too.
-    pub schema: Schema,
+    pub schema: SchemaState,
     /// How many checks were made.
     pub checks: usize,
     /// How many kinds of violations were found.
@@ -140,7 +140,7 @@ pub async fn check(
     };
     done(&outcome)?;
     for check in checks(engine) {
-        if schema != Schema::Current && !matches!(check, Check::File) {
+        if schema != SchemaState::Current && !matches!(check, Check::File) {
             continue;
         }
         progress.reset();
@@ -255,7 +255,7 @@ async fn file(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbEr
 }
 
 /// Compares the steps that were applied with those of this program.
-async fn schema(db: &DatabaseTransaction) -> Result<(Schema, CheckResult), DbErr> {
+async fn schema(db: &DatabaseTransaction) -> Result<(SchemaState, CheckResult), DbErr> {
     let steps: Vec<_> = Migrator::migrations()
         .iter()
         .map(|step| step.name().to_owned())
@@ -271,17 +271,17 @@ async fn schema(db: &DatabaseTransaction) -> Result<(Schema, CheckResult), DbErr
     let unknown = applied.iter().filter(|step| !steps.contains(step)).count();
     let (schema, violation) = if applied.is_empty() {
         let what = "there is none: this is not a database of clientele, or it is still empty";
-        (Schema::Absent, Some(what.to_owned()))
+        (SchemaState::Absent, Some(what.to_owned()))
     } else if unknown > 0 {
         let what = format!(
             "{unknown} of its steps are unknown: a newer clientele made it, which must check it, too"
         );
-        (Schema::Newer, Some(what))
+        (SchemaState::Newer, Some(what))
     } else if missing > 0 {
         let what = format!("{missing} steps are missing: `clientele migrate` applies them");
-        (Schema::Older, Some(what))
+        (SchemaState::Older, Some(what))
     } else {
-        (Schema::Current, None)
+        (SchemaState::Current, None)
     };
     let outcome = CheckResult {
         name: "schema".to_owned(),

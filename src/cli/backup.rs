@@ -14,10 +14,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::check;
 use crate::{
-    check::{Report, Schema},
+    check::{Report, SchemaState},
     config::BackupOptions,
     storage::{
-        database::is_sqlite_file,
+        connect::is_sqlite_file,
         snapshot::{self, beside},
     },
 };
@@ -111,10 +111,10 @@ async fn verify(copy: &Path, keep_violations: bool) -> Result<Report> {
     })
     .await?;
     ensure!(
-        report.schema != Schema::Absent,
+        report.schema != SchemaState::Absent,
         "this is not a database of clientele, or it is still empty"
     );
-    let is_of_age = report.schema == Schema::Current;
+    let is_of_age = report.schema == SchemaState::Current;
     let violations = report.violations - usize::from(!is_of_age);
     ensure!(
         violations == 0 || keep_violations,
@@ -132,8 +132,8 @@ fn say(file: &Path, size: u64, report: &Report) -> Result<()> {
     });
     let rows: String = rows.collect();
     let verdict = match report.schema {
-        Schema::Older => "the file is sound, its schema older than this program".to_owned(),
-        Schema::Newer => "the file is sound, its schema newer than this program".to_owned(),
+        SchemaState::Older => "the file is sound, its schema older than this program".to_owned(),
+        SchemaState::Newer => "the file is sound, its schema newer than this program".to_owned(),
         _ if report.violations > 0 => format!("{} kinds of violations", report.violations),
         _ => format!("verified by {} checks", report.checks),
     };

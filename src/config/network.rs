@@ -1,15 +1,15 @@
-//! Networks of proxies that are believed.
+//! Networks of trusted proxies.
 
 use std::net::IpAddr;
 
-/// The bits before an address of version 4 in one of version 6 that stands for it.
+/// Length of the prefix `::ffff:0:0/96` of IPv4-mapped addresses.
 const MAPPED: u32 = 96;
 
 /// A network, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
-    /// How many bits of the address all its members share.
+    /// How many leading bits all members of the network share.
     prefix: u32,
 }
 
@@ -34,7 +34,7 @@ impl Network {
                 .filter(|prefix: &u32| *prefix <= longest)
                 .ok_or_else(expected)?,
         };
-        // Addresses are compared in this form.
+        // Addresses are compared in canonical form: an IPv4-mapped address as the IPv4 address.
         Ok(match address.to_canonical() {
             canonical if canonical.is_ipv4() && address.is_ipv6() && prefix >= MAPPED => Self {
                 address: canonical,
@@ -47,14 +47,14 @@ impl Network {
     /// Whether an address belongs to the network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        // A socket for both versions shows addresses of version 4 as some of version 6.
+        // A dual-stack socket shows IPv4 addresses as IPv4-mapped ones.
         let address = address.to_canonical();
         let differing = bits(self.address) ^ bits(address);
         self.address.is_ipv4() == address.is_ipv4() && differing.leading_zeros() >= self.prefix
     }
 }
 
-/// The bits of an address, the first one at the top.
+/// The bits of an address, the first one as the most significant.
 fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()) << 96,

@@ -4,9 +4,9 @@
 use axum::http::HeaderValue;
 use url::Url;
 
-/// Reads an origin: that of a web page, or of an app that shows its pages by itself, such
-/// as `capacitor://localhost`. Upper case, a default port and a slash at the end, which
-/// browsers do not send, are taken away.
+/// Reads an origin: that of a web page, or of an app that serves its own pages, such as
+/// `capacitor://localhost`. Upper case, a default port and a slash at the end are normalized
+/// away, because browsers do not send them.
 ///
 /// # Errors
 /// What the text must be.

@@ -41,8 +41,8 @@ pub enum Error {
     Internal(Cause),
 }
 
-/// What is behind a failure. Its text goes to the log, never to the caller; it names tables
-/// and constraints, and no values.
+/// The cause of a failure. Its text goes to the log, never to the caller; it names tables and
+/// constraints, and no values.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Why the database cannot do something now.
@@ -67,7 +67,7 @@ pub enum Outage {
 /// One thing that is wrong with the input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// Where: the argument, then the input fields, joined by dots, as in
+    /// The path: the argument, then the input fields, joined by dots, as in
     /// `input.primaryLocation.zip`.
     pub path: String,
     /// What is wrong and how to mend it.
@@ -87,7 +87,7 @@ pub enum Code {
     NotFound,
     /// The record has moved on.
     Conflict,
-    /// No valid token.
+    /// There is no valid token.
     Unauthenticated,
     /// The token may only read.
     Forbidden,
@@ -133,7 +133,8 @@ impl Code {
 }
 
 impl Fault {
-    /// Where and what, as a sentence. One that ends with a question has its end.
+    /// The path and the message as a sentence. A message that ends with a question mark gets no
+    /// full stop.
     fn sentence(&self) -> String {
         let Self { path, message } = self;
         let end = if message.ends_with('?') { "" } else { "." };
@@ -166,7 +167,7 @@ impl Error {
         }
     }
 
-    /// Logs the cause of what the operator should know about. It is called once, where
+    /// Logs the cause of failures that the operator should know about. It is called once, where
     /// the failure becomes an answer.
     pub fn log(&self, request_id: &str) {
         let cause = self.cause();
@@ -179,7 +180,7 @@ impl Error {
         }
     }
 
-    /// What is behind a failure that is none of the caller's, in words for the log.
+    /// The cause of a failure that is not the caller's fault, in words for the log.
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
@@ -223,8 +224,8 @@ impl Error {
 }
 
 impl Outage {
-    /// None says that nothing was written: a mutation before this one, or the write whose
-    /// answer was being read, may have been.
+    /// No sentence says that nothing was written: an earlier mutation of the request, or the
+    /// write whose answer was being read, may have been.
     fn sentence(self) -> &'static str {
         match self {
             Self::Away => "The database does not answer at the moment. Try again shortly.",

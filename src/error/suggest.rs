@@ -1,12 +1,11 @@
-//! What somebody may have meant who wrote a name that is not known.
+//! Suggests a known name that may be meant by an unknown one.
 
-/// Longer names are not compared: none of ours is so long, and it would take time.
+/// Longer names are not compared: that would take time, and no name of ours is so long.
 const MAX_LENGTH: usize = 100;
 
-/// The name among those `known` that is most like `wrong`, ignoring case, if one is like
-/// it at all: two of five characters may differ, and one in any case. That is what the
-/// reference implementation of GraphQL suggests by. Of names that are equally like it,
-/// the first one counts.
+/// The name among those `known` that is most like `wrong`, ignoring case, if one is like it at
+/// all. Two of five characters may differ, and one in any case, as in the reference
+/// implementation of GraphQL. Of equally similar names the first one is taken.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if wrong.is_empty() || wrong.len() > MAX_LENGTH {

@@ -7,7 +7,7 @@ use async_graphql::{Pos, ServerError};
 use super::projection::columns::camel_case;
 use crate::error::{Code, Error};
 
-/// What resolvers return: the only way in which a failure of theirs reaches an answer.
+/// Every failure of a resolver reaches the answer by this conversion.
 impl From<Error> for async_graphql::Error {
     fn from(error: Error) -> Self {
         let mut answer = Self::new(error.sentence());
@@ -34,7 +34,7 @@ impl From<Error> for async_graphql::Error {
     }
 }
 
-/// An error of ours, as GraphQL answers it: the fault of no place in the document.
+/// An error of ours as GraphQL answers it, without a place in the document.
 #[must_use]
 pub fn server_error(error: Error) -> ServerError {
     let mut error = async_graphql::Error::from(error).into_server_error(Pos::default());

@@ -75,7 +75,7 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection is gone already");
         }
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(ConnectionState {
             router: router.clone(),
             peer: Peer(peer.ip()),
             activity: Arc::default(),
@@ -147,7 +147,7 @@ async fn grace_over(stopping: &CancellationToken) {
 }
 
 /// What the requests of one connection share.
-struct Connection {
+struct ConnectionState {
     router: Router,
     peer: Peer,
     activity: Arc<Activity>,
@@ -158,7 +158,7 @@ struct Connection {
 /// Answers a request, and then deals with the rest of its body. A stopping server closes
 /// each connection after its next answer.
 async fn answer(
-    connection: Arc<Connection>,
+    connection: Arc<ConnectionState>,
     request: Request<Incoming>,
 ) -> Result<Response<Guarded<UnderWay>>, Infallible> {
     let (head, body) = request.into_parts();
@@ -211,7 +211,7 @@ fn is_announced(head: &Parts) -> bool {
 
 /// Reads the rest of a body and drops it, while the client may already read the answer. If
 /// the rest is too long, the connection ends.
-fn discard(connection: &Arc<Connection>, left: unread::Unread) {
+fn discard(connection: &Arc<ConnectionState>, left: unread::Unread) {
     let connection = Arc::clone(connection);
     let under_way = UnderWay::go_on(&connection.activity);
     connection.tasks.clone().spawn(async move {

@@ -16,7 +16,7 @@ use crate::{
 pub struct Found<'a> {
     /// The value behind the innermost `answer`.
     pub body: &'a ConstValue,
-    /// What a list counted.
+    /// The total of a list.
     pub total: Option<u64>,
     /// Whether rows come after those of a list.
     pub has_next: bool,
@@ -65,8 +65,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// A value with its shape, as it is written: in the order of the document, and ids
-/// as numbers, for that is what the documented page shows.
+/// A value with its shape, to be serialized as REST answers it: members in the order of the
+/// document, and ids as numbers, as the documented page shows them.
 pub struct Shaped<'a> {
     /// What to write.
     pub value: &'a ConstValue,
@@ -109,7 +109,7 @@ impl Serialize for Shaped<'_> {
     }
 }
 
-/// How the caller can be told what is wrong with the input.
+/// The form in which the input came: it decides how the caller is told of faults.
 #[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// The input was a body, nested under this member.
@@ -118,8 +118,8 @@ pub enum Input<'a> {
     Query,
 }
 
-/// The problem that failed an operation. Faults of the input are told by the names
-/// that the caller knows, after those in `known`.
+/// The problem that failed an operation. Faults of the input get the names that the caller
+/// knows, and follow those in `known`.
 #[must_use]
 pub fn problem(
     operation: &StoredOperation,
@@ -128,7 +128,7 @@ pub fn problem(
     known: BodyFaults,
 ) -> Problem {
     let Some(source) = error.source::<Error>() else {
-        // Not from a resolver: the stored document or its variables are wrong.
+        // The error is not from a resolver, so the stored document or its variables are wrong.
         tracing::error!(message = error.message, "a stored operation failed");
         return Problem::internal();
     };
@@ -163,7 +163,8 @@ pub fn problem(
                     Some(name) => format!("/{wrapper}/{}", name.replace(NESTED, "/")),
                     None => String::new(),
                 };
-                // A field that could not be read has a stand-in with faults of its own.
+                // A field that could not be read has a stand-in, whose own faults must not be
+                // told.
                 if !all.cover(&pointer) {
                     all.add(pointer, fault.message.clone());
                 }

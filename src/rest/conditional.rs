@@ -24,36 +24,36 @@ impl Preconditions {
         })
     }
 
-    /// Whether the caller has a representation already, perhaps an old one.
+    /// Whether `If-None-Match` was sent: the caller has a representation, perhaps an old one.
     pub fn has_none_match(&self) -> bool {
         self.if_none_match.is_some()
     }
 
-    /// Whether the caller has the representation with this tag already, or would change
-    /// all others but this one.
+    /// Whether `If-None-Match` names this tag: the caller has this version already, or would
+    /// change every version but this one.
     pub fn is_unchanged(&self, tag: &ETag) -> bool {
         self.if_none_match
             .as_ref()
             .is_some_and(|condition| !condition.precondition_passes(tag))
     }
 
-    /// Whether there are any.
+    /// Whether the request has any precondition.
     pub fn are_there(&self) -> bool {
         self.if_match.is_some() || self.if_none_match.is_some()
     }
 
-    /// Whether they hold for every version of a record that is there.
+    /// Whether the preconditions hold for every version of a record that exists.
     pub fn take_any(&self) -> bool {
         self.if_none_match.is_none() && self.if_match.as_ref().is_none_or(IfMatch::is_any)
     }
 
-    /// Whether the caller names versions by `If-Match`, and not whichever is there.
+    /// Whether `If-Match` names versions, rather than accept any (`*`).
     pub fn name_versions(&self) -> bool {
         let condition = self.if_match.as_ref();
         condition.is_some_and(|condition| !condition.is_any())
     }
 
-    /// Whether the caller asks for the version with this tag, or would change it.
+    /// Whether `If-Match` accepts the version with this tag.
     pub fn matches(&self, tag: &ETag) -> bool {
         self.if_match
             .as_ref()
@@ -67,7 +67,7 @@ fn read<H: Header>(headers: &HeaderMap) -> Result<Option<H>, String> {
     let lines: Vec<_> = lines
         .map(|line| String::from_utf8_lossy(line.as_bytes()))
         .collect();
-    // The crate takes any text.
+    // The `headers` crate would accept any text.
     if !lines.is_empty() && !names_tags(&lines.join(",")) {
         return Err(format!(
             "The header '{name}' is malformed: send the ETag of an earlier answer, quotes included."

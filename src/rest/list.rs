@@ -36,7 +36,8 @@ pub const PER_PAGE: &str = "per_page";
 pub const MODE: &str = "mode";
 /// The only value of [`MODE`].
 pub const MODE_COUNT: &str = "count";
-/// Who asks again with a later bound polls.
+/// Parameters by which a list is polled: a caller sends the last instant that it saw as the
+/// next lower bound.
 const POLLED_FROM: [&str; 2] = ["created_from", "updated_from"];
 /// The variable that takes the place where the page begins.
 const AFTER: &str = "_after";
@@ -47,7 +48,7 @@ const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// The answer to `mode=count`.
 #[derive(Serialize)]
-struct Counts {
+struct CountAnswer {
     record_count: u64,
     page_count: u64,
 }
@@ -84,11 +85,11 @@ impl Call {
             .map_err(|(response, _)| self.failed(&response, Input::Query, BodyFaults::default()))?;
         let found = Found::within(&response);
         let counted = found.total.ok_or_else(Problem::internal)?;
-        // What changes while the pages of a poll are read counts no more, but whoever
-        // compares would think that less is missing.
+        // Rows that change during a poll leave it, so a fresh count would shrink, and a caller
+        // that compares would stop early. All pages answer the first page's total.
         let mut total = bookmark.as_ref().map_or(counted, |bookmark| bookmark.total);
         if query.is_polled {
-            // It may have been counted a moment after the page was read.
+            // The rows may have been counted a moment after the page was read.
             let shown = query.page.saturating_mul(query.per_page);
             if found.has_next {
                 total = total.max(shown.saturating_add(1));
@@ -101,7 +102,7 @@ impl Call {
         let mut headers = HeaderMap::new();
         headers.insert(TOTAL_COUNT, HeaderValue::from(total));
         if query.count_only {
-            let counts = Counts {
+            let counts = CountAnswer {
                 record_count: total,
                 page_count: pages,
             };
@@ -120,7 +121,7 @@ impl Call {
         self.json(StatusCode::OK, headers, &found)
     }
 
-    /// Has the page of a poll begin where the one before it ended, if that is known.
+    /// Makes the page of a poll begin where the page before it ended, if that left a bookmark.
     async fn go_on(&self, query: &mut ListQuery) -> Result<Option<Bookmark>, Problem> {
         let page = self.poll_page(query, query.page);
         let bookmark = page.bookmark(&self.store).await;
@@ -132,7 +133,7 @@ impl Call {
         Ok(bookmark)
     }
 
-    /// Leaves word for the next page of a poll.
+    /// Leaves a bookmark for the next page of a poll.
     async fn leave(
         &self,
         query: &ListQuery,
@@ -144,7 +145,8 @@ impl Call {
             return Ok(());
         };
         match Error::from(error) {
-            // Then nothing changes, so the next page is found by its number, too.
+            // While the database takes no writes nothing changes, so the next page is found by
+            // its number, too.
             error @ Error::Unavailable(Outage::ReadOnly, _) => {
                 let cause = error.cause();
                 tracing::debug!(cause, "nothing is left for the next page of a poll");
@@ -165,7 +167,7 @@ impl Call {
         PollPage::new(self.viewer.token, path, &query.sent, number)
     }
 
-    /// Reads the parameters; all that are at fault are named.
+    /// Reads the parameters, and names all that are at fault.
     fn query(&self, pairs: Vec<(String, String)>) -> Result<ListQuery, Problem> {
         let operation = &self.route.operation;
         let mut variables = Map::new();
@@ -225,7 +227,7 @@ impl Call {
         let default = default.and_then(|known| known.default.as_ref()?.as_u64());
         let per_page = per_page.or(default).ok_or_else(Problem::internal)?;
         let rows = if count_only { 0 } else { per_page };
-        // The databases count rows in signed numbers.
+        // The databases take offsets as signed numbers.
         let before = (page - 1).saturating_mul(per_page).min(i64::MAX as u64);
         variables.insert(PER_PAGE.to_owned(), rows.into());
         if before > 0 && !count_only {
@@ -253,8 +255,8 @@ impl Call {
             .collect()
     }
 
-    /// The `Link` header (RFC 8288). Its targets are absolute, for many clients know no
-    /// others, unless nobody knows the host.
+    /// The `Link` header (RFC 8288). Its targets are absolute, because many clients know no
+    /// others. They are relative only if the host is not known.
     fn links(&self, url: &str, query: &ListQuery, pages: u64) -> String {
         let last = pages.max(1);
         let mut links = vec![("first", 1)];
@@ -282,10 +284,10 @@ impl Call {
     }
 }
 
-/// Where the page of a poll begins that follows one with this last cursor, if there may
-/// be one. A short page has no other behind it; but where the total promises one, because
-/// of what has changed since, it must end at the same instant as the page that began at
-/// this bookmark.
+/// The cursor after which the next page of a poll begins, if there may be one. `end` is the
+/// cursor of this page's last row; `bookmark` is the one at which this page began. A short page
+/// has no other behind it. But if rows have changed since, the first page's total may promise
+/// one, and that page must end at the same instant.
 fn next_cursor(end: Option<&str>, bookmark: Option<&Bookmark>) -> Option<String> {
     let place = |text: &str| match Cursor::decode_cursor(text) {
         Ok(Cursor::Row(place, position)) => Some((place, position)),

@@ -40,9 +40,9 @@ use serde_json::Map;
 
 /// The variable that takes the id in the path.
 const ID: &str = "_id";
-/// How some callers end an address, to say what they want.
+/// The ending of an address by which some callers ask for JSON.
 pub const JSON: &str = ".json";
-/// What they are told.
+/// What callers are told whose address ends in .json.
 pub const WITHOUT_JSON: &str =
     "There is nothing at this address: leave out .json at its end. Answers are JSON anyway.";
 
@@ -88,8 +88,8 @@ pub struct Resource {
     version: &'static str,
 }
 
-/// Stored operations come with the shapes that they spread: an unused one is not
-/// valid.
+/// The document of a stored operation, with the shapes (fragments) that it spreads. It holds no
+/// others, because a document with an unused fragment is not valid.
 macro_rules! operation {
     ($name:literal $(, $shape:literal)*) => {
         concat!(
@@ -145,13 +145,13 @@ const RESOURCES: [Resource; 2] = [
 
 /// A route with what was learned from its operation.
 pub struct Route {
-    /// What it does.
+    /// The action of the route.
     pub action: Action,
-    /// To what.
+    /// The resource that the route acts on.
     pub resource: &'static Resource,
-    /// By this operation.
+    /// The operation that the route runs.
     pub operation: StoredOperation,
-    /// What answers the version of one of its records.
+    /// The operation that reads the version of a record.
     version: Arc<Document>,
 }
 
@@ -226,7 +226,7 @@ pub fn routes(executor: &Executor) -> Router {
     router.with_state(executor.clone())
 }
 
-/// Serves any route: checks who asks, reads what was sent, and runs the operation.
+/// Serves any route: authenticates the caller, reads what was sent, and runs the operation.
 async fn handle(
     route: Arc<Route>,
     State(executor): State<Executor>,
@@ -271,14 +271,15 @@ async fn handle(
         )));
     }
     if matches!(action, Action::Create | Action::Update) {
-        // Before the body: what is wrong with it is no business of such a caller.
+        // This is checked before the body is read: its faults are no business of a caller who
+        // may not write.
         let checked = call.viewer.require_write();
         checked.map_err(|error| Problem::of(&error))?;
     }
     let preconditions = Preconditions::of(headers).map_err(bad_request)?;
     let mut variables = Map::new();
     if matches!(action, Action::Read | Action::Update) {
-        // An id in another spelling is no address of a record.
+        // An id in another spelling than the canonical one is no address of a record.
         let id = match id {
             Ok(Path(id)) if id.ends_with(JSON) => {
                 return Err(Problem::new(StatusCode::NOT_FOUND, WITHOUT_JSON));

@@ -1,5 +1,5 @@
-//! `GET /api/v1/openapi.json`: the REST layer described in OpenAPI 3.1, from what
-//! the stored operations, the schema and the rules of the fields say.
+//! `GET /api/v1/openapi.json`: the OpenAPI 3.1 description of the REST layer, made from the
+//! stored operations, the schema and the rules of the fields.
 
 mod body;
 mod parameter;

@@ -31,14 +31,14 @@ pub const ANSWER: &str = "answer";
 /// Joins the names of nested members in a variable's name.
 pub const NESTED: &str = "__";
 
-/// What is wrong with a document of ours.
+/// A mistake in a document of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("stored operation: {0}")]
 pub struct Mistake(String);
 
-/// A document with what follows from it.
+/// A stored document with what follows from it.
 pub struct StoredOperation {
-    /// Ready to execute.
+    /// The compiled document.
     pub document: Arc<Document>,
     /// What the route accepts, in the order of the document.
     pub parameters: Vec<Parameter>,
@@ -57,11 +57,11 @@ pub struct Parameter {
     pub required: bool,
     /// Whether null is accepted, and clears.
     pub nullable: bool,
-    /// What holds when it is not given.
+    /// The value that holds when the parameter is not given.
     pub default: Option<Json>,
-    /// Where its value goes: argument and input fields, joined by dots.
+    /// The argument and the input fields that take the value, joined by dots.
     pub path: String,
-    /// What it means, from the schema.
+    /// The description in the schema.
     pub description: String,
 }
 
@@ -96,11 +96,11 @@ pub enum ParameterKind {
 pub enum AnswerShape {
     /// A value.
     Leaf {
-        /// Of this kind.
+        /// The kind of the value.
         kind: ParameterKind,
-        /// Or null.
+        /// Whether the value may be null.
         nullable: bool,
-        /// What it means, from the schema.
+        /// The description in the schema.
         description: String,
     },
     /// An object with these members.
@@ -122,7 +122,7 @@ impl AnswerShape {
 }
 
 impl StoredOperation {
-    /// Learns what `text` says.
+    /// Compiles `text`, and learns what the route accepts and answers.
     ///
     /// # Errors
     /// If the document does not fit the schema or these conventions.
@@ -217,7 +217,7 @@ fn parameters(
         let target = uses
             .get(&name)
             .ok_or_else(|| Mistake(format!("${name} is not used")))?;
-        // The handler sets it.
+        // The handler sets this variable, so it is no parameter.
         if name.starts_with('_') {
             continue;
         }

@@ -1,10 +1,11 @@
-//! Where the pages of a poll go on that are asked for by their numbers.
+//! Bookmarks: where the numbered pages of a poll go on.
 //!
-//! All pages of a poll end at the same instant (`records/list/polling.rs`), so a row that changes
-//! after the first page was read is in none that follow. Were those found by counting rows,
-//! as pages are by their numbers, each such row would push another one out of sight. So
-//! each page leaves its last cursor for the next one, for any gateway to find, and with it
-//! the total of the first page: who counts what is missing yet would else stop too early.
+//! All pages of a poll end at the same instant (`records/list/polling.rs`), so a row that
+//! changes after the first page was read is on none of the following pages. If these were found
+//! by counting rows, as numbered pages usually are, each such row would make the next page skip
+//! another row. So each page leaves its last cursor for the next one, where every gateway finds
+//! it. With the cursor it leaves the total of the first page: a caller that counts the rows
+//! still missing would otherwise stop too early.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,8 +19,8 @@ use sha2::{Digest, Sha256};
 
 use crate::storage::{connections::fault::Redacted, database::Database, purge::delete_up_to};
 
-/// How long a page can be asked for after the one before it. A cursor that is older
-/// belongs to a poll that was given up.
+/// How long after a page the next one can be asked for. An older cursor belongs to a poll that
+/// was given up.
 const YOUNG: TimeDelta = TimeDelta::minutes(15);
 /// How long a cursor is kept.
 const RETENTION: TimeDelta = TimeDelta::hours(1);
@@ -34,10 +35,10 @@ pub struct PollPage {
 
 /// What a page leaves for the next one.
 pub struct Bookmark {
-    /// Of its last row.
+    /// The cursor of the page's last row.
     pub cursor: String,
-    /// How many rows the list had when the first page was read; following pages tell no
-    /// other total.
+    /// How many rows the list had when the first page was read. The following pages answer the
+    /// same total.
     pub total: u64,
 }
 
@@ -49,7 +50,7 @@ impl PollPage {
         parameters.sort_unstable();
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
-            // With their lengths, so that no two queries make the same bytes.
+            // Each part follows its length, so that no two queries make the same bytes.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         };
@@ -67,7 +68,7 @@ impl PollPage {
         }
     }
 
-    /// What the page before left, if it did so not long ago.
+    /// The bookmark that the page before left, if it is young enough.
     ///
     /// # Errors
     /// If the database fails.
@@ -82,8 +83,8 @@ impl PollPage {
         }))
     }
 
-    /// Leaves this for the page, unless a request that began after `began` has done so:
-    /// who asks again for the page before goes on from the second answer.
+    /// Leaves this bookmark for the page, unless a request that began after `began` has left
+    /// one: a caller that repeats the page before goes on from the second answer.
     ///
     /// # Errors
     /// If the database fails.
@@ -110,7 +111,7 @@ impl PollPage {
             .on_conflict(in_place_of_an_old_one)
             .exec_without_returning(database.writer())
             .await?;
-        // None, mostly: then this reads a few entries of an index.
+        // Mostly no bookmarks are in excess; then this reads only a few entries of an index.
         let of_token = || poll::COLUMN.token_id.eq(self.token_id);
         let latest_in_excess = poll::Entity::find()
             .select_only()
@@ -126,7 +127,8 @@ impl PollPage {
             .filter(Expr::col(Column::At).lte(latest_in_excess))
             .exec(database.writer());
         if let Err(error) = tidied.await {
-            // The page has its bookmark, and the next one tries again.
+            // The bookmark of this page is written. The next page tries again to delete old
+            // ones.
             tracing::debug!(error = %Redacted(&error), "old bookmarks are left");
         }
         Ok(())

@@ -40,7 +40,7 @@ use crate::{
     records::Store,
 };
 
-/// Whoever keeps an answer must ask whether it still holds.
+/// A cache must ask whether its copy still holds before it uses it.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// The variable that takes the version of `If-Match`.
 const EXPECTED_VERSION: &str = "_expected_version";
@@ -48,7 +48,8 @@ const EXPECTED_VERSION: &str = "_expected_version";
 /// how the record differs from what was sent.
 const NO_VERSION: i32 = 0;
 
-/// Ids are numbers, pages may have numbers, and single records are read for their tags.
+/// Ids are numbers, pages may begin at an offset, and single records are values, because they
+/// are read for their tags.
 const SHAPE: Shape = Shape {
     ids: Ids::Number,
     offsets: true,
@@ -66,7 +67,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// What the route runs.
+    /// The document that the route runs.
     pub(super) fn document(&self) -> &Arc<Document> {
         &self.route.operation.document
     }
@@ -91,7 +92,7 @@ impl Call {
             check_only,
         };
         let answer = self.executor.execute(operation).await;
-        // Partial data with errors is a failure.
+        // An answer with partial data and errors is a failure.
         if answer.response.errors.is_empty() {
             Ok(answer.response)
         } else {
@@ -124,11 +125,11 @@ impl Call {
         preconditions: &Preconditions,
     ) -> Result<Response, Problem> {
         if preconditions.has_none_match() {
-            // Most callers with a tag have the record as it is, and the rest of it need
-            // not be read.
+            // Most callers that send a tag have the current version, so the rest of the record
+            // need not be read.
             let version = self.current_version(&variables).await?;
             let tag = conditional::tag(version)?;
-            // In this order (RFC 9110, section 13.2.2).
+            // RFC 9110, section 13.2.2, prescribes this order.
             if !preconditions.matches(&tag) {
                 return Err(other_version(version));
             }
@@ -144,7 +145,8 @@ impl Call {
         if *found.body == ConstValue::Null {
             return Err(self.not_found());
         }
-        // Of the record that is shown: it may have changed since its version was read.
+        // The tag is that of the record that is shown, which may have changed since its version
+        // was read.
         let tag = tag_of(&found)?;
         if !preconditions.matches(&tag) {
             return Err(other_version(version_of(&found)?));
@@ -162,7 +164,7 @@ impl Call {
         if self.route.action == Action::Update && preconditions.are_there() {
             let version = self.current_version(&variables).await?;
             let tag = conditional::tag(version)?;
-            // In this order (RFC 9110, section 13.2.2).
+            // RFC 9110, section 13.2.2, prescribes this order.
             let is_other = !preconditions.matches(&tag);
             is_named = !is_other && preconditions.is_unchanged(&tag);
             let expected = if is_other || is_named {
@@ -170,7 +172,8 @@ impl Call {
             } else if preconditions.take_any() {
                 None
             } else {
-                // Holds also against whoever writes between this and the update.
+                // The expected version also protects against a write between this check and the
+                // update.
                 i32::try_from(version).ok()
             };
             if let Some(version) = expected {
@@ -211,7 +214,7 @@ impl Call {
         self.json(StatusCode::CREATED, headers, &found)
     }
 
-    /// Writes, unless `request` was executed before: then the first answer is given again.
+    /// Writes. If `request` was executed before, its first answer is given again.
     pub(super) async fn write_once(
         self,
         request: KeyedRequest,
@@ -263,7 +266,7 @@ impl Call {
         found: &Found<'_>,
     ) -> Result<Response, Problem> {
         let body = match found.body {
-            // Lists come as they are answered.
+            // Lists come as JSON text.
             ConstValue::Binary(text) => text.clone(),
             value => {
                 let shape = &self.route.operation.answer;
@@ -283,8 +286,8 @@ impl Call {
 fn not_modified(tag: &ETag) -> Response {
     let mut headers = conditional::header(tag);
     headers.insert(CACHE_CONTROL, REVALIDATE);
-    // Of unknown length: a Content-Length of 0 would be that of the record
-    // (RFC 9110, section 8.6).
+    // The length is unknown: a Content-Length of 0 would claim to be that of the record (RFC
+    // 9110, section 8.6).
     let body = Body::from_stream(stream::empty::<Result<Bytes, Infallible>>());
     (StatusCode::NOT_MODIFIED, headers, body).into_response()
 }
@@ -297,7 +300,7 @@ fn tag_of(found: &Found<'_>) -> Result<ETag, Problem> {
     conditional::tag(version_of(found)?)
 }
 
-/// The answer to a GET whose `If-Match` names other versions. Nothing was sent that could
+/// The answer to a GET whose `If-Match` names other versions. A GET sends no fields that could
 /// differ.
 fn other_version(version: i64) -> Problem {
     match i32::try_from(version) {

@@ -1,6 +1,6 @@
-//! What was sent, as the variables of a stored operation. Values are coerced by
-//! their declared kind before execution, and every fault is gathered under the
-//! name by which the caller knows it.
+//! Turns what was sent into the variables of a stored operation. Values are coerced by their
+//! declared kind before execution, and every fault is gathered under the name by which the
+//! caller knows it.
 
 mod did_you_mean;
 mod values;
@@ -20,8 +20,8 @@ pub use did_you_mean::did_you_mean;
 pub use values::{NO, YES};
 use values::{coerced, is_empty};
 
-/// Reads the value of a query parameter. White space around it is none of it; what that
-/// means to a text, its filter knows.
+/// Reads the value of a query parameter. White space around it is ignored, except around a
+/// text: there the filter decides what it means.
 ///
 /// # Errors
 /// What the value must be, to complete the sentence "The parameter ...".
@@ -66,8 +66,8 @@ enum Bound {
     Upper,
 }
 
-/// Reads a timestamp in any of the documented forms. As an upper bound, what names
-/// a whole day or a whole second means its last instant.
+/// Reads a timestamp in any of the documented forms. As an upper bound, a whole day or a whole
+/// second means its last instant.
 fn instant(text: &str, bound: Bound) -> Option<DateTime> {
     const DAY: &str = "%Y-%m-%d";
     // In a query string a plus sign that was not escaped arrives as a space.
@@ -80,7 +80,7 @@ fn instant(text: &str, bound: Bound) -> Option<DateTime> {
         _ => text.to_owned(),
     };
     let day = NaiveDate::parse_from_str(&text, DAY).ok();
-    // The parser takes signs and spaces, too.
+    // The parser also takes signs and spaces, which are refused here.
     let day = day.filter(|day| day.format(DAY).to_string() == text);
     let (first, last) = if let Some(day) = day {
         let first = day.and_time(NaiveTime::MIN).and_utc();
@@ -102,12 +102,12 @@ fn instant(text: &str, bound: Bound) -> Option<DateTime> {
     DateTime::new(instant)
 }
 
-/// What a body gave.
+/// The contents of a body.
 pub struct Body {
     /// A value for each variable that was given.
     pub variables: Map<String, Value>,
-    /// What is wrong with it. If anything is, variables have stand-ins where they
-    /// need a value, so that the operation can look for further faults.
+    /// The faults of the body. If there are any, required variables have stand-ins, so that the
+    /// operation can look for further faults.
     pub faults: BodyFaults,
 }
 
@@ -186,7 +186,8 @@ impl BodyReader<'_> {
                         known.names.join(", ")
                     )
                 }),
-                // It belongs to our own representation, and may be sent back.
+                // The member belongs to our own representation of the record, which may be sent
+                // back.
                 None => {}
             }
         }
@@ -196,10 +197,11 @@ impl BodyReader<'_> {
         let value = match value {
             Value::Null if parameter.nullable => Ok(Value::Null),
             Value::Null => Err("is required and cannot be null".to_owned()),
-            // Forms send their empty fields, too. A boolean is never null, so this one was
-            // not given.
+            // Forms send their empty fields, too. A boolean is never null, so an empty one
+            // counts as not given.
             value if is_empty(value) && parameter.kind == ParameterKind::Boolean => return,
-            // An empty text is nothing; whether a text may be empty is for its own rule.
+            // An empty value means null, except in a text, whose own rule decides whether it
+            // may be empty.
             value
                 if is_empty(value)
                     && !matches!(
@@ -224,8 +226,8 @@ impl BodyReader<'_> {
         }
     }
 
-    /// Notes the required fields that were not given. Of an object that is missing
-    /// altogether, only the object is named.
+    /// Notes the required fields that were not given. If a whole object is missing, only the
+    /// object is named.
     fn missing(&mut self, wrapper: &str) {
         let operation = self.operation;
         for parameter in operation
@@ -258,7 +260,7 @@ impl BodyReader<'_> {
         self.body.variables.insert(parameter.name.clone(), value);
     }
 
-    /// A value that only keeps the operation valid; it is never written.
+    /// Adds a value that only keeps the operation valid; it is never written.
     fn stand_in(&mut self, parameter: &Parameter) {
         if !parameter.required {
             return;
@@ -277,10 +279,10 @@ impl BodyReader<'_> {
         self.body.faults.add(pointer(place, name), detail.into());
     }
 
-    /// Notes a name that is not known; what is to be said of it is only made if it is told.
+    /// Notes an unknown name. `detail` is called only if the fault will be told.
     fn unknown(&mut self, place: &[&str], name: &str, detail: impl FnOnce() -> String) {
         self.body.faults.add_unknown(|| {
-            // Names of others are not worth repeating whole.
+            // An unknown name is not repeated in full.
             let end = name.char_indices().nth(json::MAX_ECHO);
             let name = end.map_or(name, |(end, _)| &name[..end]);
             (pointer(place, name), detail())
@@ -288,15 +290,15 @@ impl BodyReader<'_> {
     }
 }
 
-/// What an object of a body may have. A body may have very many members, so none of them
-/// is looked for among all parameters.
+/// The members that an object of a body may have. A body may have very many members, so none of
+/// them is looked up by a walk through all parameters.
 struct Known<'a> {
     members: HashMap<&'a str, Member<'a>>,
-    /// Their names, in the order of the document.
+    /// The names of the members, in the order of the document.
     names: Vec<&'a str>,
 }
 
-/// A member of an object that is known.
+/// A known member of an object.
 enum Member<'a> {
     /// A field with a value.
     Field(&'a Parameter),
@@ -305,7 +307,7 @@ enum Member<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// What is known where variables begin with `prefix`.
+    /// The known members where variables begin with `prefix`.
     fn within(operation: &'a StoredOperation, prefix: &str) -> Self {
         let mut known = Self {
             members: HashMap::new(),

@@ -3,8 +3,10 @@
 
 // A circuit breaker: requests fail at once while the database is away.
 pub mod breaker;
+pub(crate) mod connect;
 pub mod connections;
 pub mod database;
+pub mod id_lists;
 pub mod outage;
 // One statement for what several requests ask for at the same time.
 pub(crate) mod batcher;

@@ -17,7 +17,7 @@ use sea_orm::{
     },
 };
 
-use super::database::{is_sqlite_file, reach_postgres};
+use super::connect::{is_sqlite_file, reach_postgres};
 
 /// How long one statement may run: some read every row.
 const STATEMENT_TIMEOUT: &str = "30min";

@@ -1,29 +1,23 @@
 //! Single statements: each in a transaction of its own, or all in one that they take part in.
 
+mod batched;
 pub mod value_sets;
 
 use std::{
-    iter,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Value,
-    metric::Info,
-    sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
+    ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value, metric::Info,
 };
 
 use super::{
-    batcher::{Batcher, Follower, Role},
-    connections::{
-        Connections, Lease,
-        fault::{ConnectionFault, Redacted},
-    },
+    batcher::Batcher,
+    connections::{Connections, Lease},
     transaction::{Session, Transaction},
 };
-use crate::error::Outage;
 
 /// How long the gateway waits for a statement, once it has a connection. Longer than the
 /// database's own limit, whose error says more.
@@ -96,7 +90,7 @@ impl Target {
 pub struct Statements {
     target: Target,
     observer: Option<Observer>,
-    /// Whether PostgreSQL plans each statement for its values.
+    /// Whether PostgreSQL makes a custom plan for each statement: one for its values.
     custom_plans: bool,
     /// Whether all statements only read, so that one may be sent twice.
     only_reads: bool,
@@ -153,8 +147,8 @@ impl Statements {
         }
     }
 
-    /// A copy for which PostgreSQL plans each statement for its values, even if it was sent
-    /// before. It shares no statements.
+    /// A copy for which PostgreSQL makes a custom plan (one for the values) each time, even if
+    /// the statement was sent before. It shares no statements, because a batch has one plan.
     #[must_use]
     pub fn custom_plans(&self) -> Self {
         Self {
@@ -174,111 +168,6 @@ impl Statements {
     #[must_use]
     pub fn shares_statements(&self) -> bool {
         self.batcher.is_some()
-    }
-
-    /// Reads all rows of a statement. If other requests have sent the same one with other
-    /// values meanwhile, one statement serves them all, so its plan must be good for all
-    /// values. It should read no more than about so many rows.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn query_batched(
-        &self,
-        statement: Statement,
-        rows: u64,
-    ) -> Result<Vec<QueryResult>, DbErr> {
-        let for_each = match self.batcher {
-            Some(_) => value_sets::for_each(&statement),
-            None => None,
-        };
-        let Some(for_each) = for_each else {
-            return self.query_all_raw(statement).await;
-        };
-        let set = || {
-            let values = statement.values.clone();
-            values.map_or_else(Vec::new, |values| values.0)
-        };
-        let alone = || statement.clone();
-        self.run_batched(for_each, rows, set, alone).await
-    }
-
-    /// Runs a statement that reads from a [table of sets](value_sets::table), for this set
-    /// of values: once for all requests that have sent it meanwhile. So what it does for
-    /// one set must not depend on the others.
-    ///
-    /// # Errors
-    /// If the database fails; [`ConnectionFault::Unconfirmed`] for the whole batch if it
-    /// gave no answer.
-    pub async fn write_batched(
-        &self,
-        sql: String,
-        set: Vec<Value>,
-    ) -> Result<Vec<QueryResult>, DbErr> {
-        let alone = || value_sets::of_sets(sql.clone(), iter::once(&set));
-        self.run_batched(sql.clone(), 1, || set.clone(), alone)
-            .await
-    }
-
-    /// The rows for this request's set, from the statement `for_each` that serves a batch,
-    /// or from the statement `alone` that serves only this one.
-    async fn run_batched(
-        &self,
-        for_each: String,
-        rows: u64,
-        set: impl Fn() -> Vec<Value>,
-        alone: impl Fn() -> Statement,
-    ) -> Result<Vec<QueryResult>, DbErr> {
-        let Some(batcher) = &self.batcher else {
-            return self.query_all_raw(alone()).await;
-        };
-        let mut leader = match batcher.join(&for_each, rows, &set).await {
-            Role::Done(result) => return result,
-            Role::Lost if !self.only_reads => {
-                return Err(ConnectionFault::Unconfirmed(ConnectionFault::Late.into()).into());
-            }
-            Role::Alone | Role::Lost => return self.query_all_raw(alone()).await,
-            Role::Leader(leader) => leader,
-        };
-        let followers = leader.take_followers();
-        if followers.is_empty() {
-            return self.query_all_raw(alone()).await;
-        }
-        let own = set();
-        // The sets are in the order in which their requests arrived.
-        let sets = followers.iter().map(|follower| &follower.job);
-        let together = value_sets::of_sets(for_each, iter::once(&own).chain(sets));
-        match self.query_all_raw(together).await {
-            Ok(rows) => {
-                // The next batch begins while the followers get their rows.
-                drop(leader);
-                let mut rows = value_sets::by_set(rows, followers.len() + 1)?.into_iter();
-                let own = rows.next().unwrap_or_default();
-                for (follower, rows) in followers.into_iter().zip(rows) {
-                    follower.tell(Ok(rows));
-                }
-                Ok(own)
-            }
-            // Nobody knows whose values are at fault, so each request runs its own statement.
-            Err(error @ DbErr::Query(_)) if self.only_reads || !is_outage(&error) => {
-                let cause = Redacted(&error);
-                tracing::debug!(%cause, "a statement for several requests failed");
-                drop(leader);
-                followers.into_iter().for_each(Follower::leave);
-                self.query_all_raw(alone()).await
-            }
-            Err(error) if self.only_reads => {
-                followers.into_iter().for_each(Follower::leave);
-                Err(error)
-            }
-            // A write may have happened, or has waited for as long as it may: it is not
-            // repeated.
-            Err(error) => {
-                for follower in followers {
-                    follower.tell(Err(error.clone()));
-                }
-                Err(error)
-            }
-        }
     }
 
     /// The result of a statement; none if it is to be sent again: a read whose connection
@@ -356,14 +245,6 @@ impl ConnectionTrait for Statements {
     }
 }
 
-/// Whether the database may accept the same statement later.
-fn is_outage(error: &DbErr) -> bool {
-    let DbErr::Query(RuntimeErr::SqlxError(cause)) = error else {
-        return false;
-    };
-    Outage::behind(cause).is_some()
-}
-
 /// Runs a statement and tells the observer.
 ///
 /// # Errors
@@ -384,50 +265,4 @@ pub async fn observed<T>(
         failed: result.is_err(),
     });
     result
-}
-
-/// How many ids PostgreSQL expects in an array that it does not know when it plans.
-const EXPECTED_IDS: usize = 10;
-
-/// The condition that `column` is one of `ids`.
-pub fn any_of(db: &impl ConnectionTrait, column: Expr, ids: &[i64]) -> Expr {
-    let ids = set_of(db, ids);
-    if db.get_database_backend() == DbBackend::Postgres {
-        let ids = Expr::val(ids).cast_as("bigint[]");
-        column.eq(PgFunc::any(ids))
-    } else {
-        let ids = Func::cust("json_each").arg(ids);
-        let ids = Query::select()
-            .column("value")
-            .from_function(ids, "ids")
-            .take();
-        column.in_subquery(ids)
-    }
-}
-
-/// The parameter of [`any_of`] for these ids. For PostgreSQL the last id is repeated up to
-/// the number that it expects: a plan for fewer ids would look cheaper than the generic
-/// one, so it would plan each time.
-fn set_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
-    match ids {
-        [.., last] if db.get_database_backend() == DbBackend::Postgres => {
-            let mut ids = ids.to_vec();
-            let last = *last;
-            ids.resize(ids.len().max(EXPECTED_IDS), last);
-            list_of(db, &ids)
-        }
-        _ => list_of(db, ids),
-    }
-}
-
-/// All `ids` as one parameter. With a parameter for each id, every number of ids would be
-/// another statement to prepare and plan.
-pub fn list_of(db: &impl ConnectionTrait, ids: &[i64]) -> String {
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let ids = ids.join(",");
-    if db.get_database_backend() == DbBackend::Postgres {
-        format!("{{{ids}}}")
-    } else {
-        format!("[{ids}]")
-    }
 }

@@ -1,11 +1,11 @@
-//! The fields of an operation, as async-graphql is to execute them (GraphQL specification,
+//! Collects the fields of an operation for async-graphql to execute (GraphQL specification,
 //! "Field Collection").
 //!
-//! Fragments are written out, and what directives leave out is gone. Fields with one
-//! response key are one field with the selections of all: async-graphql would resolve each,
-//! and a mutation that stands in the operation and in a fragment would run twice. Arguments
-//! and input fields that name an omitted variable are not given; async-graphql would take
-//! null for them, and an update would clear the column.
+//! Fragments are expanded and directives applied. Fields with one response key become one field
+//! with the selections of all: async-graphql would resolve each, and a mutation that stands in
+//! the operation and in a fragment would run twice. Arguments and input fields whose value is
+//! an omitted variable are left out: async-graphql would take null for them, and an update
+//! would clear the column.
 
 use std::collections::{HashMap, HashSet};
 
@@ -38,7 +38,7 @@ pub struct CollectedOperation {
     pub projections: Projections,
 }
 
-/// Collects the fields of `operation`, whose variables are given in this form.
+/// Collects the fields of `operation` for this form of its variables.
 #[must_use]
 pub fn collect(document: &Document, operation: &Operation, form: &Form) -> CollectedOperation {
     let definitions = &operation.tree.variables;
@@ -56,7 +56,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Colle
     let position = document.position(operation.tree.location());
     let variable_definitions = definitions.iter().map(|definition| {
         let name = Positioned::new(executed_name(&definition.name), position);
-        // Values are coerced already: nothing but this is asked of the type.
+        // Values are coerced already, so async-graphql asks nothing else of the type.
         let kind = ExecutedType {
             base: BaseType::Named(name.node.clone()),
             nullable: !definition.ty.is_non_null(),
@@ -92,7 +92,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Colle
 struct Collector<'a> {
     document: &'a Document,
     given: HashMap<&'a str, Given>,
-    /// How deep below the root fields.
+    /// How deep the walk is below the root fields.
     depth: usize,
     /// Whether no variable stands below the root fields.
     is_fixed: bool,
@@ -215,13 +215,14 @@ fn names_variable(value: &ExecutedValue) -> bool {
     }
 }
 
-/// A value of a document; none if it is a variable that was omitted.
+/// A value of a document. None if it is a variable that was omitted.
 pub fn value(value: &Value, is_omitted: &impl Fn(&str) -> bool) -> Option<ExecutedValue> {
     Some(match value {
         Value::Variable(name) if is_omitted(name) => return None,
         Value::Variable(name) => ExecutedValue::Variable(executed_name(name)),
         Value::List(items) => {
-            // A list keeps its length: here the specification wants null.
+            // A list keeps its length: the specification wants null for an omitted variable in
+            // it.
             let items = items.iter().map(|item| self::value(item, is_omitted));
             ExecutedValue::List(items.map(Option::unwrap_or_default).collect())
         }
@@ -236,12 +237,12 @@ pub fn value(value: &Value, is_omitted: &impl Fn(&str) -> bool) -> Option<Execut
         Value::String(text) => ExecutedValue::String(text.clone()),
         Value::Boolean(flag) => ExecutedValue::Boolean(*flag),
         Value::Int(number) => whole(number.as_str()),
-        // Nothing takes one, so its digits do not matter.
+        // No type of the schema takes a fraction, so its value does not matter.
         Value::Float(number) => ExecutedValue::String(number.as_str().to_owned()),
     })
 }
 
-/// A whole number; its digits, if nothing can be so large.
+/// A whole number. One that does not fit into 64 bits is given as a string of its digits.
 fn whole(text: &str) -> ExecutedValue {
     let number = text.parse::<i64>().map(Number::from);
     let number = number.or_else(|_| text.parse::<u64>().map(Number::from));

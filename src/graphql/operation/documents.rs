@@ -2,7 +2,7 @@
 //! remembered with all that was learned about them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
@@ -14,19 +14,17 @@ use apollo_compiler::{
     parser::{Parser, SourceSpan},
     schema::ExtendedType,
     ty,
-    validation::{DiagnosticData, DiagnosticList, Valid},
+    validation::Valid,
 };
 use async_graphql::{Pos, ServerError};
 use quick_cache::{Weighter, sync::Cache};
 
+use super::diagnostics::{invalid, refused};
 use super::{
     collect::{self, CollectedOperation},
-    executor::MAX_ERRORS,
     lexing,
     limits::{Cost, within},
-    rules::{self, DocumentFault, Use},
-    suggestions,
-    variables::Faults,
+    rules::{self, Use},
 };
 use crate::{
     config::Limits,
@@ -37,17 +35,17 @@ use crate::{
     },
 };
 
-/// The most bytes of text that are remembered; with all that is remembered of it, a document
-/// takes a hundred times as much, or two.
+/// The most bytes of text that are remembered. A document takes one to two hundred times the
+/// memory of its text.
 const CAPACITY: u64 = 256 * 1024;
-/// Longer documents are parsed each time: one must not push out all others.
+/// Longer documents are parsed each time, so that one cannot push out all others.
 const MAX_TEXT: usize = 16 * 1024;
 /// About how many documents fit.
 const DOCUMENTS: usize = 1_000;
-/// How deep brackets may nest: the parser recurses for each.
+/// How deep brackets may nest. The parser recurses for each.
 const MAX_NESTING: usize = 64;
-/// How many fields and variables are remembered of an operation, in all forms of its
-/// variables: fragments may make very many of a short text.
+/// The most fields and variables that are remembered of an operation, over all forms of its
+/// variables. By fragments, a short text can have very many fields.
 const MAX_SIZE: usize = 256;
 
 /// The schema, as the compiler of documents knows it.
@@ -58,7 +56,7 @@ const MAX_SIZE: usize = 256;
 pub static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     let schema = Schema::parse_and_validate(sdl(), "schema.graphql").expect("the schema is valid");
     let mut schema = schema.into_inner();
-    // The compiler knows introspection as it was in 2021; what executes knows it as it is.
+    // The compiler knows introspection as of 2021, and async-graphql executes it as of today.
     for kind in schema.types.values_mut() {
         if let ExtendedType::Object(kind) = kind
             && kind.name.starts_with("__")
@@ -97,24 +95,25 @@ pub struct Document {
 
 /// An operation of a document.
 pub struct Operation {
-    /// Its typed tree.
+    /// The typed tree of the operation.
     pub tree: Node<executable::Operation>,
     /// How its variables are used, by their names.
     pub uses: HashMap<String, Use>,
     introspects: bool,
-    /// What it costs, unless that depends on variables.
+    /// The cost of the operation, once computed. None inside if it depends on variables.
     pub cost: OnceLock<Option<Cost>>,
     forms: Mutex<Forms>,
 }
 
-/// What is executed in each form of the variables.
+/// The collected operations, by the form of the variables.
 #[derive(Default)]
 struct Forms {
     executed: HashMap<Form, Arc<CollectedOperation>>,
     size: usize,
 }
 
-/// What of an operation's variables decides which fields and arguments are executed.
+/// The form of an operation's variables: all about them that decides which fields and arguments
+/// are executed.
 pub type Form = Box<[Given]>;
 
 /// How a variable was given.
@@ -124,7 +123,7 @@ pub enum Given {
     Value,
     /// Not at all, and it has no default.
     Omitted,
-    /// As this condition of a directive.
+    /// As a condition of a directive, with this value.
     Condition(bool),
 }
 
@@ -161,7 +160,7 @@ impl Document {
             MAX_NESTING,
         ))?;
         let parsed = parsed.map_err(|invalid| {
-            // What follows the first fault mostly follows from it.
+            // Faults after the first mostly follow from it.
             let first = invalid.errors.iter().next().map(|fault| fault.error);
             let (message, place) = first.map_or_else(Default::default, |fault| {
                 (fault.to_string(), fault.location())
@@ -243,8 +242,8 @@ impl Operation {
         self.introspects
     }
 
-    /// The tree to execute when the variables are given in this form: made once for each
-    /// of the forms that are in use.
+    /// The collected operation for this form of the variables. It is made once for each form
+    /// that is in use.
     #[must_use]
     pub fn executed(&self, document: &Document, form: &Form) -> Arc<CollectedOperation> {
         let forms = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -256,7 +255,7 @@ impl Operation {
         if size <= MAX_SIZE {
             let mut forms = forms();
             if forms.size + size > MAX_SIZE {
-                // Those that are in use come back.
+                // Forms that are still in use are collected again.
                 *forms = Forms::default();
             }
             forms.size += size;
@@ -288,109 +287,6 @@ fn position(text: &str, lines: &[usize], offset: usize) -> Pos {
         line,
         column: before.map_or(0, |before| before.chars().count()) + 1,
     }
-}
-
-/// What the compiler has found, each fault once, and not what only follows from others.
-fn invalid(
-    errors: &DiagnosticList,
-    text: &str,
-    with_suggestions: bool,
-    place: impl Fn(SourceSpan) -> Pos,
-) -> Vec<ServerError> {
-    /// It cannot tell what is in a field or a fragment that it does not know.
-    const UNKNOWN: [&str; 3] = [
-        "UndefinedField",
-        "UndefinedTypeInNamedFragmentTypeCondition",
-        "UndefinedTypeInInlineFragmentTypeCondition",
-    ];
-    const FOLLOWING: [&str; 4] = [
-        "MissingSubselection",
-        "UndefinedFragment",
-        "UnusedFragment",
-        "UnusedVariable",
-    ];
-    let named = |fault: &DiagnosticData, names: &[&str]| {
-        fault
-            .unstable_error_name()
-            .is_some_and(|name| names.contains(&name))
-    };
-    let all: Vec<_> = errors.iter().map(|fault| fault.error).collect();
-    let has_unknown = all.iter().any(|fault| named(fault, &UNKNOWN));
-    // Where there is null, by name, there is said to be nothing, too.
-    let nulls: Vec<_> = all
-        .iter()
-        .filter(|fault| named(fault, &["UnsupportedValueType"]))
-        .filter_map(|fault| {
-            let offset = fault.location()?.offset();
-            let is_null = text.get(offset..)?.starts_with("null");
-            let before = text.get(..offset)?.trim_end().strip_suffix(':')?.trim_end();
-            let is_of_name = |character: char| character.is_alphanumeric() || character == '_';
-            let name = &before[before.trim_end_matches(is_of_name).len()..];
-            is_null.then_some((offset, name))
-        })
-        .collect();
-    let holds_null = |fault: &DiagnosticData, message: &str| {
-        let span = fault.location();
-        let span = span.map_or(0..0, |span| span.offset()..span.end_offset());
-        nulls.iter().any(|(offset, name)| {
-            let is_meant = |quoted: &str| quoted.rsplit('.').next() == Some(name);
-            span.contains(offset) && message.split('"').any(is_meant)
-        })
-    };
-    let mut told = HashSet::new();
-    let mut faults = Vec::new();
-    for fault in all {
-        let message = fault.unstable_compat_message();
-        let mut message = message.unwrap_or_else(|| fault.to_string());
-        let follows = (has_unknown && named(fault, &FOLLOWING))
-            || (named(fault, &["RequiredArgument", "RequiredField"])
-                && holds_null(fault, &message));
-        if follows || !told.insert((message.clone(), fault.location())) {
-            continue;
-        }
-        if faults.len() + 1 < MAX_ERRORS {
-            let name = fault.unstable_error_name().unwrap_or_default();
-            suggestions::mend(name, &mut message, with_suggestions);
-            let place = fault.location().map(&place);
-            faults.push(document_error(Code::DocumentInvalid, message, place));
-        }
-    }
-    faults.extend(more(told.len() - faults.len()));
-    faults
-}
-
-/// Says how many faults were left out, if any.
-fn more(count: usize) -> Option<ServerError> {
-    let message = format!("{count} more faults are not listed.");
-    (count > 0).then(|| document_error(Code::DocumentInvalid, message, None))
-}
-
-/// What our own rules have found: faults of the document, or those of values in it.
-fn refused(violations: Vec<DocumentFault>, place: impl Fn(SourceSpan) -> Pos) -> Vec<ServerError> {
-    let (mut errors, mut faults, mut first) = (Vec::new(), Faults::new(false), None);
-    let mut unlisted = 0_usize;
-    for violation in violations {
-        match violation.kind {
-            rules::ViolationKind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
-                let place = violation.place.map(&place);
-                errors.push(document_error(Code::DocumentInvalid, message, place));
-            }
-            rules::ViolationKind::Document(_) => unlisted += 1,
-            rules::ViolationKind::Value(fault) => {
-                first = first.or(violation.place);
-                faults.add(&fault.path, fault.message);
-            }
-        }
-    }
-    errors.extend(more(unlisted));
-    if errors.is_empty()
-        && let Err(error) = faults.finish()
-    {
-        let mut error = server_error(error);
-        error.locations.extend(first.map(place));
-        errors.push(error);
-    }
-    errors
 }
 
 /// The documents that were sent lately, by their text.

@@ -1,8 +1,8 @@
 //! The one way by which a document reaches the schema: from POST, GET, a WebSocket
 //! or a stored operation of the REST layer.
 //!
-//! It stands around the schema, not in it: an async-graphql extension would cost
-//! every field of every answer.
+//! The executor wraps the schema from outside: an async-graphql extension would cost every
+//! field of every answer.
 
 use entity::change::Face;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::{
 
 /// The most errors in one answer.
 pub(super) const MAX_ERRORS: usize = 10;
-/// The longest error message, in bytes; they quote what was sent.
+/// The longest error message, in bytes. Messages quote what was sent.
 const MAX_MESSAGE: usize = 400;
 
 /// Executes operations.
@@ -52,17 +52,17 @@ pub struct OperationRequest {
     pub variables: Map<String, Value>,
     /// Where the data is.
     pub store: Store,
-    /// Who asks.
+    /// The caller, who is authenticated.
     pub viewer: Viewer,
-    /// By which face.
+    /// The face that took the request.
     pub face: Face,
-    /// How the answer is to be.
+    /// How the answers of the face differ.
     pub shape: Shape,
-    /// Finds the request in the log.
+    /// The id that finds the request in the log.
     pub request_id: Arc<str>,
-    /// Mutations are refused: the transport is for reading.
+    /// Whether mutations are refused, because the transport is for reading.
     pub queries_only: bool,
-    /// Mutations check their input and then fail, see [`RequestData`].
+    /// Whether mutations check their input and then fail, see [`RequestData`].
     pub check_only: bool,
 }
 
@@ -74,9 +74,9 @@ pub enum Source {
     Stored(Arc<Document>),
 }
 
-/// What came of an operation.
+/// The outcome of an operation.
 pub struct Answer {
-    /// How far it went.
+    /// How far the operation went.
     pub stage: Stage,
     /// Data and errors, each error with its code.
     pub response: Response,
@@ -99,7 +99,8 @@ pub enum Stage {
 }
 
 impl Executor {
-    /// The executor of a gateway, whose end waits for what is under way.
+    /// The executor of a gateway. When the gateway stops, it waits for the operations under
+    /// way.
     #[must_use]
     pub fn new(gateway: Gateway) -> Self {
         Self(Arc::new(Inner {
@@ -136,10 +137,10 @@ impl Executor {
         })
     }
 
-    /// Executes what was prepared. Once it runs it runs to its end, in a task of its own:
-    /// a caller that hangs up, or a time-out, drops this future only. So a write ends as a
-    /// whole, also when nobody waits for its answer, and a read gives its connection back
-    /// instead of losing it with the answer under way.
+    /// Executes a prepared operation, in a task of its own that runs to its end. A caller that
+    /// hangs up, or a time-out, drops only this future. So a write ends as a whole even if
+    /// nobody waits for its answer, and a read gives its connection back to the pool instead of
+    /// losing it with the answer under way.
     pub async fn run(&self, prepared: Prepared) -> Answer {
         let request_id = prepared.request_id.clone();
         let inner = Arc::clone(&self.0);
@@ -163,8 +164,8 @@ impl Inner {
         }
     }
 
-    /// Everything before execution: compiles the document, selects the operation, checks
-    /// the scope, coerces the variables, and reckons what it all costs.
+    /// All steps before execution: compiles the document, selects the operation, checks the
+    /// scope, coerces the variables, and computes the cost.
     fn prepare(&self, operation: OperationRequest) -> Result<Prepared, (Stage, Vec<ServerError>)> {
         let refuse = |error: Error| (Stage::Refused, vec![server_error(error)]);
         let OperationRequest {
@@ -186,7 +187,7 @@ impl Inner {
                 .document(text)
                 .map_err(|errors| (Stage::Refused, errors))?,
         };
-        // As forms and some clients send what they leave out.
+        // Forms and some clients send an empty value for what they leave out.
         let name = name.filter(|name| !name.is_empty());
         let operation = document
             .operation(name.as_deref())
@@ -260,7 +261,7 @@ impl Prepared {
         self.is_mutation
     }
 
-    /// The same, to be executed on `database`.
+    /// This operation, to be executed on `database`.
     #[must_use]
     pub fn on(self, database: Database) -> Self {
         let store = self.store.within(database);
@@ -283,8 +284,8 @@ impl Prepared {
     }
 }
 
-/// Gives every error its code, logs what is ours to mend, and keeps the answer
-/// short: errors quote what was sent.
+/// Gives every error its code, logs faults of ours, and keeps the answer short, as errors quote
+/// what was sent.
 fn finish(response: &mut Response, request_id: &str) {
     response.errors.truncate(MAX_ERRORS);
     for error in &mut response.errors {
@@ -307,7 +308,8 @@ fn finish(response: &mut Response, request_id: &str) {
         cut(&mut error.message);
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_none() {
-            // async-graphql's own. The compiler and the coercion leave it nothing to find.
+            // The error is async-graphql's own. The compiler and the coercion leave it nothing
+            // to find.
             tracing::error!(
                 request_id,
                 message = error.message,

@@ -1,9 +1,9 @@
-//! A look at the tokens of a document before it is parsed: how many there are, and what the
-//! parser does not see, or does not know yet.
+//! Scans the tokens of a document before it is parsed: counts them, and finds what the parser
+//! overlooks or does not know yet.
 
 use apollo_parser::{Lexer, Token, TokenKind};
 
-/// What was found.
+/// The result of a scan.
 pub struct Tokens {
     /// How many there are (GraphQL specification, "Lexical Tokens").
     pub count: usize,
@@ -12,7 +12,7 @@ pub struct Tokens {
     pub text: String,
 }
 
-/// Looks at all tokens.
+/// Scans all tokens.
 ///
 /// # Errors
 /// What is wrong with one of them, and where it begins.
@@ -37,7 +37,7 @@ pub fn scan(text: &str) -> Result<Tokens, (String, usize)> {
             TokenKind::RParen | TokenKind::RCurly | TokenKind::RBracket => {
                 open.pop();
             }
-            // The lexer does not look at the first character of a string.
+            // The lexer does not check the first character of a string.
             TokenKind::StringValue if matches!(token.data().get(..2), Some("\"\n" | "\"\r")) => {
                 return Err(("a string ends with its line".to_owned(), token.index()));
             }
@@ -53,7 +53,7 @@ pub fn scan(text: &str) -> Result<Tokens, (String, usize)> {
         before = Some(kind);
     }
     for place in descriptions.into_iter().rev() {
-        // As long as before, so that all else stays where it is.
+        // The blanks are as long as the description, so that all other text keeps its place.
         let blank = |byte| match byte {
             b'\n' | b'\r' => char::from(byte),
             _ => ' ',
@@ -85,8 +85,8 @@ fn is_description(open: &[TokenKind], before: Option<TokenKind>, next: Option<&T
     }
 }
 
-/// Whether a name is that of an argument, or of a field of an input object, and has no
-/// value: the parser would leave it out in silence.
+/// Whether a name is that of an argument, or of a field of an input object, and has no value.
+/// The parser would drop it silently.
 fn lacks_value(open: &[TokenKind], before: Option<TokenKind>, next: Option<&Token<'_>>) -> bool {
     use TokenKind::{At, Colon, Dollar, Eq};
     let is_input = match open.last() {

@@ -1,8 +1,7 @@
 //! Refuses operations that would be expensive to execute, before anything is executed,
 //! in time linear in the length of their document: the cost of a fragment is computed once.
 //!
-//! What a field is follows from the schema: whether it is a list, and which arguments say
-//! how long.
+//! The schema tells whether a field is a list, and which of its arguments limit the length.
 
 use std::{collections::HashMap, fmt::Display};
 
@@ -26,8 +25,8 @@ const MAX_ROOT_FIELDS: u64 = 20;
 const MAX_OPERATIONS: usize = 50;
 /// The most fragments in a document.
 const MAX_FRAGMENTS: usize = 50;
-/// About how long a list is that no argument cuts to a page: the fields that one change
-/// tells of are the longest, those of a new location.
+/// Assumed length of a list that takes no `first` or `last`. The longest is
+/// `ClientChange.fields` of a new location.
 const UNSLICED: u64 = 16;
 /// The arguments that cut a list to a page.
 const SLICING: [&str; 2] = ["first", "last"];
@@ -93,7 +92,7 @@ impl Limits {
             };
             let mut cost = walk.selections(&operation.tree.selection_set, false)?;
             cost.directives += operation.tree.directives.len() as u64;
-            // Whoever was first knows as well as this one.
+            // Fails only if another request has set the same cost already.
             let _ = operation.cost.set((!walk.names_variables).then_some(cost));
             cost
         };
@@ -137,7 +136,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Adds what stands beside.
+    /// Adds the cost of a sibling.
     fn add(&mut self, other: Self) {
         self.fields = self.fields.saturating_add(other.fields);
         self.top_fields = self.top_fields.saturating_add(other.top_fields);
@@ -160,7 +159,8 @@ struct CostWalk<'a> {
 }
 
 impl<'a> CostWalk<'a> {
-    /// Validation has refused fragments that spread themselves.
+    /// The cost of a fragment. The recursion ends, because validation has refused fragments
+    /// that spread themselves.
     fn fragment(&mut self, name: &str, is_sliced: bool) -> Result<Cost> {
         if let Some(cost) = self.fragments.get(name) {
             return Ok(*cost);
@@ -174,8 +174,8 @@ impl<'a> CostWalk<'a> {
         Ok(cost)
     }
 
-    /// The cost of what is selected of a field whose arguments cut its lists to a page, if
-    /// it `is_sliced`.
+    /// The cost of a selection set. If it `is_sliced`, the arguments of its field limit the
+    /// length of the lists in it.
     fn selections(&mut self, selections: &'a SelectionSet, is_sliced: bool) -> Result<Cost> {
         let mut sum = Cost::default();
         for selection in &selections.selections {
@@ -246,7 +246,7 @@ impl<'a> CostWalk<'a> {
                 _ => None,
             }
         });
-        // What is more than the maximum is refused anyway, with a better message.
+        // A size above the maximum is refused later, with a better message.
         size.map_or(DEFAULT_FIRST.into(), |size: u64| size.min(MAX_FIRST.into()))
     }
 }

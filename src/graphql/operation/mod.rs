@@ -1,6 +1,7 @@
 //! One document, from its text to its run.
 
 pub mod collect;
+pub mod diagnostics;
 pub mod documents;
 pub mod executor;
 mod lexing;

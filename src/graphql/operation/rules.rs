@@ -7,7 +7,7 @@
 //!   Allowed"). The compiler looks at the variables that are whole arguments, and takes any
 //!   default.
 //! - A literal is one that its scalar takes ("Values of Correct Type"). The compiler does not
-//!   know what those of our own take.
+//!   know our own scalars.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,9 +27,10 @@ use crate::{error::Fault, graphql::schema::scalar};
 /// How an operation uses a variable.
 #[derive(Debug)]
 pub struct Use {
-    /// Where first: the argument and the input fields that lead there, joined by dots.
+    /// The first place of use: the argument and the input fields that lead there, joined by
+    /// dots.
     pub path: String,
-    /// What the schema says of it there.
+    /// The schema's definition of that place.
     pub definition: Node<InputValueDefinition>,
     /// Whether it is a condition of a directive.
     pub is_condition: bool,
@@ -39,15 +40,15 @@ pub struct Use {
 
 /// What is wrong with a document.
 pub struct DocumentFault {
-    /// Where in the text.
+    /// The place in the text.
     pub place: Option<SourceSpan>,
-    /// With the document itself, or with a value in it.
+    /// Whether the document itself is wrong, or a value in it.
     pub kind: ViolationKind,
 }
 
 /// What a violation concerns.
 pub enum ViolationKind {
-    /// The document: this sentence tells it.
+    /// The document, as this sentence says.
     Document(String),
     /// A value that stands in it.
     Value(Fault),
@@ -159,7 +160,7 @@ impl<'a> RuleWalk<'a> {
         self.at(value, &definition.ty, &place, &mut path);
     }
 
-    /// A value that holds no variables.
+    /// Checks a value that holds no variables.
     fn value(&mut self, value: &Node<Value>, kind: &Type, path: &mut String) {
         let definition = Node::new(InputValueDefinition {
             description: None,
@@ -214,7 +215,7 @@ impl<'a> RuleWalk<'a> {
             (Value::Null, _) => {}
             (leaf, Some(ExtendedType::Scalar(_))) => {
                 let constant = match leaf {
-                    // No scalar takes these, whatever is in them.
+                    // No scalar takes a list or an object, whatever is in it.
                     Value::List(_) | Value::Object(_) => ConstValue::List(Vec::new()),
                     leaf => collect::value(leaf, &|_| false)
                         .and_then(ExecutedValue::into_const)
@@ -247,12 +248,12 @@ impl<'a> RuleWalk<'a> {
         place: &InputPosition<'_>,
         path: &str,
     ) {
-        // What is not defined, the compiler has found.
+        // The compiler has reported variables that are not defined.
         let Some(variable) = self.variables.get(name) else {
             return;
         };
         let default = variable.default_value.as_ref();
-        // A default of an item's list is none of the item.
+        // The default belongs to the whole argument, not to an item of a list in it.
         let is_whole = *place.definition.ty == *kind;
         let has_default = default.is_some_and(|default| !default.is_null())
             || (is_whole && place.definition.default_value.is_some());
@@ -269,7 +270,8 @@ impl<'a> RuleWalk<'a> {
             self.violation(value.location(), ViolationKind::Document(message));
         }
         let known = self.uses.entry(name.to_owned()).or_insert_with(|| Use {
-            // A directive has but one argument, and many stand in a document.
+            // For a directive the variable's name is shown: `if` would not tell which directive
+            // is meant.
             path: if place.is_condition { name } else { path }.to_owned(),
             definition: place.definition.clone(),
             is_condition: false,

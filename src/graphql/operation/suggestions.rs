@@ -5,11 +5,11 @@ use apollo_compiler::schema::ExtendedType;
 use super::documents::SCHEMA;
 use crate::error::suggest::nearest;
 
-/// Mends the sentence of a fault of a document that the compiler calls `name`, and adds what
-/// was perhaps meant, if `with_suggestions` says so.
+/// Mends the message of a fault that the compiler calls `name`, and adds a suggestion if
+/// `with_suggestions` says so.
 pub fn mend(name: &str, message: &mut String, with_suggestions: bool) {
     match name {
-        // It lacks a quotation mark.
+        // The compiler's message lacks a quotation mark.
         "ConflictingFieldType" => *message = message.replacen(" and \"", "\" and \"", 1),
         "MissingSubselection" if !with_suggestions => {
             if let Some((fault, _)) = message.split_once(" Did you mean") {
@@ -27,7 +27,7 @@ pub fn mend(name: &str, message: &mut String, with_suggestions: bool) {
     }
 }
 
-/// What was perhaps meant by the name that is quoted first.
+/// The name that may be meant instead of the first one that the message quotes.
 fn meant(name: &str, message: &str) -> Option<&'static str> {
     let mut quoted = message.split('"').skip(1).step_by(2);
     let (wrong, place) = (quoted.next()?, quoted.next().unwrap_or_default());

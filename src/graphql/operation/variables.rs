@@ -1,9 +1,9 @@
 //! The values of variables, coerced to the types of the operation that runs (GraphQL
 //! specification, "Coercing Variable Values").
 //!
-//! The compiler coerces them. It stops at the first fault and names no path, and it knows
-//! nothing of our scalars, so what is wrong is found here: all of it, each fault at the
-//! argument and the input fields where the value goes, as our own rules tell theirs.
+//! The compiler coerces them. But it stops at the first fault, names no path, and does not know
+//! our scalars. So this module finds the faults: all of them, each at the argument and the
+//! input fields where the value goes, as our own rules do.
 
 use apollo_compiler::{
     ast::Type,
@@ -24,16 +24,16 @@ use crate::{
     records::coerce::whole,
 };
 
-/// The most faults that are told one by one: the answer to thousands of unknown fields
-/// would be many times as long as the request.
+/// The most faults that are listed one by one: the answer to thousands of unknown fields would
+/// be many times as long as the request.
 const MAX_FAULTS: usize = 40;
-/// The longest path that is told, in bytes.
+/// The longest path that is shown, in bytes.
 const MAX_PATH: usize = 100;
 /// The most characters of a field's name that a fault repeats.
 const MAX_ECHO: usize = 40;
 
-/// Coerces the variables that were sent for `operation`. Those that it does not declare
-/// are not looked at.
+/// Coerces the variables that were sent for `operation`. Variables that it does not declare are
+/// ignored.
 ///
 /// # Errors
 /// `Validation` with every fault. Names that exist are suggested if `with_suggestions`
@@ -53,7 +53,7 @@ pub fn coerce(
         if let Some(mut value) = sent.remove(name) {
             make_whole(&mut value);
             if value.is_null() && known.is_some_and(|known| known.is_required) {
-                // It may be null, for it has a default, but not where it stands.
+                // A variable with a default may be null, but the place where it stands may not.
                 faults.add(&path(), REQUIRED);
                 continue;
             }
@@ -65,7 +65,7 @@ pub fn coerce(
         }
     }
     faults.finish()?;
-    // Nothing can be wrong with them any more: this fills in defaults and makes lists.
+    // The values are valid by now: this fills in defaults and makes lists of single values.
     let coerced = coerce_variable_values(&SCHEMA, &operation.tree, &values);
     let coerced =
         coerced.map_err(|error| Error::fault("variables", error.message().to_string()))?;
@@ -93,7 +93,7 @@ pub fn coerce(
 
 const REQUIRED: &str = "is required and cannot be null";
 
-/// What is wrong with values.
+/// The faults of values.
 pub struct Faults {
     found: Vec<Fault>,
     more: usize,
@@ -101,7 +101,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// None yet. Names that exist are suggested if `with_suggestions` says so.
+    /// No faults yet. Names that exist are suggested if `with_suggestions` says so.
     #[must_use]
     pub fn new(with_suggestions: bool) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl Faults {
         }
     }
 
-    /// Adds one. No path of ours is so long that it is cut.
+    /// Adds a fault. A path is cut at `MAX_PATH`, which no path of our schema reaches.
     pub fn add(&mut self, path: &str, message: impl Into<String>) {
         if self.found.len() < MAX_FAULTS {
             self.found.push(Fault {
@@ -230,7 +230,8 @@ impl Faults {
                     self.check(path, &field.ty, value);
                 }
                 None if self.found.len() < MAX_FAULTS => {
-                    // No name of ours is so long; those of others are not worth repeating.
+                    // No name of our schema is so long, and an unknown name need not be
+                    // repeated in full.
                     path.push('.');
                     path.extend(member.chars().take(MAX_ECHO));
                     let suggestion = self.suggestion(name, member);
@@ -263,7 +264,8 @@ impl Faults {
     }
 }
 
-/// JSON knows no whole numbers: `7.0` is 7 (GraphQL specification, "Int").
+/// Makes `7.0` a whole number: JSON does not tell whole numbers from fractions (GraphQL
+/// specification, "Int").
 fn make_whole(value: &mut Value) {
     match value {
         Value::Number(number) => {
@@ -277,7 +279,7 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-/// The compiler reads the default `-0` as a fraction.
+/// Makes `-0` in a default a whole number, because the compiler reads it as a fraction.
 fn mend_zeros(value: &mut ConstValue) {
     match value {
         ConstValue::Number(number) if number.as_f64() == Some(0.0) => *number = 0.into(),

@@ -103,7 +103,7 @@ pub fn camel_case(name: &str) -> String {
 }
 
 impl Column {
-    /// A column of an entity; none if its values are never shown.
+    /// A column of an entity. None if its values are never shown.
     fn new(table: &'static str, column: impl ColumnTrait) -> Option<Self> {
         let kind = match column.def().get_column_type() {
             ColumnType::BigInteger => ColumnKind::Id,
@@ -117,7 +117,7 @@ impl Column {
         Some(Self { table, name, kind })
     }
 
-    /// The expression that selects it, where its table is known as `table`.
+    /// The expression that selects the column, where the alias of its table is `table`.
     #[must_use]
     pub fn of(self, table: &'static str) -> Expr {
         Expr::col((table, self.name))

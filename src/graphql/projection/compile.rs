@@ -1,4 +1,5 @@
-//! Learns what a [projection](super) must read and write from the selection of its field.
+//! Compiles the selection of a field into a [projection](super): what it reads and what it
+//! writes.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,8 +8,8 @@ use sea_orm::IdenStatic;
 
 use super::columns::{CLIENT, LOCATION, Record};
 use super::{
-    ConnectionPart, EDGES, EdgePart, ListProjection, Locations, Members, NODES, Object,
-    PageInfoPart, Part, ProjectedList, RecordProjection, Rows, response_key,
+    ConnectionPart, EDGES, EdgePart, ListProjection, LocationReader, Members, NODES, Object,
+    PageInfoPart, Part, ProjectedList, RecordProjection, RowReader, response_key,
 };
 use crate::{
     graphql::schema::{
@@ -23,8 +24,8 @@ use crate::{
 };
 
 impl ListProjection {
-    /// A projection for the connection field that is being resolved, over the rows of `E`;
-    /// none if the resolvers must answer.
+    /// Compiles a projection for the connection field that is being resolved, over the rows of
+    /// `E`. None if the resolvers must answer.
     #[must_use]
     pub fn compile<E: Listed>(context: &Context<'_>, kind: ListKind, order: Order) -> Option<Self> {
         let record: &'static Record = if E::default().table_name() == CLIENT.table {
@@ -32,7 +33,7 @@ impl ListProjection {
         } else {
             &LOCATION
         };
-        let mut rows = Rows::of(record)?;
+        let mut rows = RowReader::of(record)?;
         if let Some(column) = E::sort_column(order.field) {
             rows.columns.push(record.column_named(column.as_str())?);
         }
@@ -60,8 +61,8 @@ impl ListProjection {
 }
 
 impl RecordProjection {
-    /// The projection of the field that is being resolved, which is a record; none if the
-    /// resolvers must answer.
+    /// The projection of the record field that is being resolved. None if the resolvers must
+    /// answer.
     #[must_use]
     pub fn of(context: &Context<'_>, record: &'static Record) -> Option<Arc<Self>> {
         let request = RequestData::of(context).ok()?;
@@ -74,7 +75,7 @@ impl RecordProjection {
     }
 
     fn compile(field: &SelectionField<'_>, record: &'static Record) -> Option<Self> {
-        let mut rows = Rows::of(record)?;
+        let mut rows = RowReader::of(record)?;
         let object = rows.row(field)?;
         Some(Self {
             rows,
@@ -84,7 +85,7 @@ impl RecordProjection {
     }
 }
 
-impl Rows {
+impl RowReader {
     fn of(record: &'static Record) -> Option<Self> {
         Some(Self {
             record,
@@ -94,7 +95,7 @@ impl Rows {
         })
     }
 
-    /// What is selected of a list: none if it must be left to the resolvers.
+    /// The selection of a list. None if the resolvers must answer.
     fn list(&mut self, field: &SelectionField<'_>) -> Option<ProjectedList> {
         if field.name() == NODES {
             self.row(field).map(ProjectedList::Nodes)
@@ -120,7 +121,7 @@ impl Rows {
         field.selection_set().map(member).collect()
     }
 
-    /// What is selected of each row.
+    /// The selection of each row.
     fn row(&mut self, field: &SelectionField<'_>) -> Option<Object> {
         let member = |field: SelectionField<'_>| {
             let part = if let Some(one) = one_of(self.record, field.name()) {
@@ -136,7 +137,7 @@ impl Rows {
         field.selection_set().map(member).collect()
     }
 
-    /// What is selected of a record of which only columns are read.
+    /// The selection of a record of which only columns are read.
     fn object(&mut self, field: &SelectionField<'_>, record: &'static Record) -> Option<Object> {
         let member =
             |field: SelectionField<'_>| Some((member_name(&field), self.column(&field, record)?));
@@ -167,14 +168,14 @@ impl Rows {
         let selected = LookAhead::by(field, false);
         let mut checks = Checks::new("");
         let request = paging.request(ListKind::OfClient, Order::default(), &selected, &mut checks);
-        // Faults are for the resolver to report, and what stands before the page takes
-        // a statement of its own.
+        // The resolver reports the faults. It also answers pages that must know whether rows
+        // come before them, as that takes a statement of its own.
         checks.finish().ok()?;
         if request.after.is_some() && request.look_behind {
             return None;
         }
         // Fields that ask for the same page share it.
-        let is_same = |other: &Locations| {
+        let is_same = |other: &LocationReader| {
             other.request.limit == request.limit && other.request.after == request.after
         };
         let index = self.locations.iter().position(is_same);
@@ -182,7 +183,7 @@ impl Rows {
         if index == self.locations.len() {
             let mut rows = Self::of(&LOCATION)?;
             rows.columns.push(LOCATION.column("clientId")?);
-            self.locations.push(Locations { request, rows });
+            self.locations.push(LocationReader { request, rows });
         }
         let rows = &mut self.locations.get_mut(index)?.rows;
         let member = |field: SelectionField<'_>| {
@@ -217,7 +218,7 @@ fn page_info(field: &SelectionField<'_>) -> Option<Members<PageInfoPart>> {
     field.selection_set().map(member).collect()
 }
 
-/// The record that each record of this kind refers to, by the field that shows it.
+/// The record behind a field that refers to exactly one other record.
 fn one_of(record: &Record, field: &str) -> Option<&'static Record> {
     match (record.type_name, field) {
         ("Client", "primaryLocation") => Some(&LOCATION),
@@ -226,7 +227,7 @@ fn one_of(record: &Record, field: &str) -> Option<&'static Record> {
     }
 }
 
-/// A member's name as it is written. Names need no escapes.
+/// A member's name as JSON text. Names of GraphQL need no escapes.
 fn member_name(field: &SelectionField<'_>) -> Vec<u8> {
     format!("\"{}\":", response_key(field)).into_bytes()
 }

@@ -1,14 +1,15 @@
-//! Lists and single records, written as JSON text straight from the columns in which their rows stand.
+//! Projections: lists and single records, written as JSON text straight from the columns of
+//! their rows.
 //!
-//! async-graphql makes a future of every field of every row, which costs more than all
-//! else that a list takes. So the selection of a list is read once, only the columns
-//! that it names are asked for, what belongs to the rows is read along with them, and
-//! every row becomes text at once.
+//! async-graphql makes a future of every field of every row, which costs more than everything
+//! else that a list takes. A projection makes none. It is compiled from the selection of a
+//! field, reads only the columns that the selection names, reads related records along with the
+//! rows, and writes each row as text in one go.
 //!
 //! A projection knows the fields that are columns, the one record that each record refers to,
-//! and the locations of clients. Whoever selects more gets the answer from the
-//! resolvers; so does whoever runs into an error, which they report in its place. Both
-//! answer the same: `tests/it/graphql/projection.rs`.
+//! and the locations of clients. If a query selects more, the resolvers answer. If a projection
+//! fails, the resolvers answer, too, and report the error in its place. Resolvers and
+//! projections give the same answers: `tests/it/graphql/projection.rs`.
 
 pub mod columns;
 mod compile;
@@ -54,11 +55,11 @@ use crate::{
 };
 use writer::{LocationPages, Writer, cursor, id_of};
 
-/// Every row begins with its id.
+/// The index of the id, with which every row begins.
 const ID: usize = 0;
-/// In a root list, what it is sorted by comes next, unless that is the id.
+/// The index of the sort key in the rows of a root list, unless the id is the sort key.
 const SORT_KEY: usize = 1;
-/// In a list of locations below clients, their client comes next.
+/// The index of the client's id in the rows of a list of locations below clients.
 const CLIENT_ID: usize = 1;
 /// The fields of a connection that are lists.
 const NODES: &str = "nodes";
@@ -66,39 +67,39 @@ const EDGES: &str = "edges";
 
 /// How the rows of a list are read and written.
 pub struct ListProjection {
-    /// What its cursors have in common.
+    /// What the cursors of the list have in common.
     place: Place,
     ids: Ids,
-    rows: Rows,
-    /// What is written, by the response keys of the fields.
+    rows: RowReader,
+    /// The selected lists, by the response keys of their fields.
     lists: Vec<(String, ProjectedList)>,
     /// Whether the length of the whole list is selected, too.
     with_total: bool,
 }
 
-/// What is read.
-struct Rows {
+/// The columns and records that a projection reads.
+struct RowReader {
     record: &'static Record,
     columns: Vec<Column>,
     /// Whether the one record that each row refers to is read along with it.
     with_one: bool,
     /// Pages of locations that are read for all rows.
-    locations: Vec<Locations>,
+    locations: Vec<LocationReader>,
 }
 
 /// The same page of locations for each row.
-struct Locations {
+struct LocationReader {
     request: PageRequest,
-    rows: Rows,
+    rows: RowReader,
 }
 
-/// A list of rows.
+/// A selected list of rows: `nodes` or `edges`.
 enum ProjectedList {
     Nodes(Object),
     Edges(Members<EdgePart>),
 }
 
-/// The members of an object: the name of each as it is written, and its value.
+/// The members of an object: the name of each as JSON text, and its value.
 type Members<Part> = Vec<(Vec<u8>, Part)>;
 type Object = Members<Part>;
 
@@ -108,7 +109,7 @@ enum Part {
     Column(usize, Column),
     /// The one record that the row refers to.
     One(Object),
-    /// A page of the row's locations: which of those that are read.
+    /// A page of the row's locations, as an index into the pages that are read.
     Locations(usize, Members<ConnectionPart>),
 }
 
@@ -134,19 +135,19 @@ enum PageInfoPart {
 
 /// How a single record is read and written.
 pub struct RecordProjection {
-    rows: Rows,
+    rows: RowReader,
     object: Object,
-    /// The text of its statement, once it was needed.
+    /// The text of the statement, made on first use.
     statement: OnceLock<String>,
 }
 
-/// The projections of the root fields of an operation, by their response keys. They are kept,
-/// unless what is selected depends on the values of variables.
+/// The projections of an operation's root fields, by their response keys. They are kept, unless
+/// a selection depends on the values of variables.
 pub struct Projections(Option<Mutex<HashMap<String, Arc<RecordProjection>>>>);
 
 impl Projections {
-    /// For an operation in which the same is selected of its root fields whatever the
-    /// values of its variables are, if it `is_fixed`.
+    /// Projections for an operation. They are kept if it `is_fixed`: if its root fields select
+    /// the same for all values of its variables.
     #[must_use]
     pub fn new(is_fixed: bool) -> Self {
         Self(is_fixed.then(Mutex::default))
@@ -172,11 +173,11 @@ impl Projections {
     }
 }
 
-/// A value that a projection has written, or that its resolvers must make.
+/// A value that a projection has written, or that the resolvers must answer.
 pub enum Projected<T> {
-    /// As it is answered.
+    /// The value as it is answered.
     Written(ConstValue),
-    /// To be resolved.
+    /// The value that the resolvers start from.
     Resolve(T),
 }
 
@@ -205,7 +206,7 @@ impl<T: OutputType> OutputType for Projected<T> {
     }
 }
 
-/// The lists of a page as they are answered, and what its other fields need.
+/// The written lists of a page, and what the other fields of the connection need.
 pub struct WrittenPage {
     /// The text of each list, by the response key of its field.
     pub lists: HashMap<String, ConstValue>,
@@ -219,7 +220,8 @@ pub struct WrittenPage {
     pub has_next: bool,
     /// How many rows the whole list has, if that was read along with them.
     pub total: Option<i64>,
-    /// Up to which instant it shows the rows of a list that is polled, if it had to end.
+    /// The horizon of a polled list, if the page had to end at one: the instant up to which the
+    /// page shows rows.
     pub horizon: Option<DateTime<Utc>>,
 }
 
@@ -291,8 +293,8 @@ impl RecordProjection {
     }
 }
 
-/// What a projection has written; none if it failed, for the resolvers to report the error in
-/// its place.
+/// The value that a projection has written. None if it failed: the resolvers then report the
+/// error in its place.
 ///
 /// # Errors
 /// If the database is away or too busy: the resolvers would only wait once more.
@@ -310,14 +312,14 @@ pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// The name under which a field is answered.
+/// The response key of a field: its alias, or else its name.
 #[must_use]
 pub fn response_key<'a>(field: &SelectionField<'a>) -> &'a str {
     field.alias().unwrap_or(field.name())
 }
 
-impl Rows {
-    /// What to read of the rows of a page.
+impl RowReader {
+    /// The columns to read for the rows of a page.
     fn read_columns(&self) -> Columns {
         let own = |column: &&Column| column.table == self.record.table;
         if !self.with_one {
@@ -327,7 +329,8 @@ impl Rows {
                 ..Columns::default()
             };
         }
-        // Each once, for there they are known by their names; also what the join needs.
+        // A column of a CTE is addressed by name, so each is selected once. `client_id` is
+        // added for the join.
         let reference = LOCATION.column("clientId");
         let unique: IndexSet<_> = self.columns.iter().chain(&reference).filter(own).collect();
         let unique = unique.into_iter().map(|column| column.of(column.table));
@@ -340,14 +343,15 @@ impl Rows {
         }
     }
 
-    /// Makes a statement over the records, which it knows as `rows`, read all columns.
+    /// Adds all columns to a statement over the records, whose alias in it is `rows`.
     fn join(&self, statement: &mut SelectStatement, rows: &'static str) {
         for column in &self.columns {
             let is_own = column.table == self.record.table;
             statement.expr(column.of(if is_own { rows } else { column.table }));
         }
         if self.with_one {
-            // Both are there, always: the database makes sure of it.
+            // The inner join loses no row: the database guarantees that a client has a primary
+            // location and a location has a client.
             let (table, reference, id) = if self.record.table == CLIENT.table {
                 (LOCATION.table, PRIMARY_OF, "id")
             } else {
@@ -358,7 +362,8 @@ impl Rows {
         }
     }
 
-    /// Reads the pages of locations of all these rows, one statement each.
+    /// Reads the selected pages of locations for all these rows: one statement for each entry
+    /// of `locations`.
     async fn read_locations(
         &self,
         db: &impl ConnectionTrait,
@@ -369,7 +374,7 @@ impl Rows {
         }
         let client_ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>()?;
         let mut pages = Vec::with_capacity(self.locations.len());
-        for Locations { request, rows } in &self.locations {
+        for LocationReader { request, rows } in &self.locations {
             let columns = rows.columns.iter().map(|column| column.name);
             let page = PageOfEach::of(request);
             let found =

@@ -1,6 +1,6 @@
-//! JSON text inside answers. A list that is written by its [projection](crate::graphql::projection) comes as
-//! text, and stands in the answer's value in the one place that JSON has no use for:
-//! among the binary values, of which the schema has none.
+//! JSON text inside answers. A [projection](crate::graphql::projection) writes a list as text.
+//! In the answer's value the text stands as a binary value, which JSON does not have: the
+//! schema has no binary values, so nothing else can be meant.
 
 use async_graphql::{ServerError, Value};
 use axum::body::Bytes;
@@ -12,7 +12,7 @@ pub fn raw(text: impl Into<Bytes>) -> Value {
     Value::Binary(text.into())
 }
 
-/// Writes `value` as JSON. Text that is there already is copied.
+/// Writes `value` as JSON. JSON text in it is copied.
 ///
 /// # Errors
 /// If a number has no form in JSON.
@@ -69,7 +69,7 @@ pub fn write_answer(data: Option<&Value>, errors: &[ServerError]) -> serde_json:
     Ok(out)
 }
 
-/// Reads the text in `value` back, for those who cannot write it.
+/// Parses the JSON text in `value` back into values, for writers that do not know it.
 ///
 /// # Errors
 /// If the text is no JSON.

@@ -26,8 +26,7 @@ use crate::{
 pub struct Client {
     /// The client itself.
     pub row: client::Model,
-    /// Its primary location, if it was read along with the client: as it was at the
-    /// same moment.
+    /// Its primary location as it was at the same moment, if it was read along with the client.
     pub primary: Option<client_location::Model>,
 }
 
@@ -134,7 +133,7 @@ impl Client {
         };
         let request = paging.request(ListKind::OfClient, Order::default(), &selected, &mut checks);
         if request.offset > 0 {
-            // The loader knows no offsets.
+            // The batch loader pages by cursors only.
             checks.fault("after", UNKNOWN_CURSOR);
         }
         checks.finish()?;
@@ -177,7 +176,7 @@ impl Client {
     }
 }
 
-/// The field that is read along with its client when it is selected.
+/// The field whose record is read along with the client if the query selects it.
 const PRIMARY_LOCATION: &str = "primaryLocation";
 
 /// How to sort clients. Ties are broken by the id.

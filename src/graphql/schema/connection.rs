@@ -1,5 +1,5 @@
-//! Connections after the Relay cursor specification: the four paging arguments, and
-//! the total that is counted only when it is asked for.
+//! Connections (Relay cursor connections specification). The total is counted only when the
+//! query selects it.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -31,7 +31,8 @@ use crate::{
     },
 };
 
-/// Resolves a root list of this `kind`: `whole` names it, `node` wraps its rows.
+/// Resolves a root list of this `kind`. `whole` names the list, for a total that is counted
+/// later; `node` wraps a row.
 ///
 /// # Errors
 /// `Validation` with every fault of the arguments, or what the database reports.
@@ -81,7 +82,7 @@ where
     ))
 }
 
-/// A row of a list with its cursor.
+/// An edge: a row of a list with its cursor.
 type Item<Node> = Edge<Cursor, Node, EmptyFields>;
 
 /// One page of a list (Relay cursor connections specification).
@@ -95,9 +96,9 @@ pub struct Connection<Node: OutputType> {
 }
 
 enum PageRows<Node: OutputType> {
-    /// For their fields to be resolved one by one.
+    /// Rows whose fields the resolvers answer one by one.
     Edges(Vec<Item<Node>>),
-    /// By a projection, as the lists that were selected.
+    /// The selected lists, as a projection wrote them.
     Written {
         lists: HashMap<String, ConstValue>,
         start: Option<Cursor>,
@@ -105,8 +106,8 @@ enum PageRows<Node: OutputType> {
     },
 }
 
-/// A list whose errors keep their paths: async-graphql cuts them off at the item of its
-/// own lists, so that nobody could tell which field below it failed.
+/// A list whose errors keep their full paths. async-graphql's own lists cut a path off at the
+/// item, so that the caller cannot tell which field below it failed.
 struct Items<T>(Vec<T>);
 
 impl<T: OutputType> OutputType for Items<T> {
@@ -202,7 +203,8 @@ impl<Node: OutputType> Connection<Node> {
         }
     }
 
-    /// The list that the field being resolved selects: written, or made of each edge.
+    /// The list behind the field that is being resolved: as the projection wrote it, or made
+    /// from each edge for the resolvers.
     fn items<'a, T>(
         &'a self,
         context: &Context<'_>,

@@ -1,5 +1,5 @@
-//! Cursors: opaque to clients, they carry the order of their list and the position
-//! of a row in it.
+//! Cursors. They are opaque to clients, and carry the order of their list and the position of a
+//! row in it (keyset paging).
 
 use std::fmt::Write;
 
@@ -21,7 +21,8 @@ pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
 /// A place in a list, opaque to clients.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cursor {
-    /// After a row: the page that it was on, and the row's position in the list.
+    /// After a row: what the cursors of its page have in common, and the row's position in the
+    /// list.
     Row(Place, Position),
     /// After a number of rows. Only the REST layer makes these, for `page`.
     Offset(u64),
@@ -30,11 +31,11 @@ pub enum Cursor {
 /// What the cursors of one page have in common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The list; none of a cursor that was given out when they did not tell.
+    /// The list. None for cursors of earlier versions, which did not name their list.
     pub list: Option<ListKind>,
     /// How the list is sorted.
     pub order: Order,
-    /// Of a list that is polled, the instant at which the pages end that follow.
+    /// The horizon of a polled list: the following pages end at this instant.
     pub until: Option<Chrono<Utc>>,
 }
 
@@ -114,7 +115,7 @@ impl Cursor {
     fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         if kind == "o" {
-            // Databases count rows in 63 bits.
+            // The databases take offsets of at most 63 bits.
             let rows: i64 = rest.parse().ok()?;
             return u64::try_from(rows).ok().map(Self::Offset);
         }
@@ -168,7 +169,7 @@ impl Cursor {
     }
 }
 
-/// Reads an instant, which is one that can be stored: PostgreSQL fails on older ones.
+/// Reads an instant. One that cannot be stored is refused, because PostgreSQL fails on it.
 fn instant(milliseconds: &str) -> Option<Chrono<Utc>> {
     let instant = Chrono::from_timestamp_millis(milliseconds.parse().ok()?)?;
     DateTime::new(instant).map(|instant| instant.0)

@@ -1,5 +1,5 @@
-//! Batch loaders: what sibling fields ask for one by one, the database is asked
-//! for at once. They are made per request, for they hold its state.
+//! Batch loaders: sibling fields ask for records one by one, and one statement reads them all.
+//! Loaders are made per request, because they hold its state.
 
 use std::{
     collections::HashMap,
@@ -39,14 +39,14 @@ use crate::{
 /// The most keys in a statement.
 const MAX_BATCH: usize = 1_000;
 
-type LoaderOfPages<E> = Loader<(i64, PageOfEach), Page<<E as EntityTrait>::Model>, Pages<E>>;
-type LoaderOfCounts<E> = Loader<i64, i64, Counts<E>>;
+type LoaderOfPages<E> = Loader<(i64, PageOfEach), Page<<E as EntityTrait>::Model>, PageBatch<E>>;
+type LoaderOfCounts<E> = Loader<i64, i64, CountBatch<E>>;
 
 /// The loaders of one request.
 pub struct Loaders {
-    clients: Loader<i64, client::Model, Clients>,
-    primary_locations: Loader<i64, client_location::Model, PrimaryLocations>,
-    locations: Loader<i64, client_location::Model, Locations>,
+    clients: Loader<i64, client::Model, ClientBatch>,
+    primary_locations: Loader<i64, client_location::Model, PrimaryLocationBatch>,
+    locations: Loader<i64, client_location::Model, LocationBatch>,
     location_pages: LoaderOfPages<client_location::Entity>,
     location_counts: LoaderOfCounts<client_location::Entity>,
     histories: LoaderOfPages<change::Entity>,
@@ -58,13 +58,13 @@ impl Loaders {
     #[must_use]
     pub fn new(database: &Database) -> Self {
         Self {
-            clients: Loader::new(Clients(database.clone())),
-            primary_locations: Loader::new(PrimaryLocations(database.clone())),
-            locations: Loader::new(Locations(database.clone())),
-            location_pages: Loader::new(Pages(database.clone(), PhantomData)),
-            location_counts: Loader::new(Counts(database.clone(), PhantomData)),
-            histories: Loader::new(Pages(database.clone(), PhantomData)),
-            change_counts: Loader::new(Counts(database.clone(), PhantomData)),
+            clients: Loader::new(ClientBatch(database.clone())),
+            primary_locations: Loader::new(PrimaryLocationBatch(database.clone())),
+            locations: Loader::new(LocationBatch(database.clone())),
+            location_pages: Loader::new(PageBatch(database.clone(), PhantomData)),
+            location_counts: Loader::new(CountBatch(database.clone(), PhantomData)),
+            histories: Loader::new(PageBatch(database.clone(), PhantomData)),
+            change_counts: Loader::new(CountBatch(database.clone(), PhantomData)),
         }
     }
 
@@ -137,18 +137,18 @@ impl Loaders {
     }
 }
 
-/// Collects keys, and loads them in one go.
+/// Collects the keys of sibling fields, and loads them as one batch.
 ///
-/// The batches are those of the `dataloader` crate, but not its loader: that one
-/// wakes those who wait one after the other, so each asks alone for what it needs
-/// next, and a field below a loaded field costs a statement per row.
+/// The batch functions are those of the `dataloader` crate, but not the loader. The crate's
+/// loader wakes the waiting fields one after the other, so each would ask alone for what it
+/// needs next, and a field below a loaded field would cost one statement per row.
 struct Loader<Key, Value, Batch> {
     batch: Batch,
-    /// The round that keys are collected for.
+    /// The batch that collects keys now.
     open: Mutex<Arc<Round<Key, Value>>>,
 }
 
-/// Keys that are loaded together.
+/// A batch: keys that are loaded together.
 struct Round<Key, Value> {
     keys: Mutex<IndexSet<Key>>,
     values: OnceCell<HashMap<Key, Result<Value>>>,
@@ -182,12 +182,14 @@ where
             lock(&open.keys).insert(key.clone());
             Arc::clone(&open)
         };
-        // Whoever is first loads for all; should it be dropped, the next one does.
+        // The first field that gets here is the leader and loads for all. If it is dropped, the
+        // next field takes over.
         let values = round.values.get_or_init(|| async {
             yield_to_siblings().await;
             self.load_round(&round).await
         });
-        // Tokio would let no more than 128 of them go on at once.
+        // Without `unconstrained`, tokio would let at most 128 waiting fields go on per turn of
+        // the task.
         let values = unconstrained(values).await;
         values
             .get(&key)
@@ -211,11 +213,10 @@ where
     }
 }
 
-/// Waits until the request's task has polled all that is ready, which collects the
-/// keys of all siblings. It relies on tokio waking what yielded only after the
-/// task's turn; were it otherwise, batches would be smaller, and nothing else.
-/// `yield_now` alone would end early: some parents poll all their children whenever
-/// one of them is woken.
+/// Waits until the request's task has polled everything that is ready, so that all siblings
+/// have added their keys. This relies on tokio waking a task that yielded only after the task's
+/// turn; otherwise batches would merely be smaller. `yield_now` alone would return early,
+/// because some parent futures poll all their children whenever one of them is woken.
 async fn yield_to_siblings() {
     #[derive(Default)]
     struct Turn {
@@ -255,8 +256,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Gives every key its value, or the reason why there is none. A loader must
-/// answer for every key that it was asked for.
+/// Gives every key its value, or the reason why there is none. A batch function must answer for
+/// every key that it was asked for.
 fn answer<Key, Value>(
     keys: &[Key],
     found: Result<HashMap<Key, Value>>,
@@ -280,9 +281,9 @@ where
 }
 
 #[derive(Clone)]
-struct Clients(Database);
+struct ClientBatch(Database);
 
-impl BatchFn<i64, Result<client::Model>> for Clients {
+impl BatchFn<i64, Result<client::Model>> for ClientBatch {
     async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client::Model>> {
         let found = clients::find_many(&self.0.reader, ids).await;
         answer(
@@ -293,9 +294,9 @@ impl BatchFn<i64, Result<client::Model>> for Clients {
 }
 
 #[derive(Clone)]
-struct Locations(Database);
+struct LocationBatch(Database);
 
-impl BatchFn<i64, Result<client_location::Model>> for Locations {
+impl BatchFn<i64, Result<client_location::Model>> for LocationBatch {
     async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
         let found = locations::find_many(&self.0.reader, ids).await;
         answer(
@@ -306,9 +307,9 @@ impl BatchFn<i64, Result<client_location::Model>> for Locations {
 }
 
 #[derive(Clone)]
-struct PrimaryLocations(Database);
+struct PrimaryLocationBatch(Database);
 
-impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
+impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocationBatch {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
         let found = locations::find_primaries(&self.0.reader, client_ids).await;
         answer(
@@ -318,15 +319,15 @@ impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocations {
     }
 }
 
-struct Pages<E>(Database, PhantomData<E>);
+struct PageBatch<E>(Database, PhantomData<E>);
 
-impl<E> Clone for Pages<E> {
+impl<E> Clone for PageBatch<E> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<Page<E::Model>>> for Pages<E> {
+impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<Page<E::Model>>> for PageBatch<E> {
     async fn load(
         &mut self,
         keys: &[(i64, PageOfEach)],
@@ -347,7 +348,7 @@ impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<Page<E::Model>>> for Pages<E
     }
 }
 
-impl<E: OfClient> Pages<E> {
+impl<E: OfClient> PageBatch<E> {
     async fn pages(
         &self,
         page: PageOfEach,
@@ -382,15 +383,15 @@ impl<E: OfClient> Pages<E> {
     }
 }
 
-struct Counts<E>(Database, PhantomData<E>);
+struct CountBatch<E>(Database, PhantomData<E>);
 
-impl<E> Clone for Counts<E> {
+impl<E> Clone for CountBatch<E> {
     fn clone(&self) -> Self {
         Self(self.0.clone(), PhantomData)
     }
 }
 
-impl<E: OfClient> BatchFn<i64, Result<i64>> for Counts<E> {
+impl<E: OfClient> BatchFn<i64, Result<i64>> for CountBatch<E> {
     async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<i64>> {
         let counts = count_of_each::<E>(&self.0.reader, client_ids).await;
         let counts = counts.map(|counts| {

@@ -1,4 +1,4 @@
-//! The schema: what people see of the records, and the resolvers behind it.
+//! The public schema of the records, and the resolvers behind it.
 
 pub mod change;
 pub mod client;
@@ -43,7 +43,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 #[must_use]
 pub fn schema() -> Schema {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
-        // The compiler has validated what comes here.
+        // apollo-compiler has validated every document that comes here.
         .validation_mode(ValidationMode::Fast)
         .finish()
 }
@@ -58,29 +58,29 @@ pub fn sdl() -> String {
     sdl
 }
 
-/// Who asks, and by which face: the log names both.
+/// The user behind a request and the face that took it. The log of changes names both.
 #[derive(Clone)]
 pub struct Caller {
     /// The user of the token.
     pub user: Arc<str>,
-    /// The face.
+    /// The face that took the request.
     pub face: Face,
 }
 
-/// What a face wants to be different from GraphQL as it is published.
+/// How the answers of a face differ from those of published GraphQL.
 #[derive(Clone, Copy)]
 pub struct Shape {
     /// How ids are written in lists.
     pub ids: Ids,
     /// Whether pages may begin after a number of rows.
     pub offsets: bool,
-    /// Whether the face looks into single records, so that they must be values: otherwise
-    /// a projection writes them as text.
+    /// Whether the face reads members of single records, so that these must be values.
+    /// Otherwise a projection writes them as JSON text.
     pub records_as_values: bool,
 }
 
 impl Shape {
-    /// As it is published.
+    /// Answers as the public schema describes them.
     pub const GRAPHQL: Self = Self {
         ids: Ids::Text,
         offsets: false,
@@ -92,14 +92,15 @@ impl Shape {
 pub struct RequestData {
     /// Where the data is.
     pub store: Store,
-    /// Batch what sibling fields ask for. Most requests need none.
+    /// Loaders that batch what sibling fields ask for. They are made on first use: most
+    /// requests need none.
     loaders: OnceLock<Loaders>,
-    /// Mutations must check their input and then fail: the face has found faults
+    /// Whether mutations check their input and then fail, because the face has found faults
     /// that GraphQL cannot see.
     pub check_only: bool,
-    /// Who asks.
+    /// The user and the face.
     caller: Caller,
-    /// How the answer is to be.
+    /// How the answers of this face differ.
     pub(in crate::graphql) shape: Shape,
     /// The operation that is executed.
     pub(in crate::graphql) executed: Arc<CollectedOperation>,
@@ -136,7 +137,7 @@ impl RequestData {
         })
     }
 
-    /// Whom the log names for what this request changes.
+    /// The author whom the log of changes names for this request's writes.
     fn author(&self) -> Author {
         Author {
             user: Arc::clone(&self.caller.user),

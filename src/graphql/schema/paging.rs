@@ -31,8 +31,8 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Reads the arguments of a list of this `kind` that is sorted by `order` and of which
-    /// `selected` is wanted. An empty cursor is none. Faults go to `checks`.
+    /// Reads the arguments of a list of this `kind` that is sorted by `order`, for the parts
+    /// that are `selected`. An empty cursor counts as none. Faults go to `checks`.
     pub fn request(
         self,
         kind: ListKind,
@@ -171,7 +171,7 @@ impl LookAhead {
         selected
     }
 
-    /// How the caller goes on from a page. REST does so by numbers, until one is short.
+    /// How the caller goes on from a page. REST asks for page after page until one is not full.
     fn next_page(&self) -> Next {
         match (self.cursors, self.offsets) {
             (false, _) => Next::Nowhere,

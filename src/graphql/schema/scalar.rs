@@ -4,7 +4,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 
 use crate::records::{instant::DateTime, locations::PostalCode};
 
-/// Whether a scalar of ours, or an id, takes a value. Other types do not ask here.
+/// Checks a value of one of our scalars, or of an id. Values of all other types pass.
 ///
 /// # Errors
 /// What the value must be.

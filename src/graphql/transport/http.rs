@@ -7,15 +7,14 @@ use axum::{
     extract::{RawQuery, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
         request::Parts,
     },
     response::{IntoResponse, Response},
 };
-use headers_accept::Accept;
-use mediatype::MediaType;
 use serde_json::{Map, Value};
 
+use super::media::Media;
 use crate::{
     auth::Viewer,
     error::{Code, Error},
@@ -29,7 +28,6 @@ use crate::{
     http::{
         body::{self, BodyRefusal, Declared},
         json,
-        media_type::{essence, parameter, split},
         problem::RETRY_SECONDS,
         query_string,
         request_id::RequestId,
@@ -37,65 +35,6 @@ use crate::{
     idempotency::{Key, KeyedRequest, NotExecuted, Outcome, Verdict},
 };
 use entity::change::Face;
-
-/// The two media types of answers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Media {
-    /// `application/graphql-response+json`: the status tells how it went.
-    Response,
-    /// `application/json`: whatever is well-formed is answered 200.
-    Json,
-}
-
-impl Media {
-    const RESPONSE: &str = "application/graphql-response+json";
-    const JSON: &str = "application/json";
-
-    /// The type that the client prefers; none if it accepts neither.
-    fn negotiate(headers: &HeaderMap) -> Option<Self> {
-        let accepted: Vec<_> = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| split(value, ','))
-            .filter_map(range)
-            .collect();
-        // Whoever says nothing that can be read has said nothing.
-        if accepted.is_empty() {
-            return Some(Self::Json);
-        }
-        let accepted: Accept = accepted.join(",").parse().ok()?;
-        let types: Vec<_> = [Self::JSON, Self::RESPONSE]
-            .into_iter()
-            .filter_map(|name| MediaType::parse(name).ok())
-            .collect();
-        let chosen = accepted.negotiate(&types)?;
-        if chosen.subty == "json" {
-            Some(Self::Json)
-        } else {
-            Some(Self::Response)
-        }
-    }
-
-    fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Response => "application/graphql-response+json; charset=utf-8",
-            Self::Json => "application/json; charset=utf-8",
-        })
-    }
-}
-
-/// A member of `Accept` without the parameters that mean nothing here, such as a charset or
-/// a version: only its weight is left. Some old clients send members that are no media type,
-/// such as a bare `*`: they say nothing.
-fn range(member: &str) -> Option<String> {
-    let essence = essence(member);
-    MediaType::parse(essence).ok()?;
-    Some(match parameter(member, "q") {
-        Some(weight) if weight.parse::<f32>().is_ok() => format!("{essence};q={weight}"),
-        _ => essence.to_owned(),
-    })
-}
 
 /// The members of a request (GraphQL over HTTP, "Request Parameters").
 struct Parameters {
@@ -172,7 +111,7 @@ pub async fn get(
     }
 }
 
-/// Finds out who asks, and in which form the answer is wanted.
+/// Authenticates the caller, and negotiates the media type of the answer.
 async fn admit(
     gateway: &Gateway,
     headers: &HeaderMap,
@@ -209,8 +148,7 @@ impl Parameters {
     }
 }
 
-/// Executes a mutation, unless `request` was executed before: then the first answer is
-/// given again.
+/// Executes a mutation. If `request` was executed before, its first answer is given again.
 async fn run_once(
     executor: Executor,
     media: Media,
@@ -229,8 +167,8 @@ async fn run_once(
     };
     match keys.once(request, run).await {
         Ok(mut response) => {
-            // The first answer may have had the other media type. What is kept was executed,
-            // and then both have the same status and the same content.
+            // The first answer may have had the other media type. Only executed answers are
+            // kept, and these have the same status and the same content in both media types.
             if let Some(kept) = response.headers_mut().get_mut(CONTENT_TYPE) {
                 *kept = media.content_type();
             }
@@ -248,9 +186,9 @@ async fn run_once(
     }
 }
 
-/// What an answer means for the mutations of a request with an idempotency key. They
-/// take effect together: what has no data has no effect. An error that may pass stands
-/// alone, for nothing else of the answer is true.
+/// What an answer means for the mutations of a request with an idempotency key. The mutations
+/// take effect together, so an answer without data has changed nothing. An error that may pass
+/// is answered alone: the mutations are undone, so the rest of the answer is not true.
 fn verdict_of(answer: &mut Answer) -> Verdict {
     if answer.stage != Stage::Executed {
         return Verdict::Open;
@@ -335,7 +273,7 @@ fn from_url(query: &str) -> Result<Parameters, String> {
     let mut members = Map::new();
     for (name, value) in query_string::pairs(query)? {
         let value = match name.as_str() {
-            // As forms and curl send what they leave out.
+            // Forms and some clients send an empty value for what they leave out.
             "variables" | "extensions" if value.is_empty() => Value::Null,
             "variables" | "extensions" => json::parse(value.as_bytes())
                 .map_err(|_| format!("The parameter '{name}' must be a JSON object."))?,
@@ -363,13 +301,13 @@ fn not_acceptable() -> Response {
     refuse(StatusCode::NOT_ACCEPTABLE, Code::ValidationFailed, message)
 }
 
-/// Refuses a request because of who sent it, or because nobody can tell.
+/// Refuses a request whose caller may not send it, or cannot be authenticated.
 pub fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
     error.log(&request_id.0);
     let code = error.code();
     let mut response = refuse(code.status(), code, error.sentence());
     if code == Code::Unauthenticated {
-        // Not Basic: a browser would open its own box over GraphiQL.
+        // The challenge is not Basic: a browser would open its own login box over GraphiQL.
         let challenge = HeaderValue::from_static("Bearer realm=\"clientele\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
@@ -389,7 +327,7 @@ fn refuse(status: StatusCode, code: Code, message: String) -> Response {
     json_response(status, Media::Json, Stage::Refused, &response)
 }
 
-/// An answer as it is sent. What was refused before execution has no data.
+/// An answer as it is sent. Requests that were refused before execution have no data.
 fn json_response(
     status: StatusCode,
     media: Media,

@@ -1,4 +1,5 @@
-//! How documents come in and answers go out.
+//! The protocols by which documents come in and answers go out.
 
 pub mod http;
+mod media;
 pub mod websocket;

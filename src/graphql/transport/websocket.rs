@@ -49,7 +49,7 @@ use crate::{
 const PROTOCOL: &str = "graphql-transport-ws";
 /// The largest message, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// Memory for reading that an idle connection holds, in bytes.
+/// The read buffer of a connection, which it holds even when idle, in bytes.
 const READ_BUFFER: usize = 8 * 1024;
 /// The most operations under way on one connection.
 const MAX_OPERATIONS: usize = 100;
@@ -73,7 +73,7 @@ pub async fn get(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    // Others are offered, too: `h2c` by clients that would rather speak HTTP/2.
+    // `Upgrade` may offer other protocols: clients that prefer HTTP/2 offer `h2c`.
     let is_socket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     if !headers.get(UPGRADE).is_some_and(is_socket) {
         return http::get(state, Extension(request_id), query, headers).await;
@@ -101,8 +101,8 @@ pub async fn get(
     }
 }
 
-/// Our subprotocol, if the client offers it. The handler of the protocol knows an
-/// older one, too, so only ours is shown to it.
+/// Our subprotocol, if the client offers it. async-graphql's handler knows an older one, too,
+/// so it is shown only ours.
 async fn protocol(headers: &HeaderMap) -> Option<GraphQLProtocol> {
     let mut offered = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
@@ -119,8 +119,8 @@ async fn protocol(headers: &HeaderMap) -> Option<GraphQLProtocol> {
         .ok()
 }
 
-/// Browsers do not keep pages from opening WebSockets anywhere: the server must
-/// look who asks. Other programs send no origin.
+/// Browsers let any page open a WebSocket to any server, so the server must check the origin.
+/// Other programs send no origin.
 fn is_own_origin(gateway: &Gateway, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return true;
@@ -155,7 +155,7 @@ async fn converse(
         }
     };
     let Lifecycle { stopping, tasks } = executor.gateway().lifecycle.clone();
-    // The server waits for the close frame.
+    // While this token lives, a server that stops waits, so that the close frame is sent.
     let _task = tasks.token();
     let revoked = CancellationToken::new();
     let session = SocketExecutor(Arc::new(SocketSession {
@@ -166,8 +166,8 @@ async fn converse(
         permits: Arc::new(Semaphore::new(MAX_OPERATIONS)),
     }));
     let (sink, messages) = socket.split();
-    // A reason of more than 123 bytes does not fit into a close frame, and what the
-    // protocol's handler calls 1002 is an invalid message.
+    // A reason of more than 123 bytes does not fit into a close frame. async-graphql's handler
+    // closes with 1002 where the protocol has 4400, an invalid message.
     let mut sink = sink.with(|message| {
         let message = match message {
             Message::Close(Some(CloseFrame { code: 1002, .. })) => {
@@ -194,8 +194,8 @@ async fn converse(
     let _ = sink.send(Message::Close(Some(frame))).await;
 }
 
-/// Waits for `connection_init` and checks the token in it. Returns the message, for
-/// the protocol's handler has yet to answer it.
+/// Waits for `connection_init` and checks the token in it. Returns the message, because
+/// async-graphql's handler must still answer it.
 async fn greet(
     socket: &mut WebSocket,
     gateway: &Gateway,
@@ -237,12 +237,12 @@ async fn first_message(socket: &mut WebSocket) -> Option<Message> {
 }
 
 struct SocketSession {
-    /// Set off when the token turns out to be valid no more.
+    /// Cancelled when the token is found to be valid no more.
     revoked: CancellationToken,
     executor: Executor,
     credentials: Credentials,
     request_id: RequestId,
-    /// One for each operation that may be under way.
+    /// One permit for each operation that may be under way.
     permits: Arc<Semaphore>,
 }
 
@@ -285,7 +285,7 @@ impl SocketExecutor {
             check_only: false,
         };
         let mut response = session.executor.execute(operation).await.response;
-        // The library writes the answer and knows of no text in it.
+        // async-graphql writes the answer, and does not know JSON text in it.
         match raw_json::expand(&mut response.data) {
             Ok(()) => response,
             Err(error) => refuse(Error::Internal(Arc::new(error))),
@@ -293,7 +293,7 @@ impl SocketExecutor {
     }
 }
 
-/// The variables as they were sent: the library has read them.
+/// The variables as they were sent. async-graphql has parsed them.
 fn json_of(variables: Variables) -> Map<String, Value> {
     match variables.into_value().into_json() {
         Ok(Value::Object(members)) => members,

@@ -18,7 +18,7 @@ use super::{
     },
     locations::primary_of,
 };
-use crate::{error::Result, storage::statements::any_of};
+use crate::{error::Result, storage::id_lists::any_of};
 
 pub use filter::ClientFilter;
 pub use input::{CreateClientInput, UpdateClientInput};

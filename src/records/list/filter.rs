@@ -52,7 +52,8 @@ pub struct Filter {
     pub condition: Condition,
     /// The folded text that one of their keys contains.
     pub search: Option<String>,
-    /// Whether one plan is best, whatever the values of the condition are.
+    /// Whether PostgreSQL may use a generic plan: one plan is best for all values of the
+    /// condition.
     pub generic_plan: bool,
     /// The instant by which callers poll them.
     pub polled_by: Option<OrderField>,

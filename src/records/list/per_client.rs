@@ -12,7 +12,7 @@ use sea_orm::{
 use super::{Direction, Listed, PageRequest};
 use crate::{
     error::Result,
-    storage::statements::{any_of, list_of},
+    storage::id_lists::{any_of, list_of},
 };
 
 /// An entity whose rows belong to clients.

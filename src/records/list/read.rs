@@ -163,12 +163,13 @@ fn poll<E: Listed>(
     condition
 }
 
-/// Where to read rows: with one plan for all values, or with a plan for these.
+/// Where to read rows: with a generic plan (one for all values), or with a custom plan (one for
+/// these values).
 ///
-/// Few rows are best found by an index of the filter, many in the order of the list. For
-/// known values PostgreSQL can tell which. But from its sixth execution on, a prepared
-/// statement may have one plan for all values, and then few rows are searched for among all
-/// others.
+/// Few rows are best found by an index of the filter, many in the order of the list. For a
+/// custom plan PostgreSQL knows the values, so it can tell which. But from its sixth execution
+/// on, a prepared statement may have a generic plan, and then few rows are searched for among
+/// all others.
 pub(super) fn reader(store: &Store, generic_plan: bool) -> Statements {
     if generic_plan {
         store.reader.clone()

@@ -1,6 +1,6 @@
-//! Substring search by the engines' own indexes of runs of characters: FTS5 on SQLite
-//! (`migration/src/m20261123_000004_index_search.rs`), text search vectors on PostgreSQL
-//! (`migration/src/m20261126_000008_index_runs.rs`).
+//! Substring search by the engines' own indexes of n-grams, here called runs of characters:
+//! FTS5 on SQLite (`migration/src/m20261123_000004_index_search.rs`), text search vectors on
+//! PostgreSQL (`migration/src/m20261126_000008_index_runs.rs`).
 //!
 //! An index finds a rare text at once, but a common text is found sooner by reading rows in
 //! the order of the list until the page is full. Neither engine can tell a rare text from a
@@ -90,8 +90,8 @@ impl Purpose {
     }
 }
 
-/// The condition for the rows of `filter`, and whether one plan is best, whatever its
-/// values are.
+/// The condition for the rows of `filter`, and whether PostgreSQL may use a generic plan for
+/// it: one plan is best for all values.
 pub async fn condition<E: Listed>(
     store: &Store,
     filter: &Filter,

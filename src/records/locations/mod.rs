@@ -15,7 +15,7 @@ use super::list::{
     row_counts::{RowCount, RowCounts},
     search::sample::{Latest, Samples},
 };
-use crate::{error::Result, storage::statements::any_of};
+use crate::{error::Result, storage::id_lists::any_of};
 
 pub use filter::ClientLocationFilter;
 pub use input::{

@@ -76,7 +76,7 @@ fn fields(route: &Route, prefix: &str, shape: Option<&AnswerShape>) -> Value {
         let schema = if nested {
             fields(route, &format!("{prefix}{name}{NESTED}"), own)
         } else if name == ID {
-            // Only its own id is taken, which no schema can say.
+            // Only the record's own id is taken, which no schema can say.
             read_only(&parameter.description)
         } else {
             let nullable = is_nullable(route.action, parameter, own);
@@ -91,7 +91,7 @@ fn fields(route: &Route, prefix: &str, shape: Option<&AnswerShape>) -> Value {
         };
         properties.insert(name.to_owned(), schema);
     }
-    // What was read may be sent back, whatever it was.
+    // A record that was read may be sent back, whatever its values are.
     for (name, own) in shape.and_then(AnswerShape::members).into_iter().flatten() {
         if let AnswerShape::Leaf { description, .. } = own
             && !properties.contains_key(name)
@@ -107,8 +107,8 @@ fn fields(route: &Route, prefix: &str, shape: Option<&AnswerShape>) -> Value {
     })
 }
 
-/// Whether null is taken: for nothing by what makes a record, for what can be cleared by
-/// what changes one.
+/// Whether null is taken. A create takes it for every field that may be left empty, an update
+/// only where it clears a field.
 fn is_nullable(action: Action, parameter: &Parameter, own: Option<&AnswerShape>) -> bool {
     let is_always_there = matches!(
         own,

@@ -69,7 +69,7 @@ fn id(route: &Route) -> Value {
 fn of_list(route: &Route) -> Vec<Value> {
     let own = route.operation.parameters.iter().map(|parameter| {
         let description = match parameter.name.as_str() {
-            // GraphQL's default is another.
+            // The description in the schema names GraphQL's default, which is another one.
             list::PER_PAGE => "How many records a page has at most.",
             _ => &parameter.description,
         };
@@ -89,7 +89,7 @@ fn of_list(route: &Route) -> Vec<Value> {
     .collect()
 }
 
-/// An empty value is one that is not given, as forms send it.
+/// A query parameter. An empty value counts as not given, because forms send it.
 fn in_query(name: &str, description: &str, schema: &Value) -> Value {
     json!({
         "name": name,
@@ -113,7 +113,7 @@ fn schema(parameter: &Parameter) -> Value {
             "minimum": i64::MIN,
             "maximum": i64::MAX,
         }),
-        // More forms than JSON Schema's date-time has.
+        // Parameters take more forms than JSON Schema's date-time has.
         ParameterKind::Instant => json!({
             "type": "string",
             "pattern": *pattern::MOMENT,

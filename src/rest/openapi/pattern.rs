@@ -1,15 +1,15 @@
-//! Regular expressions for what the rules of fields take, made from what the rules look
-//! at. JSON Schema has the expressions of ECMAScript in Unicode mode; these mean the same
-//! in other dialects, so they have no `\s` and no `\d`, which every dialect reads in its
-//! own way.
+//! Regular expressions for the values that the rules of fields take, made from the tables that
+//! the rules use. JSON Schema has the expressions of ECMAScript in Unicode mode. These mean the
+//! same in other dialects: they have no `\s` and no `\d`, which every dialect reads in its own
+//! way.
 
 use std::sync::LazyLock;
 
 use crate::records::validation::{self, invisible::is_invisible};
 
-/// A part of a host name, and the last one, which is no number. Hyphens are single ones: a
-/// part with two may be an escape of other letters, of which not all are taken. Both are
-/// bounded so that four of them are no longer than a name may be.
+/// A part of a host name, and the last part, which is no number. Hyphens stand alone: a part
+/// with two in a row may be an encoded (punycode) name, and not all of these are taken. Both
+/// are bounded, so that four of them are no longer than a name may be.
 const LABEL: &str = "[A-Za-z0-9](?:-?[A-Za-z0-9]){0,30}";
 const TOP_LABEL: &str = "[A-Za-z](?:-?[A-Za-z0-9]){0,30}";
 /// A number from 0 to 255.
@@ -19,14 +19,14 @@ const PORT: &str = "(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|6
                     |6553[0-5])";
 /// A character of the part of an e-mail address before the @ (RFC 5322, section 3.2.3).
 const ATOM: &str = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]";
-/// The digits of a number that has all of them as a double, too, and how a whole one ends
-/// that is written as one.
+/// The digits of a number that a double holds exactly, and the ending of a whole number that is
+/// written as a fraction.
 const SHORT: &str = "[1-9][0-9]{0,14}";
 const NO_FRACTION: &str = r"\.0{1,15}";
 /// What may follow the host of a URL.
 const PATH: &str = r"[/?#][!#$&-;=?-Z\[\]_a-z~]*(?:%[0-9A-Fa-f]{2}[!#$&-;=?-Z\[\]_a-z~]*)*";
 
-/// An entity tag, and those of a list (RFC 9110, section 8.8.3).
+/// An entity tag, or several in a list (RFC 9110, section 8.8.3).
 pub const ENTITY_TAGS: &str = r#"^(?:\*|(?:W/)?"[!#-~]*"(?:[ \t]*,[ \t]*(?:W/)?"[!#-~]*")*)$"#;
 /// Visible characters, in quotes or without.
 pub const KEY: &str = r#"^(?:[!#-~][!-~]*|"(?:[!#-\[\]-~]|\\["\\])+")$"#;
@@ -55,7 +55,7 @@ pub static COUNTRY: LazyLock<String> = LazyLock::new(|| {
     padded(&codes.join("|"))
 });
 
-/// An e-mail address, or nothing: of those that are taken the ones that people have, with
+/// An e-mail address, or nothing. Of the addresses that are taken it matches the common ones:
 /// up to three dots before the @ and no more than 64 characters.
 pub static EMAIL: LazyLock<String> = LazyLock::new(|| {
     let mailbox = format!(
@@ -65,8 +65,8 @@ pub static EMAIL: LazyLock<String> = LazyLock::new(|| {
     format!("^(?:(?:{mailbox})@(?:{LABEL}\\.){{1,3}}{TOP_LABEL})?$")
 });
 
-/// A URL, or nothing: of those that are taken the ones in ASCII that lead to a name or to
-/// an address of four numbers.
+/// A URL, or nothing. Of the URLs that are taken it matches those in ASCII whose host is a name
+/// or an IPv4 address.
 pub static WEBSITE: LazyLock<String> = LazyLock::new(|| {
     let name = format!("(?:{LABEL}\\.){{0,3}}{TOP_LABEL}");
     let address = format!("{OCTET}(?:\\.{OCTET}){{3}}");
@@ -82,8 +82,8 @@ static ID: LazyLock<String> = LazyLock::new(|| {
     format!("0|{above}|-(?:{below})")
 });
 
-/// A day, or a time on it, in the forms that parameters take. What falls out of the years
-/// from 0000 to 9999 by its offset is none.
+/// A day, or a time on it, in the forms that parameters take. A time whose offset moves it out
+/// of the years 0000 to 9999 is not matched.
 pub static MOMENT: LazyLock<String> = LazyLock::new(|| {
     let leap = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)";
     let day = format!(
@@ -147,7 +147,7 @@ fn up_to(max: u64) -> String {
     }
     for (place, digit) in digits.char_indices() {
         let from = if place == 0 { '1' } else { '0' };
-        // The last digit may be reached.
+        // Only the last digit may equal that of `max`.
         let below = (from..digit).next_back();
         let most = if place == last { Some(digit) } else { below };
         let Some(most) = most else {
@@ -181,8 +181,8 @@ fn class(contained: fn(char) -> bool) -> String {
     runs.into_iter().map(run).collect()
 }
 
-/// A character as every dialect reads it: they have no common escape for those beyond
-/// the basic plane.
+/// A character as every dialect reads it: the dialects have no common escape for characters
+/// beyond the basic plane.
 fn escaped(character: char) -> String {
     let code = u32::from(character);
     if code <= 0xffff {

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use super::pattern;
 use crate::rest::{Action, Route};
 
-/// What may happen to every request.
+/// The statuses that every request may get.
 const ALWAYS: [u16; 6] = [400, 401, 414, 429, 500, 503];
-/// And to those with a body.
+/// The further statuses of requests with a body.
 const WITH_BODY: [u16; 8] = [403, 408, 409, 413, 415, 422, 501, 507];
 
 /// All answers of a route.
@@ -126,7 +126,7 @@ fn listed(record: &Value) -> Value {
     let rows = json!({ "type": "array", "items": record });
     let total = header("How many records there are on all pages.", &count);
     let mut links = header("The other pages (RFC 8288).", &json!({ "type": "string" }));
-    // Numbers have no pages.
+    // The answer to `mode=count` is numbers, which have no pages.
     links["required"] = json!(false);
     answer(
         "The records on this page; an empty list past the last one.",
@@ -215,7 +215,7 @@ fn failure(status: u16, writes: bool) -> Value {
                 "schema": { "type": "string", "const": "identity" },
             });
         }
-        // Kept for the next request with the same key.
+        // These answers are kept for the next request with the same key.
         404 | 412 | 422 if writes => headers["Idempotency-Replayed"] = replayed(),
         _ => {}
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The rules for texts.
-enum Text {
+enum TextRule {
     Name,
     State,
     Country,
@@ -24,7 +24,7 @@ enum Text {
     Line,
 }
 
-impl Text {
+impl TextRule {
     /// The rule for a field of this name.
     fn of(name: &str) -> Self {
         match name {
@@ -57,13 +57,13 @@ impl Text {
                     "maximum": u64::MAX,
                 }),
             ),
-            // A number of two digits is a code, too.
+            // A number of two digits is taken as a code, too.
             Self::State => (
                 TEXT_OR_DIGITS,
                 json!({ "pattern": *pattern::STATE, "minimum": 10, "maximum": 99 }),
             ),
-            // No enum: lower case is taken, and a type for programs that has the codes of
-            // one year would not take what is answered in another.
+            // There is no enum: lower case is taken, too, and a generated type with the codes
+            // of one year would not take the codes of another.
             Self::Country => (TEXT, json!({ "pattern": *pattern::COUNTRY })),
             Self::Email => (
                 TEXT,
@@ -79,13 +79,13 @@ impl Text {
         typed(types, nullable, rules)
     }
 
-    /// What is answered: also what older versions took.
+    /// The values that are answered, including those that only older versions took.
     fn answered(&self, nullable: bool) -> Value {
         let rules = match self {
             Self::Name => json!({ "minLength": 1, "maxLength": MAX_NAME }),
             Self::State => json!({ "pattern": "^[0-9A-Z]{2}$" }),
             Self::Country => json!({ "pattern": "^[A-Z]{2}$" }),
-            // Of no format: older versions knew less of them.
+            // There is no format: older versions checked less of a URL.
             Self::Website => json!({ "maxLength": MAX_URL }),
             Self::Notes => json!({ "maxLength": MAX_NOTES }),
             Self::Email | Self::Line => json!({ "maxLength": MAX_LINE }),
@@ -97,7 +97,7 @@ impl Text {
 /// A value that a body may have in the field `name`.
 pub fn taken(name: &str, kind: &ParameterKind, nullable: bool) -> Value {
     match kind {
-        ParameterKind::Text => Text::of(name).taken(nullable),
+        ParameterKind::Text => TextRule::of(name).taken(nullable),
         ParameterKind::PostalCode => {
             typed(&["string", "integer"], nullable, free_text(MAX_LINE, 0))
         }
@@ -120,7 +120,7 @@ pub fn taken(name: &str, kind: &ParameterKind, nullable: bool) -> Value {
     }
 }
 
-/// A boolean that can only be true: that a primary location is one.
+/// A boolean that can only be true: whether a primary location is primary.
 pub fn only_true(nullable: bool) -> Value {
     let mut schema = boolean(&YES, nullable);
     schema["minimum"] = json!(1);
@@ -131,11 +131,11 @@ pub fn only_true(nullable: bool) -> Value {
 /// A value that an answer has in the field `name`.
 pub fn answered(name: &str, kind: &ParameterKind, nullable: bool) -> Value {
     match kind {
-        ParameterKind::Text | ParameterKind::PostalCode => Text::of(name).answered(nullable),
+        ParameterKind::Text | ParameterKind::PostalCode => TextRule::of(name).answered(nullable),
         ParameterKind::Boolean => typed(&["boolean"], nullable, json!({})),
         ParameterKind::Id => {
             let mut rules = json!({ "format": "int64" });
-            // Those of other systems are not known to begin with 1.
+            // Ids of other systems need not begin with 1.
             if matches!(name, "id" | "root_id") {
                 rules["minimum"] = json!(1);
             }
@@ -156,8 +156,8 @@ pub fn answered(name: &str, kind: &ParameterKind, nullable: bool) -> Value {
     }
 }
 
-/// A boolean as forms and scripts send it: one of `words`, or a number. One that is left
-/// empty counts as not given.
+/// A boolean as forms and scripts send it: one of `words`, or a number. An empty one counts as
+/// not given.
 fn boolean(words: &[&str], nullable: bool) -> Value {
     let pattern = pattern::words(words);
     let rules = json!({ "minimum": 0, "maximum": 1, "pattern": pattern });

@@ -1,9 +1,9 @@
-//! What may be meant by a name that is not known.
+//! Suggests what may be meant by an unknown name.
 
 use crate::error::suggest;
 
-/// Names of other systems, which no misspelling of ours comes near, and what is meant by
-/// them: the first of these that a route takes.
+/// Names of other systems that resemble none of ours, each with the names that may be meant.
+/// The first of these that a route takes is suggested.
 const SYNONYMS: &[(&str, &[&str])] = &[
     ("client", &["parent", "root_id"]),
     ("client_id", &["parent", "root_id", "id"]),
@@ -65,8 +65,8 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("homepage", &["website"]),
 ];
 
-/// A question that follows a name which is not known, if one of those that are `accepted`
-/// may be meant; otherwise nothing.
+/// A question to append to the message about an unknown name, if one of the `accepted` names
+/// may be meant. Otherwise an empty text.
 #[must_use]
 pub fn did_you_mean(wrong: &str, accepted: &[&str]) -> String {
     let synonym = SYNONYMS.iter().find(|(name, _)| *name == wrong);

@@ -1,4 +1,5 @@
-//! Single values, as older systems send them: taken for what they mean, but never guessed.
+//! Single values as older systems send them. They are taken for what they mean, but never
+//! guessed.
 
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ pub fn coerced(kind: &ParameterKind, value: &Value) -> Result<Value, String> {
             ParameterKind::Text | ParameterKind::PostalCode | ParameterKind::Instant,
             Value::String(text),
         ) => Ok(Value::String(text.clone())),
-        // Of a fraction the digits that were sent are not known any more.
+        // The digits of a fraction, as they were sent, are lost when JSON is parsed.
         (ParameterKind::Text | ParameterKind::PostalCode, Value::Number(number)) => {
             coerce::digits(number)
                 .filter(|digits| *kind == ParameterKind::Text || !digits.starts_with('-'))
@@ -55,8 +56,8 @@ pub fn coerced(kind: &ParameterKind, value: &Value) -> Result<Value, String> {
     }
 }
 
-/// Reads a whole number, which may be a text, and may end with a fraction of zero then, too,
-/// if it is so short that it has all its digits as a double.
+/// Reads a whole number, which may be a text. It may end with a fraction of zero, too, if it is
+/// so short that a double holds all its digits.
 fn whole(value: &Value) -> Option<i64> {
     const EXACT: usize = 15;
     match value {
@@ -78,7 +79,7 @@ fn whole(value: &Value) -> Option<i64> {
 
 /// The words that mean yes, in letters of either case.
 pub const YES: [&str; 4] = ["true", "1", "on", "yes"];
-/// Those that mean no.
+/// The words that mean no, in letters of either case.
 pub const NO: [&str; 4] = ["false", "0", "off", "no"];
 
 /// Reads a boolean as forms and scripts send it.

@@ -25,7 +25,7 @@ use crate::{
             row_counts::{BLOCK_BITS, RowCount},
         },
     },
-    storage::{connections::fault::Redacted, statements::any_of},
+    storage::{connections::fault::Redacted, id_lists::any_of},
 };
 
 /// Rows in a sample. Of a text that a thousandth of all rows have, it has about four.
