@@ -12,7 +12,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Gateway(Arc<Shared>);
 
-/// What is behind a [`Gateway`].
+/// The contents of a [`Gateway`], which all its clones share.
 pub struct Shared {
     /// Access to the database, and what is kept about its lists.
     pub store: Store,

@@ -17,7 +17,7 @@ impl Network {
     /// Reads an address, or a network such as `10.0.0.0/8`.
     ///
     /// # Errors
-    /// What the text must be.
+    /// A phrase that says what the text must be.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = || "must be an IP address or a network such as 10.0.0.0/8".to_owned();
         let (address, prefix) = match text.trim().split_once('/') {

@@ -9,7 +9,7 @@ use url::Url;
 /// away, because browsers do not send them.
 ///
 /// # Errors
-/// What the text must be.
+/// A phrase that says what the text must be.
 pub fn parse(text: &str) -> Result<HeaderValue, String> {
     let text = text.trim();
     if text.contains('*') {

@@ -1,4 +1,4 @@
-//! What can go wrong, in one enum, and what each face calls it, in one table.
+//! The failures of rules and databases in one enum, and their public names in one table.
 
 pub mod suggest;
 

@@ -68,9 +68,9 @@ impl<'a> Found<'a> {
 /// A value with its shape, to be serialized as REST answers it: members in the order of the
 /// document, and ids as numbers, as the documented page shows them.
 pub struct Shaped<'a> {
-    /// What to write.
+    /// The value to write.
     pub value: &'a ConstValue,
-    /// What it looks like.
+    /// The shape of the value.
     pub shape: &'a AnswerShape,
 }
 

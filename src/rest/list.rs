@@ -39,9 +39,9 @@ pub const MODE_COUNT: &str = "count";
 /// Parameters by which a list is polled: a caller sends the last instant that it saw as the
 /// next lower bound.
 const POLLED_FROM: [&str; 2] = ["created_from", "updated_from"];
-/// The variable that takes the place where the page begins.
+/// The variable that takes the cursor after which the page begins.
 const AFTER: &str = "_after";
-/// The variable that says whether it matters where the page ends.
+/// The variable by which a poll selects `pageInfo`, to learn where its page ends.
 const IS_POLLED: &str = "_is_polled";
 /// Rows in the whole list.
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
@@ -53,7 +53,7 @@ struct CountAnswer {
     page_count: u64,
 }
 
-/// What a list was asked for.
+/// The parameters of a list, as they were read.
 struct ListQuery {
     variables: Map<String, Value>,
     page: u64,

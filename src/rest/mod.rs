@@ -46,7 +46,7 @@ pub const JSON: &str = ".json";
 pub const WITHOUT_JSON: &str =
     "There is nothing at this address: leave out .json at its end. Answers are JSON anyway.";
 
-/// What a route does.
+/// The action of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Answers an array.
@@ -76,9 +76,9 @@ pub struct Resource {
     pub path: &'static str,
     /// The member under which bodies are nested.
     pub wrapper: &'static str,
-    /// What people call it.
+    /// The name of the kind of record, for people.
     pub title: &'static str,
-    /// What it is, for people.
+    /// A description of the kind of record, for people.
     pub description: &'static str,
     /// The name of the id in the documented path.
     pub id_name: &'static str,

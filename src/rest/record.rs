@@ -59,7 +59,7 @@ const SHAPE: Shape = Shape {
 /// One request to a route.
 pub(super) struct Call {
     pub executor: Executor,
-    /// Where the data is.
+    /// Access to the database, and what is kept about its lists.
     pub store: Store,
     pub route: Arc<Route>,
     pub viewer: Viewer,

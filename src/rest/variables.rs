@@ -24,7 +24,7 @@ use values::{coerced, is_empty};
 /// text: there the filter decides what it means.
 ///
 /// # Errors
-/// What the value must be, to complete the sentence "The parameter ...".
+/// A phrase that says what the value must be, to complete the sentence "The parameter ...".
 pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
     match &parameter.kind {
         ParameterKind::Instant => {
@@ -50,7 +50,7 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
 /// Reads a whole number that fits into 32 bits.
 ///
 /// # Errors
-/// What the value must be.
+/// A phrase that says what the value must be.
 pub fn whole_number(value: &str) -> Result<i32, String> {
     value
         .parse()

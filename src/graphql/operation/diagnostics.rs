@@ -1,5 +1,5 @@
-//! What is wrong with a document, as it is answered: what the compiler has found, and what our
-//! own rules have.
+//! The faults of a document, as they are answered: those that the compiler has found, and those
+//! that our own rules have found.
 
 use std::collections::HashSet;
 

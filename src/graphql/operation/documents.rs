@@ -119,7 +119,7 @@ pub type Form = Box<[Given]>;
 /// How a variable was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Given {
-    /// With a value, or as null.
+    /// With a value, which may be null.
     Value,
     /// Not at all, and it has no default.
     Omitted,
@@ -131,8 +131,8 @@ impl Document {
     /// Parses and validates `text`.
     ///
     /// # Errors
-    /// What is wrong with it, with codes and with the places where it is. Names that exist
-    /// are suggested if `with_suggestions` says so.
+    /// The faults of the text, with their codes and places. Names that exist are suggested if
+    /// `with_suggestions` says so.
     pub fn compile(
         text: &str,
         limits: &Limits,
@@ -205,7 +205,8 @@ impl Document {
     /// The operation to execute (GraphQL specification, "GetOperation").
     ///
     /// # Errors
-    /// What is wrong with the name, to complete the sentence "operationName ...".
+    /// A phrase that says what is wrong with the name, to complete the sentence "operationName
+    /// ...".
     pub fn operation(&self, name: Option<&str>) -> Result<&Operation, String> {
         match (name, &self.operations[..]) {
             (None, [only]) => Ok(only),
@@ -220,7 +221,7 @@ impl Document {
         }
     }
 
-    /// Where something stands in the text.
+    /// The line and the column where a span begins in the text.
     #[must_use]
     pub fn position(&self, span: Option<SourceSpan>) -> Pos {
         span.map_or_else(Pos::default, |span| {

@@ -44,13 +44,13 @@ struct Inner {
 
 /// One operation to execute.
 pub struct OperationRequest {
-    /// What to execute.
+    /// The document to execute.
     pub document: Source,
-    /// Which operation of the document, if it has several.
+    /// The name of the operation to execute, if the document has several.
     pub name: Option<String>,
     /// The variables as they were sent.
     pub variables: Map<String, Value>,
-    /// Where the data is.
+    /// Access to the database, and what is kept about its lists.
     pub store: Store,
     /// The caller, who is authenticated.
     pub viewer: Viewer,
@@ -68,9 +68,9 @@ pub struct OperationRequest {
 
 /// A document in one of its two forms.
 pub enum Source {
-    /// As it was sent.
+    /// The text as it was sent.
     Text(String),
-    /// Compiled before, at the start, as the operations of the REST layer are.
+    /// A document that was compiled at the start, as those of the REST layer are.
     Stored(Arc<Document>),
 }
 
@@ -110,7 +110,7 @@ impl Executor {
         }))
     }
 
-    /// What every handler shares.
+    /// The gateway: what every handler shares.
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         &self.0.gateway

@@ -15,7 +15,7 @@ pub struct Tokens {
 /// Scans all tokens.
 ///
 /// # Errors
-/// What is wrong with one of them, and where it begins.
+/// A message about the first faulty token, and the offset at which the token begins.
 pub fn scan(text: &str) -> Result<Tokens, (String, usize)> {
     let mut tokens = Vec::new();
     for token in Lexer::new(text) {

@@ -38,7 +38,7 @@ pub struct Use {
     pub is_required: bool,
 }
 
-/// What is wrong with a document.
+/// A fault of a document, or of a value in it.
 pub struct DocumentFault {
     /// The place in the text.
     pub place: Option<SourceSpan>,
@@ -46,7 +46,7 @@ pub struct DocumentFault {
     pub kind: ViolationKind,
 }
 
-/// What a violation concerns.
+/// The subject of a fault.
 pub enum ViolationKind {
     /// The document, as this sentence says.
     Document(String),

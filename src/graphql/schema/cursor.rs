@@ -13,9 +13,9 @@ use crate::records::{
     list::{Direction, Order, OrderField, Position},
 };
 
-/// What is wrong with a cursor of another list.
+/// The message for a cursor of another list.
 pub const OTHER_LIST: &str = "is a cursor of another list: use it in the list that it came from";
-/// What is wrong with a cursor that cannot be read.
+/// The message for a cursor that cannot be read.
 pub const UNKNOWN_CURSOR: &str = "is not a cursor that this list gave out";
 
 /// A place in a list, opaque to clients.

@@ -88,9 +88,9 @@ impl Shape {
     };
 }
 
-/// What resolvers need, put into each request by the executor.
+/// The data that resolvers need. The executor puts it into each request.
 pub struct RequestData {
-    /// Where the data is.
+    /// Access to the database, and what is kept about its lists.
     pub store: Store,
     /// Loaders that batch what sibling fields ask for. They are made on first use: most
     /// requests need none.

@@ -110,7 +110,7 @@ impl Paging {
     }
 }
 
-/// Which parts of a connection the query selects.
+/// The parts of a connection that the query selects.
 #[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub struct LookAhead {
     /// Rows, or anything that follows from them.

@@ -7,7 +7,7 @@ use crate::records::{instant::DateTime, locations::PostalCode};
 /// Checks a value of one of our scalars, or of an id. Values of all other types pass.
 ///
 /// # Errors
-/// What the value must be.
+/// A phrase that says what the value must be.
 pub fn check(kind: &str, value: &Value) -> Result<(), String> {
     let taken = match (kind, value) {
         ("DateTime", value) => instant(value).map(drop),
@@ -23,7 +23,7 @@ pub fn check(kind: &str, value: &Value) -> Result<(), String> {
 /// Reads an instant.
 ///
 /// # Errors
-/// What the value must be.
+/// A phrase that says what the value must be.
 pub fn instant(value: &Value) -> Result<DateTime, &'static str> {
     let text = match value {
         Value::String(text) => Some(text),

@@ -1,5 +1,5 @@
-//! Regular expressions for the values that the rules of fields take, made from the tables that
-//! the rules use. JSON Schema has the expressions of ECMAScript in Unicode mode. These mean the
+//! Regular expressions for the values that the rules of fields take, made from what the rules
+//! themselves use. JSON Schema has the expressions of ECMAScript in Unicode mode. These mean the
 //! same in other dialects: they have no `\s` and no `\d`, which every dialect reads in its own
 //! way.
 

@@ -65,7 +65,7 @@ pub fn all(route: &Route) -> Value {
     Value::Object(responses)
 }
 
-/// What several answers have in common.
+/// The headers that several answers have in common.
 pub fn headers() -> Value {
     json!({
         "X-Request-Id": {

@@ -38,7 +38,7 @@ impl TextRule {
         }
     }
 
-    /// What is taken. Numbers stand for their digits.
+    /// The values that are taken. Numbers stand for their digits.
     ///
     /// The server also takes longer texts with white space around them, and e-mail
     /// addresses and URLs that few people have: JSON Schema cannot count without the white

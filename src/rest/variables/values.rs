@@ -14,7 +14,7 @@ pub fn is_empty(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// What values of the kinds must be.
+/// Phrases that say what values of some kinds must be.
 const NO_ID: &str = "must be a whole number that fits into 64 bits";
 const NO_INTEGER: &str = "must be a whole number";
 const NO_TEXT: &str = "must be a string or a whole number";
@@ -22,7 +22,7 @@ const NO_TEXT: &str = "must be a string or a whole number";
 /// Coerces a value as lenient systems send it.
 ///
 /// # Errors
-/// What it must be.
+/// A phrase that says what the value must be.
 pub fn coerced(kind: &ParameterKind, value: &Value) -> Result<Value, String> {
     match (kind, value) {
         (ParameterKind::Id, value) => whole(value)
