@@ -32,6 +32,7 @@ use crate::{
 
 /// The longest request target, in bytes.
 const MAX_URI: usize = 8 * 1024;
+
 /// All routes, with the middleware around them.
 pub fn router(gateway: Gateway) -> Router {
     let origins: Arc<[HeaderValue]> = gateway.settings.allow_origin.concat().into();
