@@ -171,8 +171,9 @@ impl<'a> Log<'a> {
         });
     }
 
-    /// Writes the rows. It must be the last statement before the commit: until then no
-    /// reader gets beyond the numbers of these rows.
+    /// Writes the rows. It must be the last statement before the commit, but for the answer
+    /// that is stored with an idempotency key: until then no reader gets beyond the numbers of
+    /// these rows.
     ///
     /// # Errors
     /// If the database fails.
