@@ -163,33 +163,33 @@ pub enum Lease {
 }
 
 impl Lease {
-    /// Reads all rows of a prepared statement; `each_time` has it prepared and planned anew.
+    /// Reads all rows of a prepared statement; `custom_plan` has it prepared and planned anew.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn query(
         &mut self,
         statement: &Statement,
-        each_time: bool,
+        custom_plan: bool,
     ) -> Result<Vec<QueryResult>, DbErr> {
         match self {
-            Self::Postgres(leased) => leased.query(statement, each_time).await,
-            Self::Sqlite(leased) => until_unlocked!(leased.query(statement, each_time).await),
+            Self::Postgres(leased) => leased.query(statement, custom_plan).await,
+            Self::Sqlite(leased) => until_unlocked!(leased.query(statement, custom_plan).await),
         }
     }
 
-    /// Executes a prepared statement; `each_time` has it prepared and planned anew.
+    /// Executes a prepared statement; `custom_plan` has it prepared and planned anew.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn execute(
         &mut self,
         statement: &Statement,
-        each_time: bool,
+        custom_plan: bool,
     ) -> Result<ExecResult, DbErr> {
         match self {
-            Self::Postgres(leased) => leased.execute(statement, each_time).await,
-            Self::Sqlite(leased) => until_unlocked!(leased.execute(statement, each_time).await),
+            Self::Postgres(leased) => leased.execute(statement, custom_plan).await,
+            Self::Sqlite(leased) => until_unlocked!(leased.execute(statement, custom_plan).await),
         }
     }
 
@@ -373,9 +373,9 @@ where
     async fn query(
         &mut self,
         statement: &Statement,
-        each_time: bool,
+        custom_plan: bool,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let statement = prepared(statement, each_time);
+        let statement = prepared(statement, custom_plan);
         let rows = self.run(|connection| statement.fetch_all(connection)).await;
         let rows = self.note_failure(rows)?;
         Ok(rows.into_iter().map(QueryResult::from).collect())
@@ -384,9 +384,9 @@ where
     async fn execute(
         &mut self,
         statement: &Statement,
-        each_time: bool,
+        custom_plan: bool,
     ) -> Result<ExecResult, DbErr> {
-        let statement = prepared(statement, each_time);
+        let statement = prepared(statement, custom_plan);
         let done = self.run(|connection| statement.execute(connection)).await;
         self.note_failure(done).map(ExecResult::from)
     }
@@ -398,12 +398,12 @@ where
     }
 }
 
-fn prepared<DB>(statement: &Statement, each_time: bool) -> sqlx::query::Query<'_, DB, SqlxValues>
+fn prepared<DB>(statement: &Statement, custom_plan: bool) -> sqlx::query::Query<'_, DB, SqlxValues>
 where
     DB: sqlx::Database + HasStatementCache,
     SqlxValues: IntoArguments<DB>,
 {
     let values = statement.values.clone();
     let values = SqlxValues(values.unwrap_or_else(|| sea_orm::Values(Vec::new())));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values).persistent(!each_time)
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), values).persistent(!custom_plan)
 }

@@ -201,34 +201,34 @@ impl Session {
         self.engine
     }
 
-    /// Executes a statement; `each_time` has it prepared and planned anew.
+    /// Executes a statement; `custom_plan` has it prepared and planned anew.
     ///
     /// # Errors
     /// If the transaction has ended, or the database fails.
     pub async fn execute(
         &self,
         statement: &Statement,
-        each_time: bool,
+        custom_plan: bool,
     ) -> Result<ExecResult, DbErr> {
         observed(self.observer.as_ref(), statement, async {
             let mut held = self.hold().await?;
-            self.noted(open(&mut held)?.execute(statement, each_time).await)
+            self.noted(open(&mut held)?.execute(statement, custom_plan).await)
         })
         .await
     }
 
-    /// Reads all rows of a statement; `each_time` has it prepared and planned anew.
+    /// Reads all rows of a statement; `custom_plan` has it prepared and planned anew.
     ///
     /// # Errors
     /// As [`Self::execute`].
     pub async fn query(
         &self,
         statement: &Statement,
-        each_time: bool,
+        custom_plan: bool,
     ) -> Result<Vec<QueryResult>, DbErr> {
         observed(self.observer.as_ref(), statement, async {
             let mut held = self.hold().await?;
-            self.noted(open(&mut held)?.query(statement, each_time).await)
+            self.noted(open(&mut held)?.query(statement, custom_plan).await)
         })
         .await
     }

@@ -107,12 +107,12 @@ pub fn refused(
     let mut unlisted = 0_usize;
     for violation in violations {
         match violation.kind {
-            rules::ViolationKind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
+            rules::DocumentFaultKind::Document(message) if errors.len() + 1 < MAX_ERRORS => {
                 let place = violation.place.map(&place);
                 errors.push(document_error(Code::DocumentInvalid, message, place));
             }
-            rules::ViolationKind::Document(_) => unlisted += 1,
-            rules::ViolationKind::Value(fault) => {
+            rules::DocumentFaultKind::Document(_) => unlisted += 1,
+            rules::DocumentFaultKind::Value(fault) => {
                 first = first.or(violation.place);
                 faults.add(&fault.path, fault.message);
             }

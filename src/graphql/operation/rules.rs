@@ -43,11 +43,11 @@ pub struct DocumentFault {
     /// The place in the text.
     pub place: Option<SourceSpan>,
     /// Whether the document itself is wrong, or a value in it.
-    pub kind: ViolationKind,
+    pub kind: DocumentFaultKind,
 }
 
 /// The subject of a fault.
-pub enum ViolationKind {
+pub enum DocumentFaultKind {
     /// The document, as this sentence says.
     Document(String),
     /// A value that stands in it.
@@ -71,7 +71,7 @@ pub fn check(
             .collect(),
         spread: HashSet::new(),
         uses: HashMap::new(),
-        violations: Vec::new(),
+        faults: Vec::new(),
     };
     for definition in &operation.variables {
         if let Some(default) = &definition.default_value {
@@ -80,10 +80,10 @@ pub fn check(
     }
     walk.directives(&operation.directives);
     walk.selections(&operation.selection_set);
-    if walk.violations.is_empty() {
+    if walk.faults.is_empty() {
         Ok(walk.uses)
     } else {
-        Err(walk.violations)
+        Err(walk.faults)
     }
 }
 
@@ -92,7 +92,7 @@ struct RuleWalk<'a> {
     variables: HashMap<&'a str, &'a Node<VariableDefinition>>,
     spread: HashSet<&'a str>,
     uses: HashMap<String, Use>,
-    violations: Vec<DocumentFault>,
+    faults: Vec<DocumentFault>,
 }
 
 /// A place that takes a value: an argument, or a field of an input object.
@@ -198,7 +198,7 @@ impl<'a> RuleWalk<'a> {
                     if !names.insert(name) {
                         let message =
                             format!("There can be only one input field named \"{name}\".");
-                        self.violation(name.location(), ViolationKind::Document(message));
+                        self.fault(name.location(), DocumentFaultKind::Document(message));
                     }
                     if let Some(definition) = object.fields.get(name) {
                         path.push('.');
@@ -233,7 +233,7 @@ impl<'a> RuleWalk<'a> {
                         path: path.clone(),
                         message,
                     };
-                    self.violation(value.location(), ViolationKind::Value(fault));
+                    self.fault(value.location(), DocumentFaultKind::Value(fault));
                 }
             }
             _ => {}
@@ -267,7 +267,7 @@ impl<'a> RuleWalk<'a> {
                 "Variable \"${name}\" of type \"{}\" used in position expecting type \"{kind}\".",
                 variable.ty
             );
-            self.violation(value.location(), ViolationKind::Document(message));
+            self.fault(value.location(), DocumentFaultKind::Document(message));
         }
         let known = self.uses.entry(name.to_owned()).or_insert_with(|| Use {
             // For a directive the variable's name is shown: `if` would not tell which directive
@@ -281,7 +281,7 @@ impl<'a> RuleWalk<'a> {
         known.is_required |= kind.is_non_null();
     }
 
-    fn violation(&mut self, place: Option<SourceSpan>, kind: ViolationKind) {
-        self.violations.push(DocumentFault { place, kind });
+    fn fault(&mut self, place: Option<SourceSpan>, kind: DocumentFaultKind) {
+        self.faults.push(DocumentFault { place, kind });
     }
 }
