@@ -5,7 +5,9 @@
 //! above it. A request enters at [`app`], which has every route on one screen; [`auth`] finds
 //! out who asks; one of the two faces, [`rest`] or [`graphql`], turns it into an operation,
 //! which runs through `graphql/operation/executor.rs` to a resolver in `graphql/schema`, and
-//! from there to [`records`], which hold the rules and the SQL.
+//! from there to [`records`], which hold the rules and the SQL. Lists, and records that
+//! GraphQL reads by their ids, are written from their columns by `graphql/projection`; what
+//! that does not know, the resolvers answer field by field.
 
 #![warn(missing_docs)]
 
