@@ -4,7 +4,8 @@
 //! much as reading a record. This one does not: when a connection breaks, it is closed
 //! together with all idle ones.
 //!
-//! All statements run through here, so this is the place of the time limit for a database
+//! The statements of requests run through here (steps of the schema and snapshots have
+//! connections of their own), so this is the place of the time limit for a database
 //! that keeps none itself: one that is frozen, or behind a network that was cut.
 
 pub mod fault;
