@@ -19,11 +19,29 @@ use crate::{
     storage::database::Database,
 };
 
-/// Runs the command that was given; without one, serves.
+/// Reads the command line, and runs the command.
 ///
-/// # Errors
-/// What went wrong, for the operator to read.
-pub async fn run(cli: Cli) -> Result<()> {
+/// It makes the runtime here, and not in `main.rs`: what is run by it is compiled into
+/// whatever makes it.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = || {
+        read_env_file()?;
+        let cli = Cli::read();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cli.workers())
+            .enable_all()
+            .build()?;
+        runtime.block_on(run(cli))
+    };
+    match done() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Runs the command that was given; without one, serves.
+async fn run(cli: Cli) -> Result<()> {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve::run(options).await,
         Command::Migrate(options) => migrate::run(&options).await,
@@ -37,10 +55,7 @@ pub async fn run(cli: Cli) -> Result<()> {
 
 /// Reads `.env` in the working folder, if there is one. Variables that are set already keep
 /// their values.
-///
-/// # Errors
-/// If the file is there and cannot be read.
-pub fn read_env_file() -> Result<()> {
+fn read_env_file() -> Result<()> {
     match dotenvy::from_filename(".env") {
         Err(error) if !error.not_found() => Err(error).context("the file .env cannot be read"),
         _ => Ok(()),
@@ -48,8 +63,7 @@ pub fn read_env_file() -> Result<()> {
 }
 
 /// Prints in one line what went wrong, with all causes.
-#[must_use]
-pub fn fail(error: &anyhow::Error) -> ExitCode {
+fn fail(error: &anyhow::Error) -> ExitCode {
     let is_broken_pipe = |cause: &std::io::Error| cause.kind() == ErrorKind::BrokenPipe;
     if error.downcast_ref().is_some_and(is_broken_pipe) {
         // The program that reads the output has seen enough.
