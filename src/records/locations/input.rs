@@ -1,12 +1,11 @@
-//! The inputs that create and update locations, and postal codes.
+//! The inputs that create and update locations.
 
-use async_graphql::{ID, InputObject, MaybeUndefined, Value};
+use async_graphql::{ID, InputObject, MaybeUndefined};
 use entity::client_location as location;
 use sea_orm::ActiveValue::Set;
-use serde_json::Number;
 
+use super::PostalCode;
 use crate::records::{
-    coerce,
     fold::fold,
     validation::{self, Checks},
 };
@@ -210,29 +209,4 @@ pub(super) fn fill(
     if let Set(name) = &location.name {
         location.name_key.set_if_not_equals(fold(name));
     }
-}
-
-/// A postal code as it is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PostalCode(pub String);
-
-const EXPECTED_CODE: &str = "must be a string or a whole number";
-
-impl PostalCode {
-    /// Reads a text or a whole number.
-    ///
-    /// # Errors
-    /// What the value must be.
-    pub fn parse_value(value: &Value) -> Result<Self, &'static str> {
-        match value {
-            Value::String(text) => Ok(Self(text.clone())),
-            Value::Number(number) => code(number).map(Self).ok_or(EXPECTED_CODE),
-            _ => Err(EXPECTED_CODE),
-        }
-    }
-}
-
-/// The digits of a postal code that was sent as a number.
-fn code(number: &Number) -> Option<String> {
-    coerce::digits(number).filter(|digits| !digits.starts_with('-'))
 }

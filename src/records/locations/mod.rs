@@ -2,6 +2,7 @@
 
 mod filter;
 mod input;
+mod postal_code;
 mod write;
 
 use std::sync::Arc;
@@ -19,9 +20,9 @@ use crate::{error::Result, storage::id_lists::any_of};
 
 pub use filter::ClientLocationFilter;
 pub use input::{
-    CreateClientLocationInput, CreatePrimaryLocationInput, NewLocation, PostalCode,
-    UpdateClientLocationInput,
+    CreateClientLocationInput, CreatePrimaryLocationInput, NewLocation, UpdateClientLocationInput,
 };
+pub use postal_code::PostalCode;
 pub use write::{changed, create, first_of_client, update};
 
 impl Listed for location::Entity {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    records::{coerce, validation::parse_id},
+    records::{coerce, locations::PostalCode, validation::parse_id},
     rest::operation::ParameterKind,
 };
 
@@ -33,12 +33,12 @@ pub fn coerced(kind: &ParameterKind, value: &Value) -> Result<Value, String> {
             Value::String(text),
         ) => Ok(Value::String(text.clone())),
         // The digits of a fraction, as they were sent, are lost when JSON is parsed.
-        (ParameterKind::Text | ParameterKind::PostalCode, Value::Number(number)) => {
-            coerce::digits(number)
-                .filter(|digits| *kind == ParameterKind::Text || !digits.starts_with('-'))
-                .map(Value::String)
-                .ok_or_else(|| NO_TEXT.to_owned())
-        }
+        (ParameterKind::Text, Value::Number(number)) => coerce::digits(number)
+            .map(Value::String)
+            .ok_or_else(|| NO_TEXT.to_owned()),
+        (ParameterKind::PostalCode, Value::Number(number)) => PostalCode::of_number(number)
+            .map(|code| Value::String(code.0))
+            .map_err(str::to_owned),
         (ParameterKind::Integer, value) => whole(value)
             .map(|number| Value::Number(number.into()))
             .ok_or_else(|| NO_INTEGER.to_owned()),
