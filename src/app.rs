@@ -25,6 +25,7 @@ use crate::{
         compression, cross_origin, deadline,
         problem::{self, Problem},
         request_id::{REQUEST_ID, RequestId},
+        retry,
     },
     rest,
     telemetry::{self, Observation},
@@ -94,6 +95,7 @@ async fn around(mut request: Request, next: Next) -> Response {
         }
     };
     let mut response = problem::render(response, &request_id);
+    retry::advise(&mut response);
     observation.end(response.status(), &request_id);
     if let Ok(id) = HeaderValue::from_str(&request_id.0) {
         response.headers_mut().insert(REQUEST_ID, id);

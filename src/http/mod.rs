@@ -14,3 +14,5 @@ pub(crate) mod media_type;
 pub mod problem;
 pub(crate) mod query_string;
 pub mod request_id;
+// When to try again: `Retry-After`.
+pub(crate) mod retry;

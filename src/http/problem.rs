@@ -4,7 +4,7 @@ use axum::{
     Json,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -15,9 +15,6 @@ use crate::{
     http::request_id::RequestId,
     idempotency::NotExecuted,
 };
-
-/// `Retry-After` of a refusal that passes, in seconds.
-pub const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// The most unknown fields of a body that get an entry in `errors`: without a limit the
 /// answer could be many times as long as the body.
@@ -206,9 +203,6 @@ impl Problem {
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\""),
             ),
-            Code::LimitExceeded | Code::Unavailable | Code::StorageFull => {
-                Self::new(code.status(), sentence).with_header(RETRY_AFTER, RETRY_SECONDS)
-            }
             _ => Self::new(code.status(), sentence),
         }
     }
@@ -230,7 +224,6 @@ impl Problem {
             }
             NotExecuted::UnderWay(_) => {
                 let problem = Self::new(refusal.code().status(), sentence);
-                let problem = problem.with_header(RETRY_AFTER, RETRY_SECONDS);
                 (problem, "The first request is still under way.")
             }
         };

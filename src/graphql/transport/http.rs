@@ -7,7 +7,7 @@ use axum::{
     extract::{RawQuery, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE},
         request::Parts,
     },
     response::{IntoResponse, Response},
@@ -177,11 +177,7 @@ async fn run_once(
         Err(NotExecuted::Failed(error)) => refuse_error(&error, request_id),
         Err(refusal) => {
             let code = refusal.code();
-            let mut response = refuse(code.status(), code, refusal.sentence());
-            if code == Code::Conflict {
-                response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
-            }
-            response
+            refuse(code.status(), code, refusal.sentence())
         }
     }
 }
@@ -229,7 +225,7 @@ fn respond(media: Media, answer: &Answer) -> Response {
         matches!(source, Some(Error::Unavailable(..)))
     };
     if response.errors.iter().any(is_outage) {
-        answer.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
+        retry::soon(answer.headers_mut());
     }
     answer
 }
@@ -310,9 +306,6 @@ pub fn refuse_error(error: &Error, request_id: &RequestId) -> Response {
         // The challenge is not Basic: a browser would open its own login box over GraphiQL.
         let challenge = HeaderValue::from_static("Bearer realm=\"clientele\"");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    }
-    if matches!(error, Error::Unavailable(..)) {
-        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS);
     }
     response
 }
