@@ -26,6 +26,9 @@ pub struct Limits {
     /// The most values in the answer to a query, by its page sizes
     #[arg(long, env = "MAX_QUERY_VALUES", default_value_t = Self::default().max_query_values, value_name = "N")]
     pub max_query_values: u64,
+    /// The largest answer, in bytes
+    #[arg(long, env = "MAX_ANSWER_BYTES", default_value_t = Self::default().max_answer_bytes, value_name = "N")]
+    pub max_answer_bytes: usize,
 }
 
 impl Default for Limits {
@@ -38,6 +41,7 @@ impl Default for Limits {
             max_query_aliases: 30,
             max_query_records: 30_000,
             max_query_values: 1_000_000,
+            max_answer_bytes: 16 * 1024 * 1024,
         }
     }
 }

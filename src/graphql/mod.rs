@@ -1,5 +1,7 @@
 //! The GraphQL face.
 
+// How large an answer may become.
+pub mod answer_size;
 // Failures as they are answered.
 pub mod error;
 // One document, from text to run.

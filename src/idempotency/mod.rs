@@ -33,6 +33,8 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 
 /// The longest key, in characters.
 pub const MAX_LENGTH: usize = 255;
+/// The largest answer that is kept, in bytes. A request whose answer is larger is undone.
+pub const MAX_ANSWER: usize = 1024 * 1024;
 /// How long a retry waits while the first request is under way.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// About how many requests with a key run at once.

@@ -1,11 +1,12 @@
 //! GraphQL over a WebSocket, subprotocol `graphql-transport-ws`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use rstest::rstest;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest},
@@ -77,12 +78,9 @@ async fn a_token_is_checked_at_the_start_and_for_every_operation(
     assert_eq!(receive(&mut socket).await["type"], "connection_ack");
     let rename = "mutation { updateClient(id: 1, input: { name: \"New\" }) { client { name } } }";
     send(&mut socket, &subscribe("1", rename)).await;
-    let next = receive(&mut socket).await;
-    assert_eq!(
-        next["payload"]["errors"][0]["extensions"]["code"],
-        "FORBIDDEN"
-    );
-    assert_eq!(receive(&mut socket).await["type"], "complete");
+    let refused = receive(&mut socket).await;
+    assert_eq!(refused["type"], "error");
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "FORBIDDEN");
 
     let transaction = app.database.begin().await.unwrap();
     let prefix = clientele::auth::tokens::prefix_of(&app.read_token).unwrap();
@@ -109,11 +107,100 @@ async fn expensive_documents_are_refused_here_too(
         bomb = format!("{bomb} fragment f{level} on Query {{ {spreads} }}");
     }
     send(&mut socket, &subscribe("1", &bomb)).await;
-    let next = receive(&mut socket).await;
+    let refused = receive(&mut socket).await;
+    assert_eq!(refused["type"], "error");
+    assert_eq!(refused["id"], "1");
     assert_eq!(
-        next["payload"]["errors"][0]["extensions"]["code"],
+        refused["payload"][0]["extensions"]["code"],
         "LIMIT_EXCEEDED"
     );
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_protocol_is_kept(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = TestApp::start(engine).await;
+    app.create_client(json!({})).await;
+    let address = app.serve().await;
+    let mut socket = acknowledged(&app, address).await;
+    send(&mut socket, &json!({ "type": "ping" })).await;
+    assert_eq!(receive(&mut socket).await, json!({ "type": "pong" }));
+    send(
+        &mut socket,
+        &json!({ "type": "ping", "payload": { "n": 1 } }),
+    )
+    .await;
+    let pong = json!({ "type": "pong", "payload": { "n": 1 } });
+    assert_eq!(receive(&mut socket).await, pong);
+    // Neither is answered.
+    send(&mut socket, &json!({ "type": "pong" })).await;
+    send(&mut socket, &json!({ "type": "complete", "id": "none" })).await;
+    send(&mut socket, &init(&app.token)).await;
+    assert_eq!(close_code(&mut socket).await, 4429);
+
+    let mut socket = acknowledged(&app, address).await;
+    send(&mut socket, &json!({ "type": "start", "id": "1" })).await;
+    assert_eq!(close_code(&mut socket).await, 4400);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_id_names_one_operation_at_a_time(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    app.create_client(json!({})).await;
+    let address = app.serve().await;
+    // It waits for this lock.
+    let transaction = app.database.begin().await.unwrap();
+    let lock = "UPDATE client SET notes = notes WHERE id = 1";
+    transaction.execute_unprepared(lock).await.unwrap();
+    let rename = "mutation { updateClient(id: 1, input: { name: \"New\" }) { client { name } } }";
+
+    let mut socket = acknowledged(&app, address).await;
+    send(&mut socket, &subscribe("a", rename)).await;
+    send(&mut socket, &subscribe("b", "{ __typename }")).await;
+    assert_eq!(receive(&mut socket).await["id"], "b");
+    assert_eq!(receive(&mut socket).await["type"], "complete");
+    send(&mut socket, &subscribe("a", "{ __typename }")).await;
+    assert_eq!(close_code(&mut socket).await, 4409);
+
+    // One that was completed by the client is not answered, and its id is free.
+    let mut socket = acknowledged(&app, address).await;
+    send(&mut socket, &subscribe("a", rename)).await;
+    send(&mut socket, &json!({ "type": "complete", "id": "a" })).await;
+    send(&mut socket, &subscribe("a", "{ __typename }")).await;
+    let next = receive(&mut socket).await;
+    assert_eq!(next["payload"]["data"], json!({ "__typename": "Query" }));
+    transaction.rollback().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_client_that_does_not_read_is_not_read_from(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    // More than the buffers of the operating system take.
+    const BYTES: usize = 64 * 1024 * 1024;
+    let app = TestApp::start(engine).await;
+    let mut stream = TcpStream::connect(app.serve().await).await.unwrap();
+    let hello = "GET /graphql HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n";
+    stream.write_all(hello.as_bytes()).await.unwrap();
+    // Pings of 125 bytes, masked with zeros.
+    let mut ping = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    ping.extend([b'p'; 125]);
+    let pings = ping.repeat(1_000);
+    let mut sent = 0;
+    while sent < BYTES {
+        match timeout(Duration::from_secs(2), stream.write_all(&pings)).await {
+            Ok(Ok(())) => sent += pings.len(),
+            // Not taken, or the connection was closed.
+            Err(_) | Ok(Err(_)) => return,
+        }
+    }
+    panic!("{sent} bytes of pings were read, and their answers were not");
 }
 
 #[rstest]
@@ -142,6 +229,14 @@ async fn a_stopping_server_says_goodbye(
     receive(&mut socket).await;
     app.gateway.lifecycle.stopping.cancel();
     assert_eq!(close_code(&mut socket).await, 1001);
+}
+
+/// A connection that was let in.
+async fn acknowledged(app: &TestApp, address: SocketAddr) -> Socket {
+    let mut socket = connect(address, &[]).await.unwrap();
+    send(&mut socket, &init(&app.token)).await;
+    assert_eq!(receive(&mut socket).await["type"], "connection_ack");
+    socket
 }
 
 async fn connect(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {

@@ -32,6 +32,8 @@ use crate::graphql::projection::Projections;
 pub struct CollectedOperation {
     /// Its tree: one operation, without fragments and directives.
     pub document: ExecutableDocument,
+    /// Whether it changes records.
+    pub is_mutation: bool,
     /// How many fields it has.
     pub fields: usize,
     /// The projections of its root fields.
@@ -84,6 +86,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Colle
             operations: DocumentOperations::Single(Positioned::new(executed, position)),
             fragments: HashMap::new(),
         },
+        is_mutation: operation.is_mutation(),
         fields: collector.fields,
         projections: Projections::new(collector.is_fixed),
     }

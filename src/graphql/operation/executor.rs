@@ -7,7 +7,7 @@
 use entity::change::Face;
 use std::sync::Arc;
 
-use async_graphql::{Request, Response, ServerError, Variables};
+use async_graphql::{Request, Response, ServerError, Value as ConstValue, Variables};
 use serde_json::{Map, Value};
 
 use super::{
@@ -20,7 +20,9 @@ use crate::{
     error::{Code, Error, Fault},
     gateway::Gateway,
     graphql::{
+        answer_size::{AnswerSize, MaxAnswer},
         error::{document_error, server_error},
+        projection::raw_json,
         schema::{Caller, RequestData, Schema, Shape, schema},
     },
     records::Store,
@@ -157,7 +159,14 @@ impl Executor {
 
 impl Inner {
     async fn run(&self, prepared: Prepared) -> Answer {
-        let response = self.schema.execute(prepared.request()).await;
+        let max = prepared.max_answer;
+        let mut response = self.schema.execute(prepared.request()).await;
+        let length = raw_json::length(&response.data);
+        let length = length.map_err(|error| Error::Internal(Arc::new(error)));
+        if let Err(error) = length.and_then(|length| max.check(length)) {
+            response.data = ConstValue::Null;
+            response.errors = vec![server_error(error)];
+        }
         Answer {
             stage: Stage::Executed,
             response,
@@ -214,9 +223,14 @@ impl Inner {
             .check_operation(&document, operation, &variables)
             .map_err(refuse)?;
         let executed = operation.executed(&document, &form);
+        let max_answer = MaxAnswer {
+            bytes: settings.limits.max_answer_bytes,
+            is_after_write: is_mutation,
+        };
         Ok(Prepared {
             executed,
             is_mutation,
+            max_answer,
             variables,
             caller: Caller {
                 user: viewer.user,
@@ -246,6 +260,7 @@ impl Inner {
 pub struct Prepared {
     executed: Arc<CollectedOperation>,
     is_mutation: bool,
+    max_answer: MaxAnswer,
     variables: Variables,
     caller: Caller,
     store: Store,
@@ -261,11 +276,20 @@ impl Prepared {
         self.is_mutation
     }
 
-    /// This operation, to be executed on `database`.
+    /// This operation, to be executed in a transaction, whose view of the database this is.
+    /// The transaction is to be rolled back if the answer has more than so many bytes.
     #[must_use]
-    pub fn on(self, database: Database) -> Self {
-        let store = self.store.within(database);
-        Self { store, ..self }
+    pub fn within(self, transaction: Database, max_bytes: usize) -> Self {
+        let store = self.store.within(transaction);
+        let max_answer = MaxAnswer {
+            bytes: self.max_answer.bytes.min(max_bytes),
+            is_after_write: false,
+        };
+        Self {
+            max_answer,
+            store,
+            ..self
+        }
     }
 
     fn request(self) -> Request {
@@ -277,6 +301,7 @@ impl Prepared {
                 self.caller,
                 self.shape,
                 self.executed,
+                AnswerSize::new(self.max_answer),
                 self.check_only,
             ));
         request.set_parsed_query(document);

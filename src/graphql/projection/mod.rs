@@ -35,6 +35,7 @@ use sea_orm::{
 };
 
 use super::{
+    answer_size::AnswerSize,
     projection::{
         columns::{CLIENT, Column, Ids, LOCATION, Record},
         raw_json::raw,
@@ -233,6 +234,7 @@ impl ListProjection {
     pub async fn run<E: Listed>(
         &self,
         store: &Store,
+        size: &AnswerSize,
         filter: &Filter,
         request: &PageRequest,
     ) -> Result<WrittenPage> {
@@ -250,7 +252,7 @@ impl ListProjection {
         for (key, list) in &self.lists {
             let mut writer = Writer::new(self.ids, &locations, page.rows.len());
             writer.place = place;
-            writer.list(list, &page.rows)?;
+            writer.root_list(list, &page.rows, size).await?;
             lists.insert(key.clone(), raw(writer.out));
         }
         let cursor = |row| cursor(place, row);
@@ -271,7 +273,12 @@ impl RecordProjection {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn run(&self, db: &Statements, id: i64) -> Result<Option<ConstValue>> {
+    pub async fn run(
+        &self,
+        db: &Statements,
+        size: &AnswerSize,
+        id: i64,
+    ) -> Result<Option<ConstValue>> {
         let engine = db.get_database_backend();
         let sql = self.statement.get_or_init(|| {
             let table = self.rows.record.table;
@@ -289,6 +296,7 @@ impl RecordProjection {
         let locations = self.rows.read_locations(db, &rows).await?;
         let mut writer = Writer::new(Ids::Text, &locations, 1);
         writer.object(&self.object, row)?;
+        size.add(writer.out.len())?;
         Ok(Some(raw(writer.out)))
     }
 }
@@ -297,11 +305,12 @@ impl RecordProjection {
 /// error in its place.
 ///
 /// # Errors
-/// If the database is away or too busy: the resolvers would only wait once more.
+/// If the database is away or too busy: the resolvers would only wait once more. If the answer
+/// is too large, it would be so by the resolvers, too.
 pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
     match written {
         Ok(written) => Ok(Some(written)),
-        Err(error @ Error::Unavailable(..)) => Err(error),
+        Err(error @ (Error::Unavailable(..) | Error::Limit(_))) => Err(error),
         Err(error) => {
             tracing::warn!(
                 cause = error.cause(),

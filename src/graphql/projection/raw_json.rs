@@ -2,6 +2,8 @@
 //! In the answer's value the text stands as a binary value, which JSON does not have: the
 //! schema has no binary values, so nothing else can be meant.
 
+use std::io;
+
 use async_graphql::{ServerError, Value};
 use axum::body::Bytes;
 use serde::Serialize;
@@ -12,13 +14,17 @@ pub fn raw(text: impl Into<Bytes>) -> Value {
     Value::Binary(text.into())
 }
 
-/// Writes `value` as JSON. JSON text in it is copied.
+/// Writes `value` as JSON. JSON text in it is copied. Returns how many bytes were copied.
 ///
 /// # Errors
 /// If a number has no form in JSON.
-pub fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<()> {
+pub fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<usize> {
+    let mut copied = 0;
     match value {
-        Value::Binary(text) => out.extend_from_slice(text),
+        Value::Binary(text) => {
+            out.extend_from_slice(text);
+            copied = text.len();
+        }
         Value::Object(members) => {
             out.push(b'{');
             for (index, (name, value)) in members.iter().enumerate() {
@@ -27,7 +33,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<()> {
                 }
                 serde_json::to_writer(&mut *out, name.as_str())?;
                 out.push(b':');
-                write(value, out)?;
+                copied += write(value, out)?;
             }
             out.push(b'}');
         }
@@ -37,13 +43,53 @@ pub fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<()> {
                 if index > 0 {
                     out.push(b',');
                 }
-                write(item, out)?;
+                copied += write(item, out)?;
             }
             out.push(b']');
         }
         leaf => serde_json::to_writer(&mut *out, leaf)?,
     }
-    Ok(())
+    Ok(copied)
+}
+
+/// How many bytes `value` has as JSON.
+///
+/// # Errors
+/// If a number has no form in JSON.
+pub fn length(value: &Value) -> serde_json::Result<usize> {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    Ok(match value {
+        Value::Binary(text) => text.len(),
+        Value::Object(members) => {
+            let mut length = 2;
+            for (name, value) in members {
+                length += name.len() + 4 + self::length(value)?;
+            }
+            length
+        }
+        Value::List(items) => {
+            let mut length = 2;
+            for item in items {
+                length += 1 + self::length(item)?;
+            }
+            length
+        }
+        leaf => {
+            let mut counter = Counter(0);
+            serde_json::to_writer(&mut counter, leaf)?;
+            counter.0
+        }
+    })
 }
 
 /// Writes an answer: its data, if there is any, and its errors.
@@ -67,18 +113,4 @@ pub fn write_answer(data: Option<&Value>, errors: &[ServerError]) -> serde_json:
     }
     out.push(b'}');
     Ok(out)
-}
-
-/// Parses the JSON text in `value` back into values, for writers that do not know it.
-///
-/// # Errors
-/// If the text is no JSON.
-pub fn expand(value: &mut Value) -> serde_json::Result<()> {
-    match value {
-        Value::Binary(text) => *value = serde_json::from_slice(text)?,
-        Value::Object(members) => members.values_mut().try_for_each(expand)?,
-        Value::List(items) => items.iter_mut().try_for_each(expand)?,
-        _ => {}
-    }
-    Ok(())
 }

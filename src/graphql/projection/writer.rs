@@ -12,6 +12,8 @@ use super::{
     SORT_KEY,
 };
 use crate::{
+    error::Result,
+    graphql::answer_size::AnswerSize,
     graphql::schema::cursor::{Cursor, ListKind, Place},
     records::list::{OrderField, Position},
 };
@@ -87,35 +89,63 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub fn list(&mut self, list: &ProjectedList, rows: &[QueryResult]) -> Result<(), DbErr> {
+    /// A root list. Each row counts for the size of the answer, and between rows others go on.
+    pub async fn root_list(
+        &mut self,
+        list: &ProjectedList,
+        rows: &[QueryResult],
+        size: &AnswerSize,
+    ) -> Result<()> {
         self.out.push(b'[');
         for (index, row) in rows.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
-            match list {
-                ProjectedList::Nodes(object) => self.object(object, row)?,
-                ProjectedList::Edges(members) => self.members(members, |writer, part| {
-                    match part {
-                        EdgePart::TypeName(name) => writer.text(name),
-                        EdgePart::Cursor => writer.cursor(Some(row))?,
-                        EdgePart::Node(object) => writer.object(object, row)?,
-                    }
-                    Ok(())
-                })?,
-            }
+            let before = self.out.len();
+            self.item(list, row)?;
+            size.add(self.out.len() - before)?;
+            size.pause().await;
         }
         self.out.push(b']');
         Ok(())
     }
 
-    pub fn object(&mut self, object: &Object, row: &QueryResult) -> Result<(), DbErr> {
+    fn list(&mut self, list: &ProjectedList, rows: &[QueryResult]) -> Result<()> {
+        self.out.push(b'[');
+        for (index, row) in rows.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.item(list, row)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn item(&mut self, list: &ProjectedList, row: &QueryResult) -> Result<()> {
+        match list {
+            ProjectedList::Nodes(object) => self.object(object, row),
+            ProjectedList::Edges(members) => self.members(members, |writer, part| {
+                match part {
+                    EdgePart::TypeName(name) => writer.text(name),
+                    EdgePart::Cursor => writer.cursor(Some(row))?,
+                    EdgePart::Node(object) => writer.object(object, row)?,
+                }
+                Ok(())
+            }),
+        }
+    }
+
+    pub fn object(&mut self, object: &Object, row: &QueryResult) -> Result<()> {
         self.members(object, |writer, part| match part {
             Part::TypeName(name) => {
                 writer.text(name);
                 Ok(())
             }
-            Part::Column(index, column) => column.write(row, *index, writer.ids, &mut writer.out),
+            Part::Column(index, column) => {
+                column.write(row, *index, writer.ids, &mut writer.out)?;
+                Ok(())
+            }
             Part::One(object) => writer.object(object, row),
             Part::Locations(index, members) => {
                 let pages = writer.locations.get(*index);
@@ -131,7 +161,7 @@ impl<'a> Writer<'a> {
         members: &Members<ConnectionPart>,
         rows: &[QueryResult],
         has_next: bool,
-    ) -> Result<(), DbErr> {
+    ) -> Result<()> {
         let own = Place {
             list: Some(ListKind::OfClient),
             ..Place::default()
@@ -161,8 +191,8 @@ impl<'a> Writer<'a> {
     fn members<Part>(
         &mut self,
         members: &Members<Part>,
-        mut write: impl FnMut(&mut Self, &Part) -> Result<(), DbErr>,
-    ) -> Result<(), DbErr> {
+        mut write: impl FnMut(&mut Self, &Part) -> Result<()>,
+    ) -> Result<()> {
         self.out.push(b'{');
         for (index, (name, part)) in members.iter().enumerate() {
             if index > 0 {
@@ -175,7 +205,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn cursor(&mut self, row: Option<&QueryResult>) -> Result<(), DbErr> {
+    fn cursor(&mut self, row: Option<&QueryResult>) -> Result<()> {
         match row {
             Some(row) => self.text(&cursor(self.place, row)?.encode_cursor()),
             None => self.out.extend_from_slice(b"null"),

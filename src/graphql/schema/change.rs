@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A change in an answer.
-pub struct ClientChange(pub change::Model);
+pub struct ClientChange(pub Arc<change::Model>);
 
 /// What a mutation did to one record: to a client, or to one of its locations. It is
 /// kept as it was written, and never changes.

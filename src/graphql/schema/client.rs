@@ -1,5 +1,7 @@
 //! Clients in the schema: their shape and their resolvers.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::{client, client_location};
 
@@ -25,14 +27,23 @@ use crate::{
 /// A client in an answer.
 pub struct Client {
     /// The client itself.
-    pub row: client::Model,
+    pub row: Arc<client::Model>,
     /// Its primary location as it was at the same moment, if it was read along with the client.
-    pub primary: Option<client_location::Model>,
+    pub primary: Option<Arc<client_location::Model>>,
 }
 
-impl From<client::Model> for Client {
-    fn from(row: client::Model) -> Self {
+impl From<Arc<client::Model>> for Client {
+    fn from(row: Arc<client::Model>) -> Self {
         Self { row, primary: None }
+    }
+}
+
+impl Client {
+    fn with_primary(row: client::Model, primary: Option<client_location::Model>) -> Self {
+        Self {
+            row: Arc::new(row),
+            primary: primary.map(Arc::new),
+        }
     }
 }
 
@@ -109,7 +120,7 @@ impl Client {
     /// The main location. Every client has exactly one.
     async fn primary_location(&self, context: &Context<'_>) -> Result<ClientLocation> {
         if let Some(location) = &self.primary {
-            return Ok(ClientLocation(location.clone()));
+            return Ok(ClientLocation(Arc::clone(location)));
         }
         let loaders = RequestData::of(context)?.loaders();
         Ok(ClientLocation(loaders.primary_location(self.row.id).await?))
@@ -224,17 +235,20 @@ impl ClientQueries {
         let with_primary = context.look_ahead().field(PRIMARY_LOCATION).exists();
         let found = async {
             let id = validation::argument_id(&id)?;
-            let db = &RequestData::of(context)?.store.reader;
+            let data = RequestData::of(context)?;
+            let db = &data.store.reader;
             if let Some(projection) = RecordProjection::of(context, &CLIENT)
-                && let Some(written) = unless_failed(projection.run(db, id).await)?
+                && let Some(written) = unless_failed(projection.run(db, &data.size, id).await)?
             {
                 return Ok(written.map(Projected::Written));
             }
             let found = if with_primary {
                 let found = clients::find_with_primary(db, id).await?;
-                found.map(|(row, primary)| Client { row, primary })
+                found.map(|(row, primary)| Client::with_primary(row, primary))
             } else {
-                clients::find(db, id).await?.map(Client::from)
+                clients::find(db, id)
+                    .await?
+                    .map(|row| Client::with_primary(row, None))
             };
             Ok(found.map(Projected::Resolve))
         };
@@ -284,9 +298,8 @@ impl ClientMutations {
         let data = RequestData::of(context)?;
         let (row, primary) =
             clients::create(&data.store, &data.author(), input, data.checks()).await?;
-        let primary = Some(primary);
         Ok(CreateClientPayload {
-            client: Client { row, primary },
+            client: Client::with_primary(row, Some(primary)),
         })
     }
 
@@ -312,7 +325,7 @@ impl ClientMutations {
         let (row, primary) =
             clients::update(&data.store, &data.author(), change, data.checks()).await?;
         Ok(UpdateClientPayload {
-            client: Client { row, primary },
+            client: Client::with_primary(row, primary),
         })
     }
 }

@@ -1,10 +1,10 @@
 //! Connections (Relay cursor connections specification). The total is counted only when the
 //! query selects it.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use async_graphql::{
-    Context, ContextSelectionSet, Object, OutputType, Positioned, ServerResult,
+    Context, ContextSelectionSet, Object, OutputType, Positioned, ServerError, ServerResult,
     Value as ConstValue,
     connection::{CursorType, Edge, EmptyFields, PageInfo},
     parser::types::Field,
@@ -23,8 +23,13 @@ use super::{
     paging::{LookAhead, Paging},
 };
 use crate::{
-    error::Result,
-    graphql::projection::{ListProjection, Projected, WrittenPage, response_key, unless_failed},
+    error::{Error, Result},
+    graphql::{
+        answer_size::AnswerSize,
+        projection::{
+            ListProjection, Projected, WrittenPage, raw_json, response_key, unless_failed,
+        },
+    },
     records::{
         list::{self, Filter, FilterInput, Listed, Order, Page},
         validation::Checks,
@@ -42,7 +47,7 @@ pub async fn resolve<F, Node>(
     (kind, order): (ListKind, Order),
     paging: Paging,
     whole: impl FnOnce(Filter) -> List,
-    node: impl Fn(<F::Entity as EntityTrait>::Model) -> Node,
+    node: impl Fn(Arc<<F::Entity as EntityTrait>::Model>) -> Node,
 ) -> Result<Connection<Node>>
 where
     F: FilterInput + Default,
@@ -54,10 +59,10 @@ where
     let filter = checks.within("filter", |checks| input.select(checks));
     let request = paging.request(kind, order, &selected, &mut checks);
     checks.finish()?;
+    let RequestData { store, size, .. } = RequestData::of(context)?;
     let page = if selected.rows {
-        let store = &RequestData::of(context)?.store;
         if let Some(projection) = ListProjection::compile::<F::Entity>(context, kind, order)
-            && let run = projection.run::<F::Entity>(store, &filter, &request)
+            && let run = projection.run::<F::Entity>(store, size, &filter, &request)
             && let Some(written) = unless_failed(run.await)?
         {
             let filter = filter.up_to::<F::Entity>(written.horizon);
@@ -65,7 +70,6 @@ where
         }
         list::page_of_models::<F::Entity>(store, &filter, &request).await?
     } else if selected.total {
-        let store = &RequestData::of(context)?.store;
         Page {
             horizon: list::horizon_of_total(store, &filter).await?,
             ..Page::default()
@@ -106,8 +110,10 @@ enum PageRows<Node: OutputType> {
     },
 }
 
-/// A list whose errors keep their full paths. async-graphql's own lists cut a path off at the
-/// item, so that the caller cannot tell which field below it failed.
+/// A list whose items become JSON text one by one, and count for the size of the answer.
+///
+/// Its errors keep their full paths. async-graphql's own lists cut a path off at the item, so
+/// that the caller cannot tell which field below it failed.
 struct Items<T>(Vec<T>);
 
 impl<T: OutputType> OutputType for Items<T> {
@@ -128,13 +134,35 @@ impl<T: OutputType> OutputType for Items<T> {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<ConstValue> {
-        let items = self
-            .0
-            .iter()
-            .enumerate()
-            .map(async |(index, item)| item.resolve(&context.with_index(index), field).await);
+        let data = RequestData::of(context).map_err(|error| fail(error, context, field))?;
+        let size = &data.size;
+        let items = self.0.iter().enumerate().map(async |(index, item)| {
+            let context = context.with_index(index);
+            // Before the item, because all items are polled once before the task pauses.
+            size.pause().await;
+            let value = item.resolve(&context, field).await?;
+            if data.shape.records_as_values {
+                return Ok(value);
+            }
+            written(&value, size).map_err(|error| fail(error, &context, field))
+        });
         Ok(ConstValue::List(try_join_all(items).await?))
     }
+}
+
+/// A value as JSON text. What it has of text counted already.
+fn written(value: &ConstValue, size: &AnswerSize) -> Result<ConstValue> {
+    let mut text = Vec::new();
+    let copied = raw_json::write(value, &mut text);
+    let copied = copied.map_err(|error| Error::Internal(Arc::new(error)))?;
+    size.add(text.len() - copied)?;
+    Ok(raw_json::raw(text))
+}
+
+/// An error in the place of this field.
+fn fail(error: Error, context: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerError {
+    let error = async_graphql::Error::from(error).into_server_error(field.pos);
+    context.set_error_path(error)
 }
 
 /// The list that a connection is a page of.
@@ -166,17 +194,17 @@ impl List {
 impl<Node: OutputType> Connection<Node> {
     /// A page of `list`, which is sorted by `order`.
     pub fn new<E: Listed>(
-        page: Page<E::Model>,
+        page: Page<Arc<E::Model>>,
         order: Order,
         list: List,
-        node: impl Fn(E::Model) -> Node,
+        node: impl Fn(Arc<E::Model>) -> Node,
     ) -> Self {
         let place = Place {
             list: Some(list.kind()),
             order,
             until: page.until,
         };
-        let edge = |row| {
+        let edge = |row: Arc<E::Model>| {
             let position = E::position(&row, order.field);
             Edge::new(Cursor::Row(place, position), node(row))
         };

@@ -39,14 +39,16 @@ use crate::{
 /// The most keys in a statement.
 const MAX_BATCH: usize = 1_000;
 
-type LoaderOfPages<E> = Loader<(i64, PageOfEach), Page<<E as EntityTrait>::Model>, PageBatch<E>>;
+type LoaderOfPages<E> = Loader<(i64, PageOfEach), PageOf<E>, PageBatch<E>>;
+/// A page whose rows an answer may have many times.
+type PageOf<E> = Page<Arc<<E as EntityTrait>::Model>>;
 type LoaderOfCounts<E> = Loader<i64, i64, CountBatch<E>>;
 
 /// The loaders of one request.
 pub struct Loaders {
-    clients: Loader<i64, client::Model, ClientBatch>,
-    primary_locations: Loader<i64, client_location::Model, PrimaryLocationBatch>,
-    locations: Loader<i64, client_location::Model, LocationBatch>,
+    clients: Loader<i64, Arc<client::Model>, ClientBatch>,
+    primary_locations: Loader<i64, Arc<client_location::Model>, PrimaryLocationBatch>,
+    locations: Loader<i64, Arc<client_location::Model>, LocationBatch>,
     location_pages: LoaderOfPages<client_location::Entity>,
     location_counts: LoaderOfCounts<client_location::Entity>,
     histories: LoaderOfPages<change::Entity>,
@@ -54,17 +56,18 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    /// Loaders that read from `database`.
+    /// Loaders that read from `database`. What was read is kept until the request ends, so
+    /// that each record is read once, unless the request changes records.
     #[must_use]
-    pub fn new(database: &Database) -> Self {
+    pub fn new(database: &Database, keep: bool) -> Self {
         Self {
-            clients: Loader::new(ClientBatch(database.clone())),
-            primary_locations: Loader::new(PrimaryLocationBatch(database.clone())),
-            locations: Loader::new(LocationBatch(database.clone())),
-            location_pages: Loader::new(PageBatch(database.clone(), PhantomData)),
-            location_counts: Loader::new(CountBatch(database.clone(), PhantomData)),
-            histories: Loader::new(PageBatch(database.clone(), PhantomData)),
-            change_counts: Loader::new(CountBatch(database.clone(), PhantomData)),
+            clients: Loader::new(ClientBatch(database.clone()), keep),
+            primary_locations: Loader::new(PrimaryLocationBatch(database.clone()), keep),
+            locations: Loader::new(LocationBatch(database.clone()), keep),
+            location_pages: Loader::new(PageBatch(database.clone(), PhantomData), keep),
+            location_counts: Loader::new(CountBatch(database.clone(), PhantomData), keep),
+            histories: Loader::new(PageBatch(database.clone(), PhantomData), keep),
+            change_counts: Loader::new(CountBatch(database.clone(), PhantomData), keep),
         }
     }
 
@@ -72,7 +75,7 @@ impl Loaders {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn client(&self, id: i64) -> Result<client::Model> {
+    pub async fn client(&self, id: i64) -> Result<Arc<client::Model>> {
         self.clients.load(id).await
     }
 
@@ -80,7 +83,7 @@ impl Loaders {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn location(&self, id: i64) -> Result<client_location::Model> {
+    pub async fn location(&self, id: i64) -> Result<Arc<client_location::Model>> {
         self.locations.load(id).await
     }
 
@@ -88,7 +91,7 @@ impl Loaders {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn primary_location(&self, client_id: i64) -> Result<client_location::Model> {
+    pub async fn primary_location(&self, client_id: i64) -> Result<Arc<client_location::Model>> {
         self.primary_locations.load(client_id).await
     }
 
@@ -100,7 +103,7 @@ impl Loaders {
         &self,
         client_id: i64,
         request: &PageRequest,
-    ) -> Result<Page<client_location::Model>> {
+    ) -> Result<PageOf<client_location::Entity>> {
         self.location_pages
             .load((client_id, PageOfEach::of(request)))
             .await
@@ -114,7 +117,7 @@ impl Loaders {
         &self,
         client_id: i64,
         request: &PageRequest,
-    ) -> Result<Page<change::Model>> {
+    ) -> Result<PageOf<change::Entity>> {
         self.histories
             .load((client_id, PageOfEach::of(request)))
             .await
@@ -142,19 +145,21 @@ impl Loaders {
 /// The batch functions are those of the `dataloader` crate, but not the loader. The crate's
 /// loader wakes the waiting fields one after the other, so each would ask alone for what it
 /// needs next, and a field below a loaded field would cost one statement per row.
-struct Loader<Key, Value, Batch> {
-    batch: Batch,
+struct Loader<Key, Value, Load> {
+    load: Load,
     /// The batch that collects keys now.
-    open: Mutex<Arc<Round<Key, Value>>>,
+    open: Mutex<Arc<Batch<Key, Value>>>,
+    /// What was loaded, if that is kept.
+    kept: Option<Mutex<HashMap<Key, Result<Value>>>>,
 }
 
 /// A batch: keys that are loaded together.
-struct Round<Key, Value> {
+struct Batch<Key, Value> {
     keys: Mutex<IndexSet<Key>>,
     values: OnceCell<HashMap<Key, Result<Value>>>,
 }
 
-impl<Key, Value> Default for Round<Key, Value> {
+impl<Key, Value> Default for Batch<Key, Value> {
     fn default() -> Self {
         Self {
             keys: Mutex::default(),
@@ -163,30 +168,35 @@ impl<Key, Value> Default for Round<Key, Value> {
     }
 }
 
-impl<Key, Value, Batch> Loader<Key, Value, Batch>
+impl<Key, Value, Load> Loader<Key, Value, Load>
 where
     Key: Clone + Eq + Hash + std::fmt::Debug,
     Value: Clone,
-    Batch: BatchFn<Key, Result<Value>> + Clone,
+    Load: BatchFn<Key, Result<Value>> + Clone,
 {
-    fn new(batch: Batch) -> Self {
+    fn new(load: Load, keep: bool) -> Self {
         Self {
-            batch,
+            load,
             open: Mutex::default(),
+            kept: keep.then(Mutex::default),
         }
     }
 
     async fn load(&self, key: Key) -> Result<Value> {
-        let round = {
+        let kept = self.kept.as_ref().map(lock);
+        if let Some(known) = kept.and_then(|kept| kept.get(&key).cloned()) {
+            return known;
+        }
+        let batch = {
             let open = lock(&self.open);
             lock(&open.keys).insert(key.clone());
             Arc::clone(&open)
         };
         // The first field that gets here is the leader and loads for all. If it is dropped, the
         // next field takes over.
-        let values = round.values.get_or_init(|| async {
+        let values = batch.values.get_or_init(|| async {
             yield_to_siblings().await;
-            self.load_round(&round).await
+            self.load_batch(&batch).await
         });
         // Without `unconstrained`, tokio would let at most 128 waiting fields go on per turn of
         // the task.
@@ -197,17 +207,21 @@ where
             .unwrap_or_else(|| Err(DbErr::RecordNotFound(format!("what {key:?} refers to")).into()))
     }
 
-    async fn load_round(&self, round: &Arc<Round<Key, Value>>) -> HashMap<Key, Result<Value>> {
+    async fn load_batch(&self, batch: &Arc<Batch<Key, Value>>) -> HashMap<Key, Result<Value>> {
         {
             let mut open = lock(&self.open);
-            if Arc::ptr_eq(&open, round) {
+            if Arc::ptr_eq(&open, batch) {
                 *open = Arc::default();
             }
         }
-        let keys: Vec<_> = lock(&round.keys).iter().cloned().collect();
+        let keys: Vec<_> = lock(&batch.keys).iter().cloned().collect();
         let mut values = HashMap::with_capacity(keys.len());
         for keys in keys.chunks(MAX_BATCH) {
-            values.extend(self.batch.clone().load(keys).await);
+            values.extend(self.load.clone().load(keys).await);
+        }
+        if let Some(kept) = &self.kept {
+            let loaded = values.iter();
+            lock(kept).extend(loaded.map(|(key, value)| (key.clone(), value.clone())));
         }
         values
     }
@@ -283,12 +297,16 @@ where
 #[derive(Clone)]
 struct ClientBatch(Database);
 
-impl BatchFn<i64, Result<client::Model>> for ClientBatch {
-    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client::Model>> {
+impl BatchFn<i64, Result<Arc<client::Model>>> for ClientBatch {
+    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<Arc<client::Model>>> {
         let found = clients::find_many(&self.0.reader, ids).await;
         answer(
             ids,
-            found.map(|rows| rows.into_iter().map(|row| (row.id, row)).collect()),
+            found.map(|rows| {
+                rows.into_iter()
+                    .map(|row| (row.id, Arc::new(row)))
+                    .collect()
+            }),
         )
     }
 }
@@ -296,12 +314,16 @@ impl BatchFn<i64, Result<client::Model>> for ClientBatch {
 #[derive(Clone)]
 struct LocationBatch(Database);
 
-impl BatchFn<i64, Result<client_location::Model>> for LocationBatch {
-    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
+impl BatchFn<i64, Result<Arc<client_location::Model>>> for LocationBatch {
+    async fn load(&mut self, ids: &[i64]) -> HashMap<i64, Result<Arc<client_location::Model>>> {
         let found = locations::find_many(&self.0.reader, ids).await;
         answer(
             ids,
-            found.map(|rows| rows.into_iter().map(|row| (row.id, row)).collect()),
+            found.map(|rows| {
+                rows.into_iter()
+                    .map(|row| (row.id, Arc::new(row)))
+                    .collect()
+            }),
         )
     }
 }
@@ -309,12 +331,19 @@ impl BatchFn<i64, Result<client_location::Model>> for LocationBatch {
 #[derive(Clone)]
 struct PrimaryLocationBatch(Database);
 
-impl BatchFn<i64, Result<client_location::Model>> for PrimaryLocationBatch {
-    async fn load(&mut self, client_ids: &[i64]) -> HashMap<i64, Result<client_location::Model>> {
+impl BatchFn<i64, Result<Arc<client_location::Model>>> for PrimaryLocationBatch {
+    async fn load(
+        &mut self,
+        client_ids: &[i64],
+    ) -> HashMap<i64, Result<Arc<client_location::Model>>> {
         let found = locations::find_primaries(&self.0.reader, client_ids).await;
         answer(
             client_ids,
-            found.map(|rows| rows.into_iter().map(|row| (row.client_id, row)).collect()),
+            found.map(|rows| {
+                rows.into_iter()
+                    .map(|row| (row.client_id, Arc::new(row)))
+                    .collect()
+            }),
         )
     }
 }
@@ -327,11 +356,11 @@ impl<E> Clone for PageBatch<E> {
     }
 }
 
-impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<Page<E::Model>>> for PageBatch<E> {
+impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<PageOf<E>>> for PageBatch<E> {
     async fn load(
         &mut self,
         keys: &[(i64, PageOfEach)],
-    ) -> HashMap<(i64, PageOfEach), Result<Page<E::Model>>> {
+    ) -> HashMap<(i64, PageOfEach), Result<PageOf<E>>> {
         // Fields with the same arguments share a statement.
         let mut clients_by_page: HashMap<PageOfEach, Vec<i64>> = HashMap::new();
         for (client_id, page) in keys {
@@ -349,12 +378,8 @@ impl<E: OfClient> BatchFn<(i64, PageOfEach), Result<Page<E::Model>>> for PageBat
 }
 
 impl<E: OfClient> PageBatch<E> {
-    async fn pages(
-        &self,
-        page: PageOfEach,
-        client_ids: &[i64],
-    ) -> Result<HashMap<i64, Page<E::Model>>> {
-        let mut pages: HashMap<i64, Page<E::Model>> =
+    async fn pages(&self, page: PageOfEach, client_ids: &[i64]) -> Result<HashMap<i64, PageOf<E>>> {
+        let mut pages: HashMap<i64, PageOf<E>> =
             client_ids.iter().map(|id| (*id, Page::default())).collect();
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let db = &self.0.reader;
@@ -363,7 +388,7 @@ impl<E: OfClient> PageBatch<E> {
             let row = E::Model::from_query_result(&row, "")?;
             if let Some(page) = pages.get_mut(&E::client_id(&row)) {
                 if page.rows.len() < limit {
-                    page.rows.push(row);
+                    page.rows.push(Arc::new(row));
                 } else {
                     page.has_next = true;
                 }

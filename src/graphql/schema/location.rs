@@ -1,5 +1,7 @@
 //! Client locations in the schema: their shape and their resolvers.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use entity::client_location as location;
 
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// A location in an answer.
-pub struct ClientLocation(pub location::Model);
+pub struct ClientLocation(pub Arc<location::Model>);
 
 /// A branch of a client.
 #[Object]
@@ -180,14 +182,15 @@ impl LocationQueries {
     ) -> Option<Result<Projected<ClientLocation>>> {
         let found = async {
             let id = validation::argument_id(&id)?;
-            let db = &RequestData::of(context)?.store.reader;
+            let data = RequestData::of(context)?;
+            let db = &data.store.reader;
             if let Some(projection) = RecordProjection::of(context, &LOCATION)
-                && let Some(written) = unless_failed(projection.run(db, id).await)?
+                && let Some(written) = unless_failed(projection.run(db, &data.size, id).await)?
             {
                 return Ok(written.map(Projected::Written));
             }
             let found = locations::find(db, id).await?;
-            Ok(found.map(ClientLocation).map(Projected::Resolve))
+            Ok(found.map(|row| Projected::Resolve(ClientLocation(Arc::new(row)))))
         };
         found.await.transpose()
     }
@@ -244,7 +247,7 @@ impl LocationMutations {
         let data = RequestData::of(context)?;
         let location = locations::create(&data.store, &data.author(), input, data.checks()).await?;
         Ok(CreateClientLocationPayload {
-            client_location: ClientLocation(location),
+            client_location: ClientLocation(Arc::new(location)),
         })
     }
 
@@ -269,7 +272,7 @@ impl LocationMutations {
         )
         .await?;
         Ok(UpdateClientLocationPayload {
-            client_location: ClientLocation(location),
+            client_location: ClientLocation(Arc::new(location)),
         })
     }
 }

@@ -11,11 +11,13 @@ pub mod scalar;
 
 use std::sync::{Arc, OnceLock};
 
-use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode};
+use async_graphql::{
+    ContextBase, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode,
+};
 use entity::change::Face;
 use sea_orm::DbErr;
 
-use super::operation::collect::CollectedOperation;
+use super::{answer_size::AnswerSize, operation::collect::CollectedOperation};
 use crate::{
     error::{Error, Result},
     graphql::projection::columns::Ids,
@@ -104,6 +106,8 @@ pub struct RequestData {
     pub(in crate::graphql) shape: Shape,
     /// The operation that is executed.
     pub(in crate::graphql) executed: Arc<CollectedOperation>,
+    /// How large the answer is so far.
+    pub(in crate::graphql) size: AnswerSize,
 }
 
 impl RequestData {
@@ -114,6 +118,7 @@ impl RequestData {
         caller: Caller,
         shape: Shape,
         executed: Arc<CollectedOperation>,
+        size: AnswerSize,
         check_only: bool,
     ) -> Self {
         Self {
@@ -123,14 +128,16 @@ impl RequestData {
             caller,
             shape,
             executed,
+            size,
         }
     }
 
     fn loaders(&self) -> &Loaders {
-        self.loaders.get_or_init(|| Loaders::new(&self.store))
+        let keep = !self.executed.is_mutation;
+        self.loaders.get_or_init(|| Loaders::new(&self.store, keep))
     }
 
-    pub(in crate::graphql) fn of<'a>(context: &Context<'a>) -> Result<&'a Self> {
+    pub(in crate::graphql) fn of<'a, T>(context: &ContextBase<'a, T>) -> Result<&'a Self> {
         context.data().map_err(|_| {
             let missing = DbErr::Custom("a request without its data".to_owned());
             Error::Internal(Arc::new(missing))

@@ -27,12 +27,11 @@ use crate::{
     },
     http::{
         body::{self, BodyRefusal, Declared},
-        json,
-        problem::RETRY_SECONDS,
-        query_string,
+        json, query_string,
         request_id::RequestId,
+        retry,
     },
-    idempotency::{Key, KeyedRequest, NotExecuted, Outcome, Verdict},
+    idempotency::{Key, KeyedRequest, MAX_ANSWER, NotExecuted, Outcome, Verdict},
 };
 use entity::change::Face;
 
@@ -158,7 +157,7 @@ async fn run_once(
 ) -> Response {
     let keys = executor.gateway().keys.clone();
     let run = move |database| async move {
-        let mut answer = executor.run(prepared.on(database)).await;
+        let mut answer = executor.run(prepared.within(database, MAX_ANSWER)).await;
         let verdict = verdict_of(&mut answer);
         Outcome {
             response: respond(media, &answer),

@@ -1,23 +1,28 @@
 //! `GET /graphql`: a query in the URL, or the upgrade to a WebSocket with the
-//! subprotocol `graphql-transport-ws`.
+//! subprotocol `graphql-transport-ws` (graphql-ws, PROTOCOL.md).
 //!
 //! The token comes in the payload of `connection_init` as `Authorization`. It is
 //! checked again for every operation, so a revoked one stops working here, too.
+//!
+//! One task serves a connection, and reads the next message only when everything that it had
+//! to send is on its way. So a client that does not read cannot make anything pile up.
 
-use entity::change::Face;
-use std::{sync::Arc, time::Duration};
-
-use async_graphql::{
-    Data, Executor as GraphqlExecutor, Request, Response as GraphqlResponse, Variables,
-    http::ClientMessage,
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    future::pending,
+    sync::Arc,
+    time::Duration,
 };
-use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+
+use async_graphql::ServerError;
+use async_graphql_axum::GraphQLProtocol;
 use axum::{
     Extension,
     extract::{
         FromRequestParts, RawQuery, State,
         ws::{
-            CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
+            CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade,
+            rejection::WebSocketUpgradeRejection,
         },
     },
     http::{
@@ -26,10 +31,15 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use futures_util::{SinkExt, StreamExt, future, stream, stream::BoxStream};
-use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use entity::change::Face;
+use futures_util::SinkExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, interval_at, timeout},
+};
 
 use super::http;
 use crate::{
@@ -38,7 +48,7 @@ use crate::{
     gateway::Gateway,
     graphql::{
         error::server_error,
-        operation::executor::{Executor, OperationRequest, Source},
+        operation::executor::{Answer, Executor, OperationRequest, Source, Stage},
         projection::raw_json,
         schema::Shape,
     },
@@ -47,23 +57,39 @@ use crate::{
 
 /// The one subprotocol.
 const PROTOCOL: &str = "graphql-transport-ws";
-/// The largest message, in bytes.
+/// The largest message from a client, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
 /// The read buffer of a connection, which it holds even when idle, in bytes.
 const READ_BUFFER: usize = 8 * 1024;
-/// The most operations under way on one connection.
+/// The most operations that one connection may have asked for at once.
 const MAX_OPERATIONS: usize = 100;
+/// The most operations of one connection that are executed at once, or whose answers wait to
+/// be sent.
+const MAX_EXECUTED: usize = 4;
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a message may take to be sent, to a client that reads slowly.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the server asks whether the client is still there. A client of whom nothing
+/// came for twice as long is gone.
+const PING_EVERY: Duration = Duration::from_secs(25);
+
+/// How a connection ends: the code and the reason of the close frame.
+type End = (u16, String);
+
 /// Close codes of the protocol.
+const INVALID_MESSAGE: u16 = 4400;
 const UNAUTHORIZED: u16 = 4401;
 const FORBIDDEN: u16 = 4403;
 const INIT_TIMED_OUT: u16 = 4408;
-const INVALID_MESSAGE: u16 = 4400;
+const DUPLICATE: u16 = 4409;
+const TOO_MANY_INITS: u16 = 4429;
 /// The server failed (RFC 6455, section 7.4.1).
 const INTERNAL: u16 = 1011;
 /// The server is going away (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
+/// The longest reason that fits into a close frame, in bytes (RFC 6455, section 5.5).
+const MAX_REASON: usize = 123;
 
 /// Serves `GET /graphql`.
 pub async fn get(
@@ -84,14 +110,14 @@ pub async fn get(
                       allow the origin with --allow-origin.";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
-    match (upgrade, protocol(&headers).await) {
-        (Ok(upgrade), Some(protocol)) => upgrade
+    match (upgrade, offers_protocol(&headers).await) {
+        (Ok(upgrade), true) => upgrade
             .protocols([PROTOCOL])
             .max_message_size(MAX_MESSAGE)
             .max_frame_size(MAX_MESSAGE)
             .read_buffer_size(READ_BUFFER)
-            .on_upgrade(move |socket| converse(socket, protocol, executor, request_id)),
-        (Ok(_), None) => {
+            .on_upgrade(move |socket| serve(socket, executor, request_id)),
+        (Ok(_), false) => {
             let detail = format!("The WebSocket must offer the subprotocol {PROTOCOL}.");
             Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
         }
@@ -101,22 +127,21 @@ pub async fn get(
     }
 }
 
-/// Our subprotocol, if the client offers it. async-graphql's handler knows an older one, too,
-/// so it is shown only ours.
-async fn protocol(headers: &HeaderMap) -> Option<GraphQLProtocol> {
-    let mut offered = headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    if !offered.any(|offered| offered.trim() == PROTOCOL) {
-        return None;
+/// Whether the client offers our subprotocol. async-graphql knows an older one, too.
+async fn offers_protocol(headers: &HeaderMap) -> bool {
+    let mut request = axum::http::Request::new(());
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = offered.filter_map(|value| value.to_str().ok());
+    let offered = offered.flat_map(|value| value.split(',')).map(str::trim);
+    for name in offered.filter(|name| *name == PROTOCOL) {
+        if let Ok(name) = HeaderValue::from_str(name) {
+            request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
+        }
     }
-    let request = axum::http::Request::builder().header(SEC_WEBSOCKET_PROTOCOL, PROTOCOL);
-    let (mut parts, ()) = request.body(()).ok()?.into_parts();
-    GraphQLProtocol::from_request_parts(&mut parts, &())
+    let (mut head, ()) = request.into_parts();
+    GraphQLProtocol::from_request_parts(&mut head, &())
         .await
-        .ok()
+        .is_ok()
 }
 
 /// Browsers let any page open a WebSocket to any server, so the server must check the origin.
@@ -136,182 +161,292 @@ fn is_own_origin(gateway: &Gateway, headers: &HeaderMap) -> bool {
         || authority.is_some_and(|authority| Some(authority.as_str()) == host)
 }
 
-async fn converse(
-    mut socket: WebSocket,
-    protocol: GraphQLProtocol,
-    executor: Executor,
-    request_id: RequestId,
-) {
-    let (greeting, credentials) = match greet(&mut socket, executor.gateway(), &request_id).await {
-        Ok(greeted) => greeted,
-        Err(refusal) => {
-            let frame = CloseFrame {
-                code: refusal.0,
-                reason: refusal.1.into(),
-            };
-            // The client may have left already.
-            let _ = socket.send(Message::Close(Some(frame))).await;
-            return;
-        }
-    };
+/// A message from the client.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Received {
+    ConnectionInit { payload: Option<Map<String, Value>> },
+    Subscribe { id: String, payload: Subscribe },
+    Complete { id: String },
+    Ping { payload: Option<Value> },
+    Pong,
+}
+
+/// What a client asks for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Subscribe {
+    query: String,
+    operation_name: Option<String>,
+    variables: Option<Map<String, Value>>,
+}
+
+async fn serve(mut socket: WebSocket, executor: Executor, request_id: RequestId) {
     let Lifecycle { stopping, tasks } = executor.gateway().lifecycle.clone();
     // While this token lives, a server that stops waits, so that the close frame is sent.
     let _task = tasks.token();
-    let revoked = CancellationToken::new();
-    let session = SocketExecutor(Arc::new(SocketSession {
-        revoked: revoked.clone(),
-        executor,
-        credentials,
-        request_id,
-        permits: Arc::new(Semaphore::new(MAX_OPERATIONS)),
-    }));
-    let (sink, messages) = socket.split();
-    // A reason of more than 123 bytes does not fit into a close frame. async-graphql's handler
-    // closes with 1002 where the protocol has 4400, an invalid message.
-    let mut sink = sink.with(|message| {
-        let message = match message {
-            Message::Close(Some(CloseFrame { code: 1002, .. })) => {
-                Message::Close(Some(CloseFrame {
-                    code: INVALID_MESSAGE,
-                    reason: "Invalid message".into(),
-                }))
-            }
-            message => message,
-        };
-        future::ready(Ok::<_, axum::Error>(message))
-    });
-    let messages = stream::once(future::ready(Ok(greeting))).chain(messages);
-    let conversation = GraphQLWebSocket::new_with_pair(&mut sink, messages, session, protocol);
-    let (code, reason) = tokio::select! {
-        () = conversation.serve() => return,
-        () = revoked.cancelled() => (FORBIDDEN, "Forbidden"),
-        () = stopping.cancelled() => (GOING_AWAY, "The server is stopping."),
+    let ended = tokio::select! {
+        ended = converse(&mut socket, executor, request_id) => ended,
+        () = stopping.cancelled() => Some((GOING_AWAY, "The server is stopping.".to_owned())),
     };
-    let frame = CloseFrame {
-        code,
-        reason: reason.into(),
-    };
-    let _ = sink.send(Message::Close(Some(frame))).await;
+    if let Some((code, mut reason)) = ended {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        let reason = reason.into();
+        let close = Message::Close(Some(CloseFrame { code, reason }));
+        // The client may have left already.
+        let _ = timeout(SEND_TIMEOUT, socket.send(close)).await;
+    }
 }
 
-/// Waits for `connection_init` and checks the token in it. Returns the message, because
-/// async-graphql's handler must still answer it.
-async fn greet(
+/// Answers what the client sends. None if the client has left, or does not read.
+async fn converse(
     socket: &mut WebSocket,
-    gateway: &Gateway,
-    request_id: &RequestId,
-) -> Result<(Message, Credentials), (u16, &'static str)> {
-    let message = tokio::time::timeout(INIT_TIMEOUT, first_message(socket))
-        .await
-        .map_err(|_| (INIT_TIMED_OUT, "Connection initialisation timeout"))?
-        .ok_or((INVALID_MESSAGE, "No connection_init"))?;
-    let payload = match serde_json::from_slice(&message.clone().into_data()) {
-        Ok(ClientMessage::ConnectionInit { payload }) => payload.unwrap_or_default(),
-        Ok(_) => return Err((UNAUTHORIZED, "Unauthorized")),
-        Err(_) => return Err((INVALID_MESSAGE, "Invalid message")),
+    executor: Executor,
+    request_id: RequestId,
+) -> Option<End> {
+    let credentials = match timeout(INIT_TIMEOUT, greet(socket, executor.gateway())).await {
+        Err(_) => {
+            let reason = "Connection initialisation timeout";
+            return Some((INIT_TIMED_OUT, reason.to_owned()));
+        }
+        Ok(Err(end)) => return end,
+        Ok(Ok(credentials)) => credentials,
+    };
+    send(socket, &json!({ "type": "connection_ack" })).await?;
+    let mut session = Session {
+        executor,
+        credentials: Arc::new(credentials),
+        request_id,
+        under_way: HashMap::new(),
+        answers: JoinSet::new(),
+        turns: Arc::new(Semaphore::new(MAX_EXECUTED)),
+    };
+    let mut heard = Instant::now();
+    let mut ping = interval_at(heard + PING_EVERY, PING_EVERY);
+    loop {
+        tokio::select! {
+            received = socket.recv() => {
+                heard = Instant::now();
+                let reply = match received?.ok()? {
+                    Message::Text(text) => session.take(text.as_bytes()),
+                    Message::Binary(bytes) => session.take(&bytes),
+                    Message::Ping(_) | Message::Pong(_) => Ok(None),
+                    Message::Close(_) => return None,
+                };
+                match reply {
+                    Ok(Some(reply)) => send(socket, &reply).await?,
+                    // A ping of the transport was answered, but not sent yet.
+                    Ok(None) => timeout(SEND_TIMEOUT, socket.flush()).await.ok()?.ok()?,
+                    Err(end) => return Some(end),
+                }
+            }
+            answered = session.next() => match answered {
+                Ok(messages) => {
+                    for message in messages {
+                        send_text(socket, message).await?;
+                    }
+                }
+                Err(end) => return Some(end),
+            },
+            _ = ping.tick() => {
+                if heard.elapsed() > 2 * PING_EVERY {
+                    return None;
+                }
+                let ping = Message::Ping(Vec::new().into());
+                timeout(SEND_TIMEOUT, socket.send(ping)).await.ok()?.ok()?;
+            }
+        }
+    }
+}
+
+/// Waits for `connection_init`, and checks the token in it.
+async fn greet(socket: &mut WebSocket, gateway: &Gateway) -> Result<Credentials, Option<End>> {
+    let message = loop {
+        match socket.recv().await {
+            Some(Ok(Message::Text(text))) => break text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                socket.flush().await.map_err(|_| None)?;
+            }
+            Some(Ok(Message::Binary(_))) => return Err(Some(invalid())),
+            _ => return Err(None),
+        }
+    };
+    let forbidden = || Some((FORBIDDEN, "Forbidden".to_owned()));
+    let payload = match serde_json::from_str(&message) {
+        Ok(Received::ConnectionInit { payload }) => payload.unwrap_or_default(),
+        Ok(_) => return Err(Some((UNAUTHORIZED, "Unauthorized".to_owned()))),
+        Err(_) => return Err(Some(invalid())),
     };
     let credentials = payload
         .get("Authorization")
         .or_else(|| payload.get("authorization"))
         .and_then(Value::as_str)
         .and_then(Credentials::parse)
-        .ok_or((FORBIDDEN, "Forbidden"))?;
+        .ok_or_else(forbidden)?;
     match gateway.authenticator.viewer(&credentials).await {
-        Ok(_) => Ok((message, credentials)),
-        Err(Error::Unauthenticated) => Err((FORBIDDEN, "Forbidden")),
-        Err(error) => {
-            error.log(&request_id.0);
-            Err((INTERNAL, "The database does not answer"))
-        }
+        Ok(_) => Ok(credentials),
+        Err(Error::Unauthenticated) => Err(forbidden()),
+        Err(_) => Err(Some((INTERNAL, "The database does not answer".to_owned()))),
     }
 }
 
-/// The first message that is not a ping or a pong of the transport.
-async fn first_message(socket: &mut WebSocket) -> Option<Message> {
-    loop {
-        match socket.recv().await?.ok()? {
-            Message::Ping(_) | Message::Pong(_) => {}
-            message => return Some(message),
-        }
-    }
+fn invalid() -> End {
+    (INVALID_MESSAGE, "Invalid message".to_owned())
 }
 
-struct SocketSession {
-    /// Cancelled when the token is found to be valid no more.
-    revoked: CancellationToken,
+/// Sends a message; none if the client has left, or does not read.
+async fn send(socket: &mut WebSocket, message: &Value) -> Option<()> {
+    send_text(socket, message.to_string().into()).await
+}
+
+async fn send_text(socket: &mut WebSocket, text: Utf8Bytes) -> Option<()> {
+    let sent = timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await;
+    sent.ok()?.ok()
+}
+
+/// What one connection is asked for.
+struct Session {
     executor: Executor,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     request_id: RequestId,
-    /// One permit for each operation that may be under way.
-    permits: Arc<Semaphore>,
+    /// The operations under way, by the ids that the client gave them.
+    under_way: HashMap<String, AbortHandle>,
+    answers: JoinSet<(String, Result<Answer, Error>)>,
+    turns: Arc<Semaphore>,
 }
 
-/// Executes what comes through a socket.
-#[derive(Clone)]
-struct SocketExecutor(Arc<SocketSession>);
-
-impl SocketExecutor {
-    async fn run(&self, request: Request) -> GraphqlResponse {
-        let session = &*self.0;
-        let refuse = |error: Error| {
-            error.log(&session.request_id.0);
-            GraphqlResponse::from_errors(vec![server_error(error)])
-        };
-        let Ok(_permit) = session.permits.try_acquire() else {
-            return refuse(Error::Limit(format!(
-                "At most {MAX_OPERATIONS} operations may be under way on one connection."
-            )));
-        };
-        let authenticator = &session.executor.gateway().authenticator;
-        let viewer = match authenticator.viewer(&session.credentials).await {
-            Ok(viewer) => viewer,
-            Err(error) => {
-                if matches!(error, Error::Unauthenticated) {
-                    session.revoked.cancel();
-                }
-                return refuse(error);
+impl Session {
+    /// Takes a message. Returns what to answer at once.
+    fn take(&mut self, message: &[u8]) -> Result<Option<Value>, End> {
+        match serde_json::from_slice(message).map_err(|_| invalid())? {
+            Received::ConnectionInit { .. } => {
+                let reason = "Too many initialisation requests";
+                Err((TOO_MANY_INITS, reason.to_owned()))
             }
+            Received::Ping { payload: None } => Ok(Some(json!({ "type": "pong" }))),
+            Received::Ping { payload } => Ok(Some(json!({ "type": "pong", "payload": payload }))),
+            Received::Pong => Ok(None),
+            Received::Complete { id } => {
+                if let Some(operation) = self.under_way.remove(&id) {
+                    operation.abort();
+                }
+                Ok(None)
+            }
+            Received::Subscribe { id, payload } => self.begin(id, payload),
+        }
+    }
+
+    fn begin(&mut self, id: String, sent: Subscribe) -> Result<Option<Value>, End> {
+        let is_full = self.under_way.len() >= MAX_OPERATIONS;
+        let place = match self.under_way.entry(id) {
+            Entry::Occupied(place) => {
+                let reason = format!("Subscriber for {} already exists", place.key());
+                return Err((DUPLICATE, reason));
+            }
+            Entry::Vacant(place) if is_full => {
+                let error = server_error(Error::Limit(format!(
+                    "At most {MAX_OPERATIONS} operations may be under way on one connection."
+                )));
+                let refused = json!({ "id": place.key(), "type": "error", "payload": [error] });
+                return Ok(Some(refused));
+            }
+            Entry::Vacant(place) => place,
         };
-        let operation = OperationRequest {
-            document: Source::Text(request.query),
-            name: request.operation_name,
-            variables: json_of(request.variables),
-            store: session.executor.gateway().store.clone(),
-            viewer,
-            face: Face::Graphql,
-            shape: Shape::GRAPHQL,
-            request_id: session.request_id.0.clone(),
-            queries_only: false,
-            check_only: false,
-        };
-        let mut response = session.executor.execute(operation).await.response;
-        // async-graphql writes the answer, and does not know JSON text in it.
-        match raw_json::expand(&mut response.data) {
-            Ok(()) => response,
-            Err(error) => refuse(Error::Internal(Arc::new(error))),
+        let id = place.key().clone();
+        let turns = Arc::clone(&self.turns);
+        let executor = self.executor.clone();
+        let credentials = Arc::clone(&self.credentials);
+        let request_id = self.request_id.clone();
+        let operation = self.answers.spawn(async move {
+            // The semaphore is never closed.
+            let _turn = turns.acquire_owned().await;
+            let answer = execute(&executor, &credentials, &request_id, sent).await;
+            (id, answer)
+        });
+        place.insert(operation);
+        Ok(None)
+    }
+
+    /// The messages of the next operation that ends. Waits for ever if none is under way.
+    async fn next(&mut self) -> Result<Vec<Utf8Bytes>, End> {
+        loop {
+            let Some(ended) = self.answers.join_next_with_id().await else {
+                return pending().await;
+            };
+            // An operation that the client has given up was aborted.
+            let Ok((task, (id, answer))) = ended else {
+                continue;
+            };
+            // It may have ended before that, and its id may have been given to another.
+            let operation = self.under_way.get(&id).map(AbortHandle::id);
+            if operation != Some(task) {
+                continue;
+            }
+            self.under_way.remove(&id);
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(Error::Unauthenticated) => {
+                    return Err((FORBIDDEN, "Forbidden".to_owned()));
+                }
+                Err(error) => {
+                    error.log(&self.request_id.0);
+                    return Ok(vec![failed(&id, &[server_error(error)])]);
+                }
+            };
+            let response = &answer.response;
+            if answer.stage != Stage::Executed {
+                return Ok(vec![failed(&id, &response.errors)]);
+            }
+            let written = raw_json::write_answer(Some(&response.data), &response.errors);
+            let written = written.ok().and_then(|text| String::from_utf8(text).ok());
+            let Some(payload) = written else {
+                tracing::error!(id = self.request_id.0.as_ref(), "an answer is no JSON");
+                return Err((INTERNAL, "Internal error".to_owned()));
+            };
+            let name = json!(id);
+            let next = format!("{{\"id\":{name},\"type\":\"next\",\"payload\":{payload}}}");
+            let complete = json!({ "id": id, "type": "complete" });
+            return Ok(vec![next.into(), complete.to_string().into()]);
         }
     }
 }
 
-/// The variables as they were sent. async-graphql has parsed them.
-fn json_of(variables: Variables) -> Map<String, Value> {
-    match variables.into_value().into_json() {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
+/// The message about an operation that was not executed.
+fn failed(id: &str, errors: &[ServerError]) -> Utf8Bytes {
+    #[derive(Serialize)]
+    struct Failed<'a> {
+        id: &'a str,
+        r#type: &'static str,
+        payload: &'a [ServerError],
     }
+    let message = Failed {
+        id,
+        r#type: "error",
+        payload: errors,
+    };
+    // Names, texts and numbers: nothing in it can fail to be written.
+    serde_json::to_string(&message).unwrap_or_default().into()
 }
 
-impl GraphqlExecutor for SocketExecutor {
-    async fn execute(&self, request: Request) -> GraphqlResponse {
-        self.run(request).await
-    }
-
-    fn execute_stream(
-        &self,
-        request: Request,
-        _session: Option<Arc<Data>>,
-    ) -> BoxStream<'static, GraphqlResponse> {
-        let executor = self.clone();
-        stream::once(async move { executor.run(request).await }).boxed()
-    }
+async fn execute(
+    executor: &Executor,
+    credentials: &Credentials,
+    request_id: &RequestId,
+    sent: Subscribe,
+) -> Result<Answer, Error> {
+    let gateway = executor.gateway();
+    let viewer = gateway.authenticator.viewer(credentials).await?;
+    let operation = OperationRequest {
+        document: Source::Text(sent.query),
+        name: sent.operation_name,
+        variables: sent.variables.unwrap_or_default(),
+        store: gateway.store.clone(),
+        viewer,
+        face: Face::Graphql,
+        shape: Shape::GRAPHQL,
+        request_id: request_id.0.clone(),
+        queries_only: false,
+        check_only: false,
+    };
+    Ok(executor.execute(operation).await)
 }

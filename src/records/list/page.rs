@@ -1,5 +1,7 @@
 //! Pages: the request for one, its rows, and the horizon at which a polled list ends.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, DbBackend, FromQueryResult, QueryResult,
@@ -112,7 +114,8 @@ pub struct Columns {
 /// The name of the page in a statement around it.
 pub const PAGE: &str = "page";
 
-/// Reads one page of the rows of `filter`, with all their columns.
+/// Reads one page of the rows of `filter`, with all their columns. An answer may have a row
+/// many times, so they are shared.
 ///
 /// # Errors
 /// If the database fails.
@@ -120,10 +123,10 @@ pub async fn page_of_models<E: Listed>(
     store: &Store,
     filter: &Filter,
     request: &PageRequest,
-) -> Result<Page<E::Model>> {
+) -> Result<Page<Arc<E::Model>>> {
     let page = page::<E>(store, filter, request, Columns::default()).await?;
     let rows = page.rows.iter();
-    let models = rows.map(|row| E::Model::from_query_result(row, ""));
+    let models = rows.map(|row| E::Model::from_query_result(row, "").map(Arc::new));
     let models = models.collect::<Result<_, _>>()?;
     Ok(page.with(models))
 }

@@ -1,6 +1,7 @@
 //! The GraphQL face: what SPEC sections 1, 3 and 4 promise of it.
 
 mod access;
+mod answer_size;
 mod batched_writes;
 mod batches;
 mod bodies;
