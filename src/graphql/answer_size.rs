@@ -1,14 +1,23 @@
 //! How large an answer may become. Its bytes are counted while it is made, so that a short
 //! query cannot make a long answer, and whoever makes one pauses for others.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tokio::task::yield_now;
 
 use crate::error::{Error, Result};
 
-/// After so many bytes the task of an answer lets others go on: a few milliseconds' work.
-const TURN: usize = 64 * 1024;
+/// After so much time the task of an answer lets others go on. All parts of the answer that
+/// wait are woken then, so this is not to be much less.
+const TURN: Duration = Duration::from_millis(5);
+/// Nobody looks at the clock before so many bytes are written.
+const SHORT: usize = 16 * 1024;
 
 /// How large an answer may become.
 #[derive(Clone, Copy)]
@@ -41,12 +50,18 @@ impl MaxAnswer {
     }
 }
 
+/// A time in which the task of an answer lets nobody else go on.
+#[derive(Clone, Copy)]
+struct Turn {
+    number: usize,
+    began: Instant,
+}
+
 /// The bytes that the answer to one request has so far.
 pub struct AnswerSize {
     max: MaxAnswer,
     bytes: AtomicUsize,
-    /// Bytes since the task last let others go on.
-    in_turn: AtomicUsize,
+    turn: Mutex<Turn>,
 }
 
 impl AnswerSize {
@@ -56,7 +71,10 @@ impl AnswerSize {
         Self {
             max,
             bytes: AtomicUsize::new(0),
-            in_turn: AtomicUsize::new(0),
+            turn: Mutex::new(Turn {
+                number: 0,
+                began: Instant::now(),
+            }),
         }
     }
 
@@ -65,16 +83,31 @@ impl AnswerSize {
     /// # Errors
     /// `Limit`, if the answer has too many now.
     pub fn add(&self, bytes: usize) -> Result<()> {
-        self.in_turn.fetch_add(bytes, Ordering::Relaxed);
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.max.check(before.saturating_add(bytes))
     }
 
-    /// Lets other requests go on if this one has written much since it last did.
+    /// Lets other requests go on if this one has kept its thread for long. Several parts of the
+    /// answer may wait here: the first one to go on begins the next turn.
     pub async fn pause(&self) {
-        if self.in_turn.load(Ordering::Relaxed) >= TURN {
-            yield_now().await;
-            self.in_turn.store(0, Ordering::Relaxed);
+        if self.bytes.load(Ordering::Relaxed) < SHORT {
+            return;
         }
+        loop {
+            let turn = *self.turn();
+            if turn.began.elapsed() < TURN {
+                return;
+            }
+            yield_now().await;
+            let mut now = self.turn();
+            if now.number == turn.number {
+                now.number += 1;
+                now.began = Instant::now();
+            }
+        }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

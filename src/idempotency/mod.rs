@@ -170,7 +170,8 @@ impl Keys {
             let Ok(_guard) = tokio::time::timeout(PATIENCE, guard).await else {
                 return Err(NotExecuted::UnderWay(request.key));
             };
-            execute(&keys.database, &request, run).await
+            let database = keys.database.of_request(request.token);
+            execute(&database, &request, run).await
         });
         task.await
             .unwrap_or_else(|panic| Err(NotExecuted::Failed(Error::Internal(Arc::new(panic)))))

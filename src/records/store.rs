@@ -27,6 +27,13 @@ impl Store {
         }
     }
 
+    /// The same records, for one request of the caller with this token.
+    #[must_use]
+    pub fn of_request(self, token: i64) -> Self {
+        let database = self.database.of_request(token);
+        Self { database, ..self }
+    }
+
     /// The same records, as `database` sees them from inside a transaction.
     #[must_use]
     pub fn within(self, database: Database) -> Self {

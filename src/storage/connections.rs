@@ -32,6 +32,7 @@ use super::connections::{
     fault::{Complaint, ConnectionFault, is_broken},
     manager::{AlarmedConnection, DatabaseFile, Engine, Manager},
 };
+use super::turns::{Purpose, Share, Turn, Turns};
 
 /// How long a statement may run. SQLite is interrupted by an alarm; PostgreSQL is told the
 /// limit when a connection is opened.
@@ -66,8 +67,10 @@ impl Connections {
         patience: Duration,
         breaker: Arc<Breaker>,
     ) -> Result<Self, BuildError> {
-        let manager = Manager::new(options, None, patience, breaker);
-        pool(manager, connections).map(Self::Postgres)
+        pool(connections, |turns| {
+            Manager::new(options, None, patience, turns, breaker)
+        })
+        .map(Self::Postgres)
     }
 
     /// A pool of at most so many connections to an SQLite file.
@@ -81,8 +84,10 @@ impl Connections {
         patience: Duration,
         breaker: Arc<Breaker>,
     ) -> Result<Self, BuildError> {
-        let manager = Manager::new(options, Some(file), patience, breaker);
-        pool(manager, connections).map(Self::Sqlite)
+        pool(connections, |turns| {
+            Manager::new(options, Some(file), patience, turns, breaker)
+        })
+        .map(Self::Sqlite)
     }
 
     /// The engine.
@@ -94,15 +99,27 @@ impl Connections {
         }
     }
 
-    /// Takes an idle connection, or opens one, for the time `within`. A statement that is
-    /// running at the end of it is abandoned, and the connection closed.
+    /// Takes an idle connection, or opens one, for the time `within`, when it is the turn of
+    /// this share. A statement that is running at the end of the time is abandoned, and the
+    /// connection closed.
     ///
     /// # Errors
     /// If no connection is free in time, or the database cannot be reached.
-    pub async fn lease(&self, within: Option<Duration>) -> Result<Lease, DbErr> {
+    pub async fn lease(
+        &self,
+        share: &Share,
+        purpose: Purpose,
+        within: Option<Duration>,
+    ) -> Result<Lease, DbErr> {
         match self {
-            Self::Postgres(pool) => Leased::acquire(pool, within).await.map(Lease::Postgres),
-            Self::Sqlite(pool) => Leased::acquire(pool, within).await.map(Lease::Sqlite),
+            Self::Postgres(pool) => {
+                let leased = Leased::acquire(pool, share, purpose, within).await;
+                leased.map(Lease::Postgres)
+            }
+            Self::Sqlite(pool) => {
+                let leased = Leased::acquire(pool, share, purpose, within).await;
+                leased.map(Lease::Sqlite)
+            }
         }
     }
 
@@ -133,8 +150,12 @@ impl Connections {
     }
 }
 
-fn pool<DB: Engine>(manager: Manager<DB>, connections: u32) -> Result<Pool<DB>, BuildError> {
+fn pool<DB: Engine>(
+    connections: u32,
+    manager: impl FnOnce(Turns) -> Manager<DB>,
+) -> Result<Pool<DB>, BuildError> {
     let connections = usize::try_from(connections).unwrap_or(usize::MAX);
+    let manager = manager(Turns::new(connections));
     Pool::builder(manager).max_size(connections).build()
 }
 
@@ -258,6 +279,8 @@ fn is_locked<T>(done: &Result<T, DbErr>) -> bool {
 /// A [`Lease`] of a connection to one engine.
 pub struct Leased<DB: Engine> {
     session: Option<Object<Manager<DB>>>,
+    /// It ends after the connection has gone back.
+    _turn: Turn,
     is_busy: bool,
     /// Whether the connection had been used before.
     is_kept: bool,
@@ -275,17 +298,30 @@ impl<DB: Engine> Drop for Leased<DB> {
 
 impl<DB: Engine> Leased<DB> {
     /// The time limit also covers trying several idle connections that are broken.
-    async fn acquire(pool: &Pool<DB>, within: Option<Duration>) -> Result<Self, DbErr> {
+    async fn acquire(
+        pool: &Pool<DB>,
+        share: &Share,
+        purpose: Purpose,
+        within: Option<Duration>,
+    ) -> Result<Self, DbErr> {
         let Manager {
-            breaker, patience, ..
+            breaker,
+            patience,
+            turns,
+            ..
         } = pool.manager();
         if breaker.is_open() {
             return Err(ConnectionFault::Away.into());
         }
         let timed_out = || DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
-        let acquired = tokio::time::timeout(*patience, pool.get()).await;
-        let acquired = acquired.map_err(|_| timed_out())?;
-        let session = acquired.map_err(|error| match error {
+        let acquire = async {
+            let turn = turns.next(share, purpose).await;
+            (turn, pool.get().await)
+        };
+        let acquired = tokio::time::timeout(*patience, acquire).await;
+        let (turn, session) = acquired.map_err(|_| timed_out())?;
+        let turn = turn.map_err(|_| timed_out())?;
+        let session = session.map_err(|error| match error {
             PoolError::Backend(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
             PoolError::Timeout(_) => timed_out(),
             _ => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
@@ -293,6 +329,7 @@ impl<DB: Engine> Leased<DB> {
         Ok(Self {
             is_kept: Object::metrics(&session).recycle_count > 0,
             session: Some(session),
+            _turn: turn,
             is_busy: false,
             end: within.map(|within| Instant::now() + within),
         })

@@ -4,7 +4,7 @@
 //! readers in a shared pool: one connection for writing, some for reading. PostgreSQL gets
 //! one pool for both.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use migration::{Migrator, MigratorTrait};
@@ -12,11 +12,14 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
 };
+use tokio::time::timeout;
 
 use super::{
     connect::{PATIENT_LOCK_TIMEOUT, connect_postgres, connect_sqlite},
+    connections::{LOCK_TIMEOUT, fault::ConnectionFault},
     statements::{Observer, Statements, Target},
     transaction::{self, Transaction},
+    turns::{Share, Writers},
 };
 use crate::clock::Clock;
 
@@ -36,9 +39,13 @@ pub struct Pools {
     writer: Statements,
     /// For transactions that write.
     transactions: Target,
+    /// Whose transactions these are.
+    share: Share,
+    /// Who writes which record.
+    writers: Writers,
     observer: Option<Observer>,
     /// How to open a connection that changes the schema.
-    migration: ConnectOptions,
+    migration: Arc<ConnectOptions>,
     /// Gives the instants that are stored.
     pub clock: Clock,
 }
@@ -72,8 +79,10 @@ impl Database {
             reader: Statements::on(readers).that_read(),
             writer: Statements::on(writers.clone()),
             transactions: writers,
+            share: Share::default(),
+            writers: Writers::default(),
             observer: None,
-            migration,
+            migration: Arc::new(migration),
             clock,
         })))
     }
@@ -83,8 +92,21 @@ impl Database {
     /// # Errors
     /// If no connection is free in time, or the database is away.
     pub async fn begin(&self) -> std::result::Result<Transaction, DbErr> {
-        let within = Some(transaction::DEADLINE);
-        self.transactions.begin(self.observer.clone(), within).await
+        self.begin_within(Some(transaction::DEADLINE)).await
+    }
+
+    /// Begins a transaction that writes the record with this number, and what belongs to it:
+    /// one at a time. An inner transaction does not wait for others, as it has a connection.
+    ///
+    /// # Errors
+    /// As [`Self::begin`], or if others write the record for too long.
+    pub async fn begin_alone(&self, record: i64) -> std::result::Result<Transaction, DbErr> {
+        if matches!(self.transactions, Target::Transaction(_)) {
+            return self.begin().await;
+        }
+        let alone = timeout(LOCK_TIMEOUT, self.writers.alone(record)).await;
+        let alone = alone.map_err(|_| DbErr::from(ConnectionFault::Locked))?;
+        Ok(self.begin().await?.alone(alone))
     }
 
     /// Begins a transaction without a time limit, for maintenance.
@@ -92,7 +114,27 @@ impl Database {
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_unhurried(&self) -> std::result::Result<Transaction, DbErr> {
-        self.transactions.begin(self.observer.clone(), None).await
+        self.begin_within(None).await
+    }
+
+    async fn begin_within(
+        &self,
+        within: Option<Duration>,
+    ) -> std::result::Result<Transaction, DbErr> {
+        let observer = self.observer.clone();
+        self.transactions.begin(&self.share, observer, within).await
+    }
+
+    /// This database for one request of a caller, whose turns at the connections it takes.
+    #[must_use]
+    pub fn of_request(&self, caller: i64) -> Self {
+        let share = Share::of_request(caller);
+        Self(Arc::new(Pools {
+            reader: self.reader.of(share.clone()),
+            writer: self.writer.of(share.clone()),
+            share,
+            ..Pools::clone(&self.0)
+        }))
     }
 
     /// This database as seen from inside `transaction`: all that is read and written
@@ -116,7 +158,7 @@ impl Database {
     /// # Errors
     /// If the database is away, or has no more connections.
     pub async fn begin_migration(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
-        let connection = sea_orm::Database::connect(self.migration.clone()).await?;
+        let connection = sea_orm::Database::connect(ConnectOptions::clone(&self.migration)).await?;
         connection
             .begin_with_options(TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

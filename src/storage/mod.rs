@@ -16,3 +16,5 @@ pub(crate) mod purge;
 pub mod snapshot;
 pub mod statements;
 pub mod transaction;
+// Who gets the next connection.
+pub mod turns;

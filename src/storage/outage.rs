@@ -35,6 +35,7 @@ impl Outage {
             SqlxError::Io(_) => Some(match ConnectionFault::behind(error) {
                 Some(ConnectionFault::Unconfirmed(_)) => Self::Unconfirmed,
                 Some(ConnectionFault::Late) => Self::Slow,
+                Some(ConnectionFault::Locked) => Self::Locked,
                 _ => Self::Away,
             }),
             SqlxError::Tls(_) | SqlxError::PoolClosed | SqlxError::WorkerCrashed => {

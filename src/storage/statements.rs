@@ -17,6 +17,7 @@ use super::{
     batcher::Batcher,
     connections::{Connections, Lease},
     transaction::{Session, Transaction},
+    turns::{Purpose, Share},
 };
 
 /// How long the gateway waits for a statement, once it has a connection. Longer than the
@@ -73,12 +74,13 @@ impl Target {
     /// If no connection is free in time, or the database fails.
     pub async fn begin(
         &self,
+        share: &Share,
         observer: Option<Observer>,
         within: Option<Duration>,
     ) -> Result<Transaction, DbErr> {
         match self {
             Self::Connections(connections) => {
-                Transaction::begin(connections, observer, within).await
+                Transaction::begin(connections, share, observer, within).await
             }
             Self::Transaction(session) => Transaction::begin_within(session).await,
         }
@@ -89,6 +91,8 @@ impl Target {
 #[derive(Clone)]
 pub struct Statements {
     target: Target,
+    /// Whose statements these are.
+    share: Share,
     observer: Option<Observer>,
     /// Whether PostgreSQL makes a custom plan for each statement: one for its values.
     custom_plans: bool,
@@ -109,6 +113,7 @@ impl Statements {
         let can_batch = matches!(target, Target::Connections(Connections::Postgres(_)));
         Self {
             target,
+            share: Share::default(),
             observer: None,
             custom_plans: false,
             only_reads: false,
@@ -131,6 +136,15 @@ impl Statements {
     pub fn unhurried(&self) -> Self {
         Self {
             within: None,
+            ..self.clone()
+        }
+    }
+
+    /// A copy for the statements of this share.
+    #[must_use]
+    pub fn of(&self, share: Share) -> Self {
+        Self {
+            share,
             ..self.clone()
         }
     }
@@ -170,6 +184,15 @@ impl Statements {
         self.batcher.is_some()
     }
 
+    async fn lease(&self, connections: &Connections) -> Result<Lease, DbErr> {
+        let purpose = if self.only_reads {
+            Purpose::Read
+        } else {
+            Purpose::Write
+        };
+        connections.lease(&self.share, purpose, self.within).await
+    }
+
     /// The result of a statement; none if it is to be sent again: a read whose connection
     /// had been idle and turned out to be broken. A write is not repeated, as it may have
     /// taken effect.
@@ -196,7 +219,7 @@ impl ConnectionTrait for Statements {
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
-                let mut lease = connections.lease(self.within).await?;
+                let mut lease = self.lease(connections).await?;
                 let done = lease.execute(&statement, self.custom_plans).await;
                 if let Some(done) = self.outcome(&lease, done) {
                     return done;
@@ -212,7 +235,7 @@ impl ConnectionTrait for Statements {
             Target::Transaction(session) => return session.execute_script(sql).await,
         };
         loop {
-            let mut lease = connections.lease(self.within).await?;
+            let mut lease = self.lease(connections).await?;
             let done = lease.execute_script(sql).await;
             if let Some(done) = self.outcome(&lease, done) {
                 return done;
@@ -234,7 +257,7 @@ impl ConnectionTrait for Statements {
         };
         observed(self.observer.as_ref(), &statement, async {
             loop {
-                let mut lease = connections.lease(self.within).await?;
+                let mut lease = self.lease(connections).await?;
                 let done = lease.query(&statement, self.custom_plans).await;
                 if let Some(done) = self.outcome(&lease, done) {
                     return done;

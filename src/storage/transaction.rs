@@ -14,13 +14,14 @@ use sea_orm::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, OwnedMutexGuard},
     time::timeout,
 };
 
 use super::{
     connections::{Connections, Lease},
     statements::{Observer, observed},
+    turns::{Purpose, Share},
 };
 
 /// How long a transaction may take, once it has a connection: less than a request waits
@@ -43,6 +44,8 @@ const ROLLBACK_INNER: &str =
 /// before the outer one does, and one after the other.
 pub struct Transaction {
     session: Arc<Session>,
+    /// Keeps the other writers of a record waiting.
+    alone: Option<OwnedMutexGuard<()>>,
     is_inner: bool,
     has_ended: bool,
 }
@@ -57,6 +60,7 @@ impl Transaction {
     /// If no connection is free in time, or the database is away.
     pub async fn begin(
         connections: &Connections,
+        share: &Share,
         observer: Option<Observer>,
         within: Option<Duration>,
     ) -> Result<Self, DbErr> {
@@ -66,7 +70,7 @@ impl Transaction {
             _ => "BEGIN",
         };
         loop {
-            let mut lease = connections.lease(within).await?;
+            let mut lease = connections.lease(share, Purpose::Write, within).await?;
             let begun = lease.execute_script(statement).await;
             // Nothing is written yet, so another connection will do.
             if begun.is_err() && lease.was_stale() {
@@ -82,6 +86,7 @@ impl Transaction {
             };
             return Ok(Self {
                 session: Arc::new(session),
+                alone: None,
                 is_inner: false,
                 has_ended: false,
             });
@@ -96,9 +101,17 @@ impl Transaction {
         session.execute_script(BEGIN_INNER).await?;
         Ok(Self {
             session: Arc::clone(session),
+            alone: None,
             is_inner: true,
             has_ended: false,
         })
+    }
+
+    /// This transaction, which keeps the other writers of a record waiting until it ends.
+    #[must_use]
+    pub fn alone(mut self, alone: OwnedMutexGuard<()>) -> Self {
+        self.alone = Some(alone);
+        self
     }
 
     /// The session, for statements elsewhere that take part in the transaction.

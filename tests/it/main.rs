@@ -17,6 +17,7 @@ mod compression;
 mod configuration;
 mod cross_origin;
 mod database;
+mod fairness;
 mod graphiql;
 mod graphql;
 mod hang_up;

@@ -236,7 +236,7 @@ impl Inner {
                 user: viewer.user,
                 face,
             },
-            store,
+            store: store.of_request(viewer.token),
             request_id,
             check_only,
             shape,

@@ -120,7 +120,7 @@ pub async fn update(
         expected_version,
         with_primary,
     } = change;
-    let transaction = database.begin().await?;
+    let transaction = database.begin_alone(id).await?;
     let current = lock(&transaction, id)
         .await?
         .ok_or_else(|| Error::NotFound(format!("client with the id {id}")))?;

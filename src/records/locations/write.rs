@@ -63,19 +63,18 @@ pub async fn create(
     };
     fill(&mut location, input.into(), &mut checks);
 
-    let transaction = database.begin().await?;
-    let client = match checks.id("clientId", &client_id) {
-        Some(id) => {
-            let client = clients::lock(&transaction, id).await?;
-            if client.is_none() {
-                checks.fault("clientId", format!("names no client: none has the id {id}"));
-            }
-            client
-        }
-        None => None,
+    let Some(client_id) = checks.id("clientId", &client_id) else {
+        checks.finish()?;
+        // The fault of the id has ended this already.
+        return Err(Error::Validation(Vec::new()));
     };
+    let transaction = database.begin_alone(client_id).await?;
+    let client = clients::lock(&transaction, client_id).await?;
+    if client.is_none() {
+        let none = format!("names no client: none has the id {client_id}");
+        checks.fault("clientId", none);
+    }
     checks.finish()?;
-    // If there is no client, a fault has ended this already.
     let client = client.ok_or_else(|| Error::Validation(Vec::new()))?;
 
     let mut log = Log::new(author);
@@ -112,15 +111,14 @@ pub async fn update(
     mut checks: Checks,
 ) -> Result<location::Model> {
     let not_found = || Error::NotFound(format!("client location with the id {id}"));
-    let transaction = database.begin().await?;
-    let client_id = find(&transaction, id)
-        .await?
-        .ok_or_else(not_found)?
-        .client_id;
+    // A location never moves to another client.
+    let found = find(&database.reader, id).await?;
+    let client_id = found.ok_or_else(not_found)?.client_id;
+    let transaction = database.begin_alone(client_id).await?;
     let client = clients::lock(&transaction, client_id)
         .await?
         .ok_or_else(not_found)?;
-    // Read again: it may have changed while this transaction waited for the lock.
+    // Read again: it may have changed until the client was locked.
     let current = find(&transaction, id).await?.ok_or_else(not_found)?;
 
     let was_primary = current.is_primary;

@@ -19,6 +19,9 @@ pub enum ConnectionFault {
     /// The time for a statement, for a transaction, or for opening a connection has passed.
     #[error("the database gave no answer in time")]
     Late,
+    /// Others have been writing the same record for too long.
+    #[error("other requests of this gateway are writing the record")]
+    Locked,
     /// The path of the SQLite file does not lead to the open file any more.
     #[error(
         "the database file was moved, replaced or deleted: put it back, or start the gateway again"
@@ -32,7 +35,7 @@ pub enum ConnectionFault {
 impl From<ConnectionFault> for SqlxError {
     fn from(fault: ConnectionFault) -> Self {
         let kind = match fault {
-            ConnectionFault::Late => ErrorKind::TimedOut,
+            ConnectionFault::Late | ConnectionFault::Locked => ErrorKind::TimedOut,
             ConnectionFault::Away | ConnectionFault::FileGone | ConnectionFault::Unconfirmed(_) => {
                 ErrorKind::NotConnected
             }

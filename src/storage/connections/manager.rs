@@ -19,7 +19,7 @@ use sea_orm::{
 use tokio::time::timeout;
 
 use super::fault::{self, ConnectionFault};
-use crate::storage::breaker::Breaker;
+use crate::storage::{breaker::Breaker, turns::Turns};
 
 /// How long a connection may take to open. Shorter than a request waits for a connection,
 /// or no request would learn that the database is away.
@@ -146,6 +146,8 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 pub struct Manager<DB: sqlx::Database> {
     /// How long a statement waits for its connection.
     pub patience: Duration,
+    /// Who gets the next connection.
+    pub turns: Turns,
     /// Open while no connection can be opened.
     pub breaker: Arc<Breaker>,
     destination: Destination<DB>,
@@ -194,11 +196,13 @@ impl<DB: Engine> Manager<DB> {
         options: Options<DB>,
         file: Option<DatabaseFile>,
         patience: Duration,
+        turns: Turns,
         breaker: Arc<Breaker>,
     ) -> Self {
         let options = options.disable_statement_logging();
         Self {
             patience,
+            turns,
             breaker,
             destination: Destination { options, file },
         }

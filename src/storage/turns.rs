@@ -1,0 +1,257 @@
+//! Turns: who gets the next connection of a pool.
+//!
+//! A pool that serves whoever asked first serves one caller who asks for much, and nobody
+//! else. Here callers that wait get connections in turn, one each. A part of the pool is for
+//! callers that have none in use, so that a caller with many long statements under way keeps
+//! nobody waiting; and writers, which may wait for locks, never have all of it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::sync::{
+    AcquireError, Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot,
+};
+
+/// The writers of each record. They wait for each other here, where they keep no connection
+/// from others, and not for the lock that the first of them has or waits for.
+#[derive(Clone, Default)]
+pub struct Writers(Arc<Mutex<HashMap<i64, Weak<AsyncMutex<()>>>>>);
+
+impl Writers {
+    /// Records that are remembered before those that nobody writes any more are forgotten.
+    const MANY: usize = 1_024;
+
+    /// Waits until nobody else writes this record.
+    pub async fn alone(&self, record: i64) -> OwnedMutexGuard<()> {
+        let writer = {
+            let mut writers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if writers.len() >= Self::MANY {
+                writers.retain(|_, writer| writer.strong_count() > 0);
+            }
+            let known = writers.get(&record).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let writer = Arc::default();
+                writers.insert(record, Arc::downgrade(&writer));
+                writer
+            })
+        };
+        writer.lock_owned().await
+    }
+}
+
+/// The most statements of one request that run at a time.
+const STATEMENTS_OF_REQUEST: usize = 2;
+
+/// Whose statements these are.
+#[derive(Clone, Default)]
+pub struct Share {
+    /// The number of the caller's token; 0 for the gateway itself.
+    caller: i64,
+    /// One permit for each statement of the request that may run now.
+    request: Option<Arc<Semaphore>>,
+}
+
+impl Share {
+    /// The statements of one request of a caller.
+    #[must_use]
+    pub fn of_request(caller: i64) -> Self {
+        Self {
+            caller,
+            request: Some(Arc::new(Semaphore::new(STATEMENTS_OF_REQUEST))),
+        }
+    }
+}
+
+/// What a connection is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Only for reading.
+    Read,
+    /// For writing, which may wait for a lock.
+    Write,
+}
+
+/// The turns at the connections of one pool.
+#[derive(Clone)]
+pub struct Turns(Arc<Mutex<State>>);
+
+struct State {
+    free: usize,
+    /// The last connections, for callers that have none in use.
+    reserve: usize,
+    /// How many connections writers may still take.
+    for_writers: usize,
+    in_use: HashMap<i64, usize>,
+    /// The callers that wait: the one at the front has waited longest for its turn.
+    queues: VecDeque<Queue>,
+}
+
+/// The statements of one caller that wait, in the order in which they came.
+struct Queue {
+    caller: i64,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    purpose: Purpose,
+    turn: oneshot::Sender<Turn>,
+}
+
+/// The right to use a connection. It ends when this is dropped.
+pub struct Turn {
+    turns: Turns,
+    caller: i64,
+    purpose: Purpose,
+    /// The place among the statements of the request.
+    of_request: Option<OwnedSemaphorePermit>,
+}
+
+impl Turns {
+    /// Turns at so many connections.
+    #[must_use]
+    pub fn new(connections: usize) -> Self {
+        let part = connections / 4;
+        Self(Arc::new(Mutex::new(State {
+            free: connections,
+            reserve: part,
+            for_writers: connections - part,
+            in_use: HashMap::new(),
+            queues: VecDeque::new(),
+        })))
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// Never: no semaphore is closed.
+    pub async fn next(&self, share: &Share, purpose: Purpose) -> Result<Turn, AcquireError> {
+        let of_request = match &share.request {
+            Some(request) => Some(Arc::clone(request).acquire_owned().await?),
+            None => None,
+        };
+        let caller = share.caller;
+        let receiver = {
+            let mut state = self.lock();
+            let is_first = !state.queues.iter().any(|queue| queue.caller == caller);
+            if is_first && state.may_take(caller, purpose) {
+                state.take(caller, purpose);
+                return Ok(self.turn(caller, purpose, of_request));
+            }
+            let (turn, receiver) = oneshot::channel();
+            state.queue_of(caller).push_back(Waiting { purpose, turn });
+            receiver
+        };
+        match receiver.await {
+            Ok(mut turn) => {
+                turn.of_request = of_request;
+                Ok(turn)
+            }
+            // No sender is dropped before it has sent.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn turn(
+        &self,
+        caller: i64,
+        purpose: Purpose,
+        of_request: Option<OwnedSemaphorePermit>,
+    ) -> Turn {
+        Turn {
+            turns: self.clone(),
+            caller,
+            purpose,
+            of_request,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether a caller may take a connection now.
+    fn may_take(&self, caller: i64, purpose: Purpose) -> bool {
+        let has_none = !self.in_use.contains_key(&caller);
+        let is_free = self.free > if has_none { 0 } else { self.reserve };
+        is_free && (purpose == Purpose::Read || self.for_writers > 0)
+    }
+
+    fn take(&mut self, caller: i64, purpose: Purpose) {
+        self.free -= 1;
+        if purpose == Purpose::Write {
+            self.for_writers -= 1;
+        }
+        *self.in_use.entry(caller).or_default() += 1;
+    }
+
+    fn give_back(&mut self, caller: i64, purpose: Purpose) {
+        self.free += 1;
+        if purpose == Purpose::Write {
+            self.for_writers += 1;
+        }
+        if let Some(in_use) = self.in_use.get_mut(&caller) {
+            *in_use -= 1;
+            if *in_use == 0 {
+                self.in_use.remove(&caller);
+            }
+        }
+    }
+
+    fn queue_of(&mut self, caller: i64) -> &mut VecDeque<Waiting> {
+        let place = self.queues.iter().position(|queue| queue.caller == caller);
+        let place = place.unwrap_or_else(|| {
+            self.queues.push_back(Queue {
+                caller,
+                waiting: VecDeque::new(),
+            });
+            self.queues.len() - 1
+        });
+        &mut self.queues[place].waiting
+    }
+
+    /// Takes a connection for the next statement that may have one, and puts its caller at
+    /// the end.
+    fn next(&mut self) -> Option<(i64, Waiting)> {
+        self.queues.retain_mut(|queue| {
+            // These requests do not wait any more.
+            queue.waiting.retain(|waiting| !waiting.turn.is_closed());
+            !queue.waiting.is_empty()
+        });
+        for place in 0..self.queues.len() {
+            let queue = self.queues.get(place)?;
+            let caller = queue.caller;
+            let may_take = |waiting: &Waiting| self.may_take(caller, waiting.purpose);
+            // A caller's reads need not wait for its writes.
+            let Some(first) = queue.waiting.iter().position(may_take) else {
+                continue;
+            };
+            let mut queue = self.queues.remove(place)?;
+            let waiting = queue.waiting.remove(first)?;
+            if !queue.waiting.is_empty() {
+                self.queues.push_back(queue);
+            }
+            self.take(caller, waiting.purpose);
+            return Some((caller, waiting));
+        }
+        None
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.turns.lock().give_back(self.caller, self.purpose);
+        // Whoever has gone in this moment gives the turn back, which calls this again.
+        loop {
+            let next = self.turns.lock().next();
+            let Some((caller, Waiting { purpose, turn })) = next else {
+                return;
+            };
+            // Not under the lock, which a turn that nobody takes would need.
+            let _ = turn.send(self.turns.turn(caller, purpose, None));
+        }
+    }
+}
