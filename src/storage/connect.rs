@@ -44,7 +44,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// write-ahead log.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// SQLite connections for reading.
-const SQLITE_READERS: u32 = 4;
+const SQLITE_READERS: u32 = 8;
 
 pub(super) async fn connect_sqlite(
     url: &str,

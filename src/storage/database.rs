@@ -19,7 +19,7 @@ use super::{
     connections::{LOCK_TIMEOUT, fault::ConnectionFault},
     statements::{Observer, Statements, Target},
     transaction::{self, Transaction},
-    turns::{Share, Writers},
+    turns::{OneAtATime, Share},
 };
 use crate::clock::Clock;
 
@@ -42,7 +42,7 @@ pub struct Pools {
     /// Whose transactions these are.
     share: Share,
     /// Who writes which record.
-    writers: Writers,
+    writers: OneAtATime,
     observer: Option<Observer>,
     /// How to open a connection that changes the schema.
     migration: Arc<ConnectOptions>,
@@ -80,7 +80,7 @@ impl Database {
             writer: Statements::on(writers.clone()),
             transactions: writers,
             share: Share::default(),
-            writers: Writers::default(),
+            writers: OneAtATime::default(),
             observer: None,
             migration: Arc::new(migration),
             clock,

@@ -2,45 +2,52 @@
 //!
 //! A pool that serves whoever asked first serves one caller who asks for much, and nobody
 //! else. Here callers that wait get connections in turn, one each. A part of the pool is for
-//! callers that have none in use, so that a caller with many long statements under way keeps
-//! nobody waiting; and writers, which may wait for locks, never have all of it.
+//! callers that have none in use, so that a caller with many statements under way keeps nobody
+//! waiting; a caller with long statements has few connections; and writers, which may wait for
+//! locks, never have all of them.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{
     AcquireError, Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot,
 };
 
-/// The writers of each record. They wait for each other here, where they keep no connection
-/// from others, and not for the lock that the first of them has or waits for.
+/// Lets one go on at a time of those who have to do with the same thing, such as the writers
+/// of a record: they wait for each other here, where they keep no connection from others.
 #[derive(Clone, Default)]
-pub struct Writers(Arc<Mutex<HashMap<i64, Weak<AsyncMutex<()>>>>>);
+pub struct OneAtATime(Arc<Mutex<HashMap<i64, Weak<AsyncMutex<()>>>>>);
 
-impl Writers {
-    /// Records that are remembered before those that nobody writes any more are forgotten.
-    const MANY: usize = 1_024;
-
-    /// Waits until nobody else writes this record.
-    pub async fn alone(&self, record: i64) -> OwnedMutexGuard<()> {
-        let writer = {
-            let mut writers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if writers.len() >= Self::MANY {
-                writers.retain(|_, writer| writer.strong_count() > 0);
+impl OneAtATime {
+    /// Waits until nobody else has to do with the thing of this number.
+    pub async fn alone(&self, number: i64) -> OwnedMutexGuard<()> {
+        let mutex = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= MANY {
+                known.retain(|_, mutex| mutex.strong_count() > 0);
             }
-            let known = writers.get(&record).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let writer = Arc::default();
-                writers.insert(record, Arc::downgrade(&writer));
-                writer
+            let mutex = known.get(&number).and_then(Weak::upgrade);
+            mutex.unwrap_or_else(|| {
+                let mutex = Arc::default();
+                known.insert(number, Arc::downgrade(&mutex));
+                mutex
             })
         };
-        writer.lock_owned().await
+        mutex.lock_owned().await
     }
 }
 
+/// Whoever is remembered beyond this number is forgotten when there is nothing to remember.
+const MANY: usize = 1_024;
+/// A caller whose statements take longer than this, on average, has long statements. Some are
+/// slow because the database is busy, so it is not to be much less.
+const LONG: Duration = Duration::from_millis(100);
+/// The most connections of a caller with long statements: more would take the processors from
+/// others.
+const WITH_LONG: usize = 2;
 /// The most statements of one request that run at a time.
 const STATEMENTS_OF_REQUEST: usize = 2;
 
@@ -83,9 +90,18 @@ struct State {
     reserve: usize,
     /// How many connections writers may still take.
     for_writers: usize,
-    in_use: HashMap<i64, usize>,
+    callers: HashMap<i64, Caller>,
     /// The callers that wait: the one at the front has waited longest for its turn.
     queues: VecDeque<Queue>,
+}
+
+/// A caller who uses connections, or has done so lately.
+#[derive(Default)]
+struct Caller {
+    in_use: usize,
+    /// How long a connection was used for of late: an average in which the latest one counts
+    /// a quarter.
+    takes: Duration,
 }
 
 /// The statements of one caller that wait, in the order in which they came.
@@ -104,6 +120,7 @@ pub struct Turn {
     turns: Turns,
     caller: i64,
     purpose: Purpose,
+    began: Instant,
     /// The place among the statements of the request.
     of_request: Option<OwnedSemaphorePermit>,
 }
@@ -117,7 +134,7 @@ impl Turns {
             free: connections,
             reserve: part,
             for_writers: connections - part,
-            in_use: HashMap::new(),
+            callers: HashMap::new(),
             queues: VecDeque::new(),
         })))
     }
@@ -163,6 +180,7 @@ impl Turns {
             turns: self.clone(),
             caller,
             purpose,
+            began: Instant::now(),
             of_request,
         }
     }
@@ -175,9 +193,12 @@ impl Turns {
 impl State {
     /// Whether a caller may take a connection now.
     fn may_take(&self, caller: i64, purpose: Purpose) -> bool {
-        let has_none = !self.in_use.contains_key(&caller);
-        let is_free = self.free > if has_none { 0 } else { self.reserve };
-        is_free && (purpose == Purpose::Read || self.for_writers > 0)
+        let known = self.callers.get(&caller);
+        let in_use = known.map_or(0, |known| known.in_use);
+        let has_long = known.is_some_and(|known| known.takes > LONG);
+        self.free > if in_use == 0 { 0 } else { self.reserve }
+            && (in_use < WITH_LONG || !has_long)
+            && (purpose == Purpose::Read || self.for_writers > 0)
     }
 
     fn take(&mut self, caller: i64, purpose: Purpose) {
@@ -185,19 +206,20 @@ impl State {
         if purpose == Purpose::Write {
             self.for_writers -= 1;
         }
-        *self.in_use.entry(caller).or_default() += 1;
+        self.callers.entry(caller).or_default().in_use += 1;
     }
 
-    fn give_back(&mut self, caller: i64, purpose: Purpose) {
+    fn give_back(&mut self, caller: i64, purpose: Purpose, took: Duration) {
         self.free += 1;
         if purpose == Purpose::Write {
             self.for_writers += 1;
         }
-        if let Some(in_use) = self.in_use.get_mut(&caller) {
-            *in_use -= 1;
-            if *in_use == 0 {
-                self.in_use.remove(&caller);
-            }
+        if let Some(known) = self.callers.get_mut(&caller) {
+            known.in_use -= 1;
+            known.takes = (known.takes * 3 + took) / 4;
+        }
+        if self.callers.len() > MANY {
+            self.callers.retain(|_, known| known.in_use > 0);
         }
     }
 
@@ -243,7 +265,8 @@ impl State {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.turns.lock().give_back(self.caller, self.purpose);
+        let took = self.began.elapsed();
+        self.turns.lock().give_back(self.caller, self.purpose, took);
         // Whoever has gone in this moment gives the turn back, which calls this again.
         loop {
             let next = self.turns.lock().next();

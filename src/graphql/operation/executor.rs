@@ -26,13 +26,17 @@ use crate::{
         schema::{Caller, RequestData, Schema, Shape, schema},
     },
     records::Store,
-    storage::database::Database,
+    storage::{database::Database, turns::OneAtATime},
 };
 
 /// The most errors in one answer.
 pub(super) const MAX_ERRORS: usize = 10;
 /// The longest error message, in bytes. Messages quote what was sent.
 const MAX_MESSAGE: usize = 400;
+
+/// An operation that asks for more values than these is large: a caller has one of them
+/// executed at a time, for they would take the processors from others.
+const LARGE: u64 = 20_000;
 
 /// Executes operations.
 #[derive(Clone)]
@@ -41,6 +45,8 @@ pub struct Executor(Arc<Inner>);
 struct Inner {
     schema: Schema,
     documents: Documents,
+    /// The callers of large operations.
+    large: OneAtATime,
     gateway: Gateway,
 }
 
@@ -108,6 +114,7 @@ impl Executor {
         Self(Arc::new(Inner {
             schema: schema(),
             documents: Documents::default(),
+            large: OneAtATime::default(),
             gateway,
         }))
     }
@@ -159,6 +166,10 @@ impl Executor {
 
 impl Inner {
     async fn run(&self, prepared: Prepared) -> Answer {
+        let _turn = match prepared.large_of {
+            Some(caller) => Some(self.large.alone(caller).await),
+            None => None,
+        };
         let max = prepared.max_answer;
         let mut response = self.schema.execute(prepared.request()).await;
         let length = raw_json::length(&response.data);
@@ -218,7 +229,7 @@ impl Inner {
         }
         let (variables, form) =
             variables::coerce(operation, variables, settings.introspection).map_err(refuse)?;
-        settings
+        let cost = settings
             .limits
             .check_operation(&document, operation, &variables)
             .map_err(refuse)?;
@@ -236,6 +247,7 @@ impl Inner {
                 user: viewer.user,
                 face,
             },
+            large_of: (cost.values > LARGE).then_some(viewer.token),
             store: store.of_request(viewer.token),
             request_id,
             check_only,
@@ -263,6 +275,8 @@ pub struct Prepared {
     max_answer: MaxAnswer,
     variables: Variables,
     caller: Caller,
+    /// The token of the caller, if the operation is large.
+    large_of: Option<i64>,
     store: Store,
     request_id: Arc<str>,
     check_only: bool,

@@ -70,7 +70,7 @@ impl Limits {
         within("fragments", fragments, MAX_FRAGMENTS)
     }
 
-    /// Checks an operation.
+    /// Checks an operation, and returns what it costs.
     ///
     /// # Errors
     /// `Limit` if it asks for too much.
@@ -79,7 +79,7 @@ impl Limits {
         document: &Document,
         operation: &Operation,
         variables: &Variables,
-    ) -> Result<()> {
+    ) -> Result<Cost> {
         let cost = if let Some(Some(cost)) = operation.cost.get() {
             *cost
         } else {
@@ -101,7 +101,8 @@ impl Limits {
         within("root fields", cost.top_fields, MAX_ROOT_FIELDS)?;
         within("directives", cost.directives, MAX_DIRECTIVES)?;
         within("records", cost.records, self.max_query_records)?;
-        within("values", cost.values, self.max_query_values)
+        within("values", cost.values, self.max_query_values)?;
+        Ok(cost)
     }
 }
 
@@ -130,7 +131,7 @@ pub struct Cost {
     /// Records asked for, by the page sizes.
     records: u64,
     /// Values to answer: the fields of all those records.
-    values: u64,
+    pub values: u64,
     /// Lists that introspection nests.
     lists: u64,
 }
