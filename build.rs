@@ -1,4 +1,5 @@
-//! Puts `GraphiQL` into the binary, so that `/graphiql` works with no internet.
+//! Puts `GraphiQL` into the binary, so that `/graphiql` works with no internet, and the
+//! commit for `--version`.
 //!
 //! `npm pack` brings the packages of `src/graphiql/files.rs`; every file that is
 //! used must have the SHA-256 written there. Without npm the build goes on, and
@@ -40,10 +41,32 @@ fn main() -> ExitCode {
     }
 }
 
+/// Tells `--version` of the commit. Debug builds have none, so that no commit makes one
+/// compile anew; nor has a source tree without git.
+fn name_commit() {
+    const LOG: &str = ".git/logs/HEAD";
+    let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let mut commit = String::new();
+    if is_release && Path::new(LOG).exists() {
+        println!("cargo::rerun-if-changed={LOG}");
+        let git = ["log", "-1", "--format= (%h, %cs)"];
+        let printed = Command::new("git").args(git).output();
+        if let Ok(printed) = printed
+            && printed.status.success()
+        {
+            commit = String::from_utf8_lossy(&printed.stdout)
+                .trim_end()
+                .to_owned();
+        }
+    }
+    println!("cargo::rustc-env=CLIENTELE_COMMIT={commit}");
+}
+
 fn build() -> Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/graphiql");
     println!("cargo::rerun-if-env-changed={REQUIRE}");
+    name_commit();
 
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set; run this through cargo")?;
     let out = PathBuf::from(out).join("graphiql");

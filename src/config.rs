@@ -13,10 +13,13 @@ use entity::api_token::Scope;
 pub use limits::Limits;
 pub use network::Network;
 
+/// The version, and the commit that a release build was made of.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("CLIENTELE_COMMIT"));
+
 /// A GraphQL gateway over clients and their locations, with the REST routes that
 /// older integrations know. Without a command it serves.
 #[derive(Parser, Debug)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -62,6 +65,21 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
             }
         })
         .mut_subcommands(without_empty_variables)
+}
+
+/// The names of all variables that the program reads.
+#[must_use]
+pub fn variables() -> Vec<String> {
+    fn gather(command: &clap::Command, names: &mut Vec<String>) {
+        let variables = command.get_arguments().filter_map(clap::Arg::get_env);
+        names.extend(variables.map(|name| name.to_string_lossy().into_owned()));
+        command
+            .get_subcommands()
+            .for_each(|command| gather(command, names));
+    }
+    let mut names = Vec::new();
+    gather(&Cli::command(), &mut names);
+    names
 }
 
 /// As many threads as there are processors.
@@ -127,7 +145,7 @@ pub struct ServeOptions {
     /// The threads that serve; as many as there are processors unless told otherwise.
     /// With PostgreSQL on the same machine half as many do as much with less
     #[arg(long, env = "WORKERS", default_value_t = default_workers(), hide_default_value = true,
-        value_name = "N")]
+        value_name = "N", value_parser = threads)]
     pub workers: NonZeroUsize,
     /// What to log: a level, or a filter such as info,clientele=debug
     #[arg(
@@ -140,6 +158,15 @@ pub struct ServeOptions {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub settings: Settings,
+}
+
+/// The most threads that serve.
+const MAX_WORKERS: usize = 1_024;
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse().ok();
+    let threads = threads.filter(|threads: &NonZeroUsize| threads.get() <= MAX_WORKERS);
+    threads.ok_or_else(|| format!("must be a whole number from 1 to {MAX_WORKERS}"))
 }
 
 /// Origins of web pages, as one option or variable lists them.

@@ -4,8 +4,8 @@
 //! `NAME/token` and the token as the password, where the token must have been made for
 //! NAME.
 //!
-//! A valid token is remembered for a moment: a look-up in the database costs as much as
-//! reading a client.
+//! A token is remembered for a moment, as a valid one or as an unknown one: a look-up in the
+//! database costs as much as reading a client.
 
 pub mod tokens;
 
@@ -29,7 +29,7 @@ use crate::{
 
 /// The end of the user in HTTP Basic, after the name.
 const USER_SUFFIX: &str = "/token";
-/// The most valid tokens that are remembered.
+/// The most valid tokens that are remembered, and the most unknown ones.
 const MAX_REMEMBERED: usize = 4_096;
 
 /// The authenticated caller.
@@ -105,18 +105,22 @@ pub struct Authenticator {
     database: Database,
     /// Valid tokens by their hash, and until when they are remembered.
     known: Arc<Cache<[u8; 32], (Instant, Viewer)>>,
+    /// Tokens that were not found, likewise. They are apart, so that they drive out no others.
+    unknown: Arc<Cache<[u8; 32], Instant>>,
     remember: Duration,
     tasks: TaskTracker,
 }
 
 impl Authenticator {
-    /// Looks tokens up in `database`, as part of `tasks`. A valid token is remembered for
-    /// the time `remember`, so a revoked one stops working after it at the latest.
+    /// Looks tokens up in `database`, as part of `tasks`. A token is remembered for the time
+    /// `remember`, so a revoked one stops working after it at the latest, and one that was
+    /// tried before it was made works after it.
     #[must_use]
     pub fn new(database: Database, remember: Duration, tasks: TaskTracker) -> Self {
         Self {
             database,
             known: Arc::new(Cache::new(MAX_REMEMBERED)),
+            unknown: Arc::new(Cache::new(MAX_REMEMBERED)),
             remember,
             tasks,
         }
@@ -146,8 +150,12 @@ impl Authenticator {
         let viewer = if let Some((_, viewer)) = known {
             viewer
         } else {
+            if self.unknown.get(&hash).is_some_and(|until| now < until) {
+                return Err(Error::Unauthenticated);
+            }
             let Some(stored) = self.find(&credentials.token).await? else {
                 self.known.remove(&hash);
+                self.unknown.insert(hash, now + self.remember);
                 return Err(Error::Unauthenticated);
             };
             let viewer = Viewer {

@@ -8,16 +8,20 @@ mod seed;
 mod serve;
 mod token;
 
-use std::{io::ErrorKind, process::ExitCode};
+use std::{fs, io::ErrorKind, process::ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
     clock::Clock,
-    config::{Cli, Command, DatabaseOptions},
-    storage::database::Database,
+    config::{self, Cli, Command, DatabaseOptions},
+    error::suggest::nearest,
+    storage::{connect, database::Database},
 };
+
+/// Variables for the environment, in the working folder.
+const ENV_FILE: &str = ".env";
 
 /// Reads the command line, and runs the command.
 ///
@@ -54,12 +58,29 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 /// Reads `.env` in the working folder, if there is one. Variables that are set already keep
-/// their values.
+/// their values. No error repeats what the file says, which may be a password.
 fn read_env_file() -> Result<()> {
-    match dotenvy::from_filename(".env") {
-        Err(error) if !error.not_found() => Err(error).context("the file .env cannot be read"),
-        _ => Ok(()),
+    match dotenvy::from_filename(ENV_FILE) {
+        Ok(_) => {}
+        Err(error) if error.not_found() => return Ok(()),
+        Err(dotenvy::Error::LineParse(line, _)) => {
+            let text = fs::read_to_string(ENV_FILE).unwrap_or_default();
+            let place = text.lines().position(|found| found.trim() == line.trim());
+            let place = place.map_or(String::new(), |place| format!(", line {}", place + 1));
+            bail!("the file {ENV_FILE}{place}: it must have lines such as NAME=VALUE");
+        }
+        Err(error) => return Err(error).context("the file .env cannot be read"),
     }
+    let known = config::variables();
+    for (name, _) in dotenvy::from_filename_iter(ENV_FILE)?.flatten() {
+        let is_known = known
+            .iter()
+            .any(|known| known == name.trim_start_matches('\u{feff}'));
+        if !is_known && let Some(meant) = nearest(&name, known.iter().map(String::as_str)) {
+            eprintln!("clientele: {ENV_FILE}: {name} is not known; did you mean {meant}?");
+        }
+    }
+    Ok(())
 }
 
 /// Prints in one line what went wrong, with all causes.
@@ -83,32 +104,33 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Opens the database.
+/// Opens the database, and says which it is: a command in another folder would open another
+/// one without a word.
 async fn open(options: &DatabaseOptions) -> Result<Database> {
-    Database::connect(
-        &options.database_url,
-        options.database_max_connections,
-        Clock::system(),
-    )
-    .await
+    let url = &options.database_url;
+    let opened = Database::connect(url, options.database_max_connections, Clock::system()).await;
+    if let (Ok(_), Ok(place)) = (&opened, connect::place(url)) {
+        eprintln!("Database: {place}");
+    }
+    opened
+}
+
+/// Opens a database that is there, and has the schema of this program.
+async fn open_current(options: &DatabaseOptions) -> Result<Database> {
+    connect::check_is_there(&options.database_url)?;
+    let database = open(options).await?;
+    let pending = database.pending_steps().await;
+    let pending = pending.context("the database schema cannot be read")?;
+    ensure!(
+        pending.is_empty(),
+        "the database has an older schema, or none: run 'clientele migrate' or 'clientele serve' \
+         first"
+    );
+    Ok(database)
 }
 
 /// Begins the transaction of the migrations: the first write to the database.
 async fn begin_migration(database: &Database) -> Result<DatabaseTransaction> {
     let transaction = database.begin_migration().await;
     transaction.context("the database cannot be written to")
-}
-
-/// Opens the database and brings its schema up to date.
-async fn open_migrated(options: &DatabaseOptions) -> Result<Database> {
-    let database = open(options).await?;
-    begin_migrated(&database).await?.commit().await?;
-    Ok(database)
-}
-
-/// Begins a transaction and brings the schema up to date in it.
-async fn begin_migrated(database: &Database) -> Result<DatabaseTransaction> {
-    let transaction = begin_migration(database).await?;
-    migrate::up(&transaction).await?;
-    Ok(transaction)
 }

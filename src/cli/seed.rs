@@ -19,9 +19,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 
-use super::open_migrated;
+use super::{begin_migration, migrate, open, open_current};
 use crate::{
-    config::SeedOptions,
+    config::{DatabaseOptions, SeedOptions},
     records::{
         fold::fold,
         list::row_counts::{self, RowCounts},
@@ -53,7 +53,7 @@ const BRANCHES: [&str; 6] = [
 
 /// Adds the clients, numbered after the existing ones.
 pub async fn run(options: &SeedOptions) -> Result<()> {
-    let database = open_migrated(&options.database).await?;
+    let database = open_filled(&options.database).await?;
     let before = client::Entity::find().count(&database.reader).await?;
     let end = before + u64::from(options.clients);
 
@@ -84,6 +84,18 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
         options.clients
     )?;
     Ok(())
+}
+
+/// Opens the database. An empty one gets its schema.
+async fn open_filled(options: &DatabaseOptions) -> Result<Database> {
+    let database = open(options).await?;
+    if database.has_schema().await? {
+        return open_current(options).await;
+    }
+    let transaction = begin_migration(&database).await?;
+    migrate::up(&transaction).await?;
+    transaction.commit().await?;
+    Ok(database)
 }
 
 /// Adds the clients with these numbers; returns how many locations they have.

@@ -13,7 +13,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{begin_migration, migrate, open};
 use crate::{
@@ -40,21 +40,31 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 pub async fn run(options: ServeOptions) -> Result<()> {
     let filter = EnvFilter::try_new(&options.log)
         .with_context(|| format!("the log filter {:?} cannot be read", options.log))?;
+    // Alone, a word that is no level is the name of a module, and nothing else is logged.
+    anyhow::ensure!(
+        options.log.contains([',', '=', ':', '[', '_'])
+            || options.log.parse::<LevelFilter>().is_ok(),
+        "the log level {:?} is not known: it must be error, warn, info, debug, trace or off, or a \
+         filter such as info,clientele=debug",
+        options.log
+    );
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
 
+    // Before a database is made.
+    let socket = TcpListener::bind(&options.listen).await.with_context(|| {
+        let listen = &options.listen;
+        format!("cannot listen on {listen}; choose another address by --listen ADDRESS:PORT")
+    })?;
+    let address = socket.local_addr()?;
     // Before the first metric is set.
     telemetry::recorder();
     let mut database = open(&options.database).await?;
     tokio::spawn(telemetry::keep_up());
     database.observe_statements(telemetry::observe_statement);
-    let socket = TcpListener::bind(&options.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let address = socket.local_addr()?;
     let first_token = prepare(&database).await?;
     warn_of_the_future(&database).await;
 
@@ -68,6 +78,11 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         announce(&format!(
             "Open this link to begin, signed in as {FIRST_USER}. It is shown only once:\n{}",
             link(address, &token)
+        ));
+    } else {
+        announce(&format!(
+            "GraphiQL is at {}; 'clientele token create --user NAME' makes a token for it.",
+            graphiql(address)
         ));
     }
     let in_time = listener::serve(socket, router(gateway), lifecycle, keep_alive).await;
@@ -139,12 +154,16 @@ async fn keep_tidy(database: Database) {
 
 /// A link that opens GraphiQL signed in: the part after the # stays in the browser.
 fn link(address: SocketAddr, token: &str) -> String {
+    format!("{}#token={token}", graphiql(address))
+}
+
+fn graphiql(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
     } else {
         address.to_string()
     };
-    format!("http://{host}/graphiql#token={token}")
+    format!("http://{host}/graphiql")
 }
 
 /// The first SIGTERM or Ctrl-C lets requests finish; the second one does not.

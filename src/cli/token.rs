@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use chrono::SecondsFormat;
 use entity::api_token::Scope;
 
-use super::{begin_migrated, open, open_migrated};
+use super::{begin_migration, open_current};
 use crate::{
     auth::tokens,
     config::{DatabaseOptions, ScopeName, TokenCommand},
@@ -27,8 +27,8 @@ pub async fn run(command: TokenCommand) -> Result<()> {
 
 /// Prints the token alone on stdout, so that a script can take it.
 async fn create(user: &str, scope: ScopeName, options: &DatabaseOptions) -> Result<()> {
-    let database = open(options).await?;
-    let transaction = begin_migrated(&database).await?;
+    let database = open_current(options).await?;
+    let transaction = begin_migration(&database).await?;
     let token = tokens::create(&transaction, &database.clock, user, scope.into()).await?;
     transaction.commit().await?;
     writeln!(stdout(), "{token}")?;
@@ -37,7 +37,7 @@ async fn create(user: &str, scope: ScopeName, options: &DatabaseOptions) -> Resu
 }
 
 async fn list(options: &DatabaseOptions) -> Result<()> {
-    let database = open_migrated(options).await?;
+    let database = open_current(options).await?;
     writeln!(
         stdout(),
         "{:<12} {:<6} {:<21} {:<21} USER",
@@ -66,8 +66,8 @@ async fn list(options: &DatabaseOptions) -> Result<()> {
 
 async fn revoke(token: &str, options: &DatabaseOptions) -> Result<()> {
     let prefix = tokens::prefix_of(token).unwrap_or(token);
-    let database = open(options).await?;
-    let transaction = begin_migrated(&database).await?;
+    let database = open_current(options).await?;
+    let transaction = begin_migration(&database).await?;
     let revoked = tokens::revoke(&transaction, &database.clock, prefix)
         .await?
         .with_context(|| format!("there is no token with the prefix {prefix}"))?;

@@ -85,6 +85,39 @@ pub(super) async fn connect_sqlite(
     Ok((connect(SQLITE_READERS)?, connect(1)?, migration))
 }
 
+/// Which database the URL names, for people: the absolute path of a file, or the server and the
+/// name.
+///
+/// # Errors
+/// If the URL cannot be read.
+pub(crate) fn place(url: &str) -> Result<String> {
+    if !url.starts_with("sqlite:") {
+        return without_password(url);
+    }
+    let path = SqliteConnectOptions::from_str(url)?;
+    let path = std::path::absolute(path.get_filename())?;
+    Ok(path.display().to_string())
+}
+
+/// Refuses the URL of an SQLite file that is not there.
+///
+/// # Errors
+/// If it is not there.
+pub(crate) fn check_is_there(url: &str) -> Result<()> {
+    if url.starts_with("sqlite:")
+        && let Ok(options) = SqliteConnectOptions::from_str(url)
+        && is_sqlite_file(url, &options)
+        && !options.get_filename().exists()
+    {
+        let place = place(url)?;
+        bail!(
+            "there is no database at {place}: name the one of the gateway with --database-url, \
+             or start 'clientele serve', which makes one"
+        );
+    }
+    Ok(())
+}
+
 /// Whether the URL asks to create a missing file.
 fn may_create(url: &str) -> bool {
     let query = url.split_once('?').map_or("", |(_, query)| query);

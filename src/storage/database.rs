@@ -213,9 +213,27 @@ impl Database {
         if !self.transactions.is_in_place() {
             return false;
         }
-        Migrator::get_pending_migrations_read_only(&self.reader)
+        self.pending_steps()
             .await
             .is_ok_and(|pending| pending.is_empty())
+    }
+
+    /// The names of the steps that the schema lacks.
+    ///
+    /// # Errors
+    /// If the database fails, or has steps that this program does not know.
+    pub async fn pending_steps(&self) -> std::result::Result<Vec<String>, DbErr> {
+        let pending = Migrator::get_pending_migrations_read_only(&self.reader).await?;
+        Ok(pending.iter().map(|step| step.name().to_owned()).collect())
+    }
+
+    /// Whether the database has any steps of the schema.
+    ///
+    /// # Errors
+    /// As [`Self::pending_steps`].
+    pub async fn has_schema(&self) -> std::result::Result<bool, DbErr> {
+        let pending = self.pending_steps().await?;
+        Ok(pending.len() < Migrator::migrations().len())
     }
 
     /// Whether PostgreSQL takes no writes, as a standby does after a fail-over. Never true

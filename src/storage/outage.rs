@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, SqlxError};
 
-use super::connections::fault::{Complaint, ConnectionFault, Redacted};
+use super::connections::fault::{Complaint, ConnectionFault, Redacted, STALE_PLAN};
 use crate::error::{Error, Outage};
 
 impl From<DbErr> for Error {
@@ -54,7 +54,8 @@ impl Outage {
                 // A lock time-out, a deadlock, a serialization failure.
                 "55P03" | "40P01" | "40001" => Some(Self::Locked),
                 "57014" => Some(Self::Slow),
-                "25P03" => Some(Self::Away),
+                // Prepared for another schema, in a transaction: it is prepared anew next time.
+                "25P03" | STALE_PLAN => Some(Self::Away),
                 // Broken connections, scarce resources, and interventions of an operator.
                 code if matches!(code.get(..2), Some("08" | "53" | "57")) => Some(Self::Away),
                 _ => None,

@@ -15,7 +15,7 @@ use sea_orm::{
 
 use super::{
     batcher::Batcher,
-    connections::{Connections, Lease},
+    connections::{Connections, Lease, fault::is_stale_plan},
     transaction::{Session, Transaction},
     turns::{Purpose, Share},
 };
@@ -194,9 +194,12 @@ impl Statements {
     }
 
     /// The result of a statement; none if it is to be sent again: a read whose connection
-    /// had been idle and turned out to be broken. A write is not repeated, as it may have
-    /// taken effect.
+    /// had been idle and turned out to be broken, or any statement that had been prepared for
+    /// another schema. Any other write is not repeated, as it may have taken effect.
     fn outcome<T>(&self, lease: &Lease, done: Result<T, DbErr>) -> Option<Result<T, DbErr>> {
+        if done.as_ref().is_err_and(is_stale_plan) && lease.was_stale() {
+            return None;
+        }
         if !self.only_reads {
             return Some(lease.confirm(done));
         }

@@ -57,7 +57,9 @@ async fn a_first_start_prints_a_link_once_and_a_signal_ends_it(
 
     let second = Served::start(folder.path(), &app.database_url).await;
     let rest = second.stop().await;
-    assert_eq!(rest, "", "the link is printed once");
+    let hint = "/graphiql; 'clientele token create --user NAME' makes a token for it.";
+    assert!(rest.ends_with(hint), "the link is printed once: {rest}");
+    assert!(!rest.contains("#token"), "{rest}");
 }
 
 #[rstest]
@@ -91,6 +93,78 @@ async fn with_no_options_it_makes_a_database_in_the_working_folder() {
     let served = Served::of(child).await;
     served.stop().await;
     assert!(folder.path().join("clientele.db").exists());
+}
+
+#[tokio::test]
+async fn commands_for_a_gateway_s_database_make_none_and_name_the_one_they_use() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("clientele.db");
+    for arguments in [
+        &["token", "create", "--user", "ann"][..],
+        &["token", "list"],
+        &["token", "revoke", "0123456789ab"],
+    ] {
+        let output = run(folder.path(), arguments).await;
+        assert_fails(&output, "there is no database at /");
+        assert!(stderr(&output).contains("clientele.db"), "{output:?}");
+        assert!(!file.exists(), "{arguments:?}");
+    }
+    // An address that is taken leaves nothing behind, and says what helps.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_fails(
+        &run(folder.path(), &["--listen", &address]).await,
+        "--listen",
+    );
+    assert!(!file.exists());
+
+    assert!(run(folder.path(), &["migrate"]).await.status.success());
+    let listed = run(folder.path(), &["token", "list"]).await;
+    let named = format!("Database: {}\n", file.canonicalize().unwrap().display());
+    assert_eq!(stderr(&listed), named);
+}
+
+#[rstest]
+#[tokio::test]
+async fn only_serve_and_migrate_change_a_schema(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let last = "DELETE FROM seaql_migrations WHERE version = \
+                (SELECT max(version) FROM seaql_migrations)";
+    let writer = app.database.writer();
+    writer.execute_unprepared(last).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        &["token", "create", "--user", "ann"][..],
+        &["token", "list"],
+        &["seed", "--clients", "1"],
+    ] {
+        let url = ["--database-url", &app.database_url];
+        let output = run(folder.path(), &[arguments, &url].concat()).await;
+        let said = stderr(&output);
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains("run 'clientele migrate'"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_env_that_cannot_be_read_is_named_and_not_shown() {
+    let folder = TempDir::new().unwrap();
+    let env = folder.path().join(".env");
+    std::fs::write(&env, "# ours\nLISTEN=127.0.0.1:0\nDATABASE_URL='secret\n").unwrap();
+    let output = run(folder.path(), &["schema"]).await;
+    assert_fails(
+        &output,
+        ".env, line 3: it must have lines such as NAME=VALUE",
+    );
+    assert!(!stderr(&output).contains("secret"), "{output:?}");
+
+    std::fs::write(&env, "DATABSE_URL=secret\nPATH_TO_SOMETHING=x\n").unwrap();
+    let output = run(folder.path(), &["schema"]).await;
+    assert!(output.status.success(), "{output:?}");
+    let named = "clientele: .env: DATABSE_URL is not known; did you mean DATABASE_URL?\n";
+    assert_eq!(stderr(&output), named);
 }
 
 #[rstest]
@@ -431,6 +505,10 @@ async fn what_cannot_work_is_said_in_one_line() {
         (vec!["--listen", &taken], "cannot listen on"),
         (vec!["--listen", "nonsense"], "cannot listen on"),
         (vec!["--log", "="], "log filter"),
+        (
+            vec!["--log", "verbose"],
+            "log level \"verbose\" is not known",
+        ),
     ] {
         let output = run(folder.path(), &arguments).await;
         assert_fails(&output, expected);
@@ -439,6 +517,7 @@ async fn what_cannot_work_is_said_in_one_line() {
     for arguments in [
         vec!["--allow-origin", "nonsense"],
         vec!["--max-body-bytes", "many"],
+        vec!["--workers", "99999"],
         vec!["seed", "--clients", "0"],
         vec!["token", "create"],
         vec!["dance"],
@@ -530,7 +609,7 @@ async fn a_database_that_takes_no_writes_is_served_as_it_is() {
         "name": "Main", "state": "CO", "country": "US" } } });
     let answer = post(&served.address, "/api/v1/clients", &app.token, &client).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert_eq!(served.stop().await, "");
+    assert!(!served.stop().await.contains("#token"));
 }
 
 /// So container files and service managers write what is not set.

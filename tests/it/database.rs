@@ -39,6 +39,52 @@ async fn gateway_after(app: &TestApp, setting: &str) -> Router {
 
 #[rstest]
 #[tokio::test]
+async fn columns_may_be_added_and_widened_under_a_running_gateway(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    app.create_client(json!({})).await;
+    let update = "mutation ($name: String!) { updateClient(id: 1, input: { name: $name })
+                  { client { name version } } }";
+    let deep = "mutation ($name: String!) { updateClient(id: 1, input: { primaryLocation:
+                { name: $name } }) { client { name } } }";
+    let read = "{ client(id: 1) { notes primaryLocation { name } } clients { nodes { notes } } }";
+    let mut changes = vec!["ALTER TABLE client ADD COLUMN later text"];
+    if engine == Engine::Postgres {
+        changes.push("ALTER TABLE client ALTER COLUMN notes TYPE varchar");
+    }
+    for change in changes {
+        for number in 0..8 {
+            // Prepared by each of several connections.
+            let name = json!({ "name": format!("Name {number}") });
+            let calls = [
+                (update, name.clone()),
+                (deep, name.clone()),
+                (read, json!({})),
+            ];
+            join_all(calls.into_iter().map(async |(query, variables)| {
+                app.data(query, variables).await;
+            }))
+            .await;
+        }
+        app.database
+            .writer()
+            .execute_unprepared(change)
+            .await
+            .unwrap();
+        for name in ["One", "Two"] {
+            app.data(update, json!({ "name": name })).await;
+            app.data(read, json!({})).await;
+            // A transaction cannot begin anew; columns are only added while a gateway runs.
+            if change.contains("ADD COLUMN") {
+                app.data(deep, json!({ "name": name })).await;
+            }
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_database_that_takes_no_writes_is_told_of_and_read(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {

@@ -189,7 +189,7 @@ async fn a_client_that_does_not_read_is_not_read_from(
                  Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n";
     stream.write_all(hello.as_bytes()).await.unwrap();
     // Pings of 125 bytes, masked with zeros.
-    let mut ping = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    let mut ping = vec![0x89, 0xfd, 0, 0, 0, 0];
     ping.extend([b'p'; 125]);
     let pings = ping.repeat(1_000);
     let mut sent = 0;

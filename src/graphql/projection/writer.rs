@@ -18,8 +18,8 @@ use crate::{
     records::list::{OrderField, Position},
 };
 
-/// About how long the text of a row is, in bytes.
-const ROW_LENGTH: usize = 512;
+/// About how long the text of a row with all its fields is, in bytes.
+const ROW_LENGTH: usize = 1_024;
 
 /// Locations of several clients, those of one client together.
 pub struct LocationPages {

@@ -155,6 +155,9 @@ pub async fn update(
         )
     };
     let (old, new) = (logged_of("before"), logged_of("after"));
+    // By their names: a gateway may run while a column is added.
+    let all = client::Column::iter().map(|column| format!("client.\"{}\"", column.as_str()));
+    let all = all.collect::<Vec<_>>().join(", ");
     let log_columns = log_columns();
     let Some(sets) = value_sets::table(asked.0.iter()) else {
         return Ok(None);
@@ -173,7 +176,7 @@ pub async fn update(
              UPDATE client SET {changes}, updated_at = stamp.at, version = client.version + 1 \
              FROM before CROSS JOIN stamp WHERE client.id = before.id \
              {is_as_expected} AND ({differs}) \
-             RETURNING client.*, before.{NUMBER} \
+             RETURNING {all}, before.{NUMBER} \
          ), log AS ( \
              INSERT INTO change ({log_columns}) \
              SELECT after.updated_at, before.{user}, before.{face}, '{kind}', after.id, \

@@ -168,8 +168,9 @@ pub fn is_broken(error: &SqlxError) -> bool {
         | SqlxError::Protocol(_)
         | SqlxError::WorkerCrashed => true,
         error => match Complaint::behind(error) {
-            // The session was ended, or the server is stopping.
-            Some(Complaint::Postgres(code)) => is_of_connection(&code),
+            // The session was ended, or the server is stopping, or the statement was prepared
+            // before the schema changed, and so were those of the other connections.
+            Some(Complaint::Postgres(code)) => is_of_connection(&code) || code == STALE_PLAN,
             // An I/O error.
             Some(Complaint::Sqlite(code)) => code == 10,
             None => false,
@@ -204,6 +205,20 @@ pub fn is_away(error: &SqlxError) -> bool {
             Some(Complaint::Postgres(code)) if is_of_connection(&code)
         ),
     }
+}
+
+/// "cached plan must not change result type", as PostgreSQL's class "feature not supported".
+/// Nothing has been done yet when it is found.
+pub const STALE_PLAN: &str = "0A000";
+
+/// Whether a statement was refused because it had been prepared for another schema.
+#[must_use]
+pub fn is_stale_plan(error: &DbErr) -> bool {
+    let DbErr::Query(RuntimeErr::SqlxError(cause)) = error else {
+        return false;
+    };
+    let complaint = Complaint::behind(cause);
+    matches!(complaint, Some(Complaint::Postgres(code)) if code == STALE_PLAN)
 }
 
 /// PostgreSQL's classes for broken connections and for a server that stops or starts.
