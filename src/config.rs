@@ -270,6 +270,12 @@ pub enum TokenCommand {
         /// What the token may do
         #[arg(long, value_enum, default_value_t = ScopeName::Write)]
         scope: ScopeName,
+        /// What the token is for
+        #[arg(long, value_name = "TEXT")]
+        label: Option<String>,
+        /// How long the token works, such as 90d or 12h; for ever unless told otherwise
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires: Option<Duration>,
         #[command(flatten)]
         #[expect(missing_docs, reason = "flattened into the help text")]
         database: DatabaseOptions,
@@ -294,6 +300,8 @@ pub enum ScopeName {
     Read,
     /// Queries and mutations
     Write,
+    /// Those, and what concerns the gateway itself
+    Admin,
 }
 
 impl From<ScopeName> for Scope {
@@ -301,6 +309,7 @@ impl From<ScopeName> for Scope {
         match name {
             ScopeName::Read => Self::Read,
             ScopeName::Write => Self::Write,
+            ScopeName::Admin => Self::Admin,
         }
     }
 }

@@ -16,7 +16,13 @@ pub struct Model {
     /// SHA-256 of the whole token.
     pub hash: Vec<u8>,
     pub scope: Scope,
+    /// What it is for, in the words of whoever made it.
+    pub label: Option<String>,
     pub created_at: DateTimeUtc,
+    /// When it stops working by itself.
+    pub expires_at: Option<DateTimeUtc>,
+    /// When it was last used, to the minute or so.
+    pub used_at: Option<DateTimeUtc>,
     pub revoked_at: Option<DateTimeUtc>,
 }
 
@@ -30,6 +36,9 @@ pub enum Scope {
     /// Queries and mutations.
     #[sea_orm(string_value = "write")]
     Write,
+    /// Those, and what concerns the gateway itself.
+    #[sea_orm(string_value = "admin")]
+    Admin,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

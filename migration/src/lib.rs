@@ -13,6 +13,7 @@ mod m20261126_000007_number_changes;
 mod m20261126_000008_index_runs;
 mod m20261130_000009_stamp_changes;
 mod m20261130_000010_create_polls;
+mod m20261130_000011_describe_tokens;
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_index_runs::Migration),
             Box::new(m20261130_000009_stamp_changes::Migration),
             Box::new(m20261130_000010_create_polls::Migration),
+            Box::new(m20261130_000011_describe_tokens::Migration),
         ]
     }
 }

@@ -10,7 +10,9 @@
 pub mod tokens;
 
 use std::{
-    sync::Arc,
+    collections::HashSet,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,6 +41,8 @@ pub struct Viewer {
     pub user: Arc<str>,
     /// The id of the token's row: each token has idempotency keys of its own.
     pub token: i64,
+    /// The public part of the token, by which the log knows it.
+    pub prefix: Arc<str>,
     /// What the token may do.
     pub scope: Scope,
 }
@@ -93,7 +97,7 @@ impl Viewer {
     /// `Forbidden`.
     pub fn require_write(&self) -> Result<()> {
         match self.scope {
-            Scope::Write => Ok(()),
+            Scope::Write | Scope::Admin => Ok(()),
             Scope::Read => Err(Error::Forbidden),
         }
     }
@@ -107,6 +111,8 @@ pub struct Authenticator {
     known: Arc<Cache<[u8; 32], (Instant, Viewer)>>,
     /// Tokens that were not found, likewise. They are apart, so that they drive out no others.
     unknown: Arc<Cache<[u8; 32], Instant>>,
+    /// The tokens that were looked up since their use was last noted.
+    used: Arc<Mutex<HashSet<i64>>>,
     remember: Duration,
     tasks: TaskTracker,
 }
@@ -121,9 +127,24 @@ impl Authenticator {
             database,
             known: Arc::new(Cache::new(MAX_REMEMBERED)),
             unknown: Arc::new(Cache::new(MAX_REMEMBERED)),
+            used: Arc::default(),
             remember,
             tasks,
         }
+    }
+
+    /// Notes in the database which tokens were used since this was last called. Requests
+    /// leave it to this, so that they pay nothing for it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn note_use(&self) -> Result<(), DbErr> {
+        let used = mem::take(&mut *lock(&self.used));
+        if used.is_empty() {
+            return Ok(());
+        }
+        let now = self.database.clock.now();
+        tokens::note_use(self.database.writer(), used, now).await
     }
 
     /// Finds the viewer that sent a request.
@@ -161,10 +182,14 @@ impl Authenticator {
             let viewer = Viewer {
                 user: stored.user_name.into(),
                 token: stored.id,
+                prefix: stored.prefix.into(),
                 scope: stored.scope,
             };
-            self.known
-                .insert(hash, (now + self.remember, viewer.clone()));
+            lock(&self.used).insert(stored.id);
+            let left = stored.expires_at.map(|end| end - self.database.clock.now());
+            let left = left.and_then(|left| left.to_std().ok());
+            let remember = left.map_or(self.remember, |left| left.min(self.remember));
+            self.known.insert(hash, (now + remember, viewer.clone()));
             viewer
         };
         match &credentials.user {
@@ -178,10 +203,16 @@ impl Authenticator {
     /// gateway open one connection after the other.
     async fn find(&self, token: &str) -> Result<Option<api_token::Model>> {
         let (database, token) = (self.database.clone(), token.to_owned());
+        let now = database.clock.now();
         let task = self
             .tasks
-            .spawn(async move { tokens::find(&database.reader, &token).await });
+            .spawn(async move { tokens::find(&database.reader, &token, now).await });
         task.await
             .unwrap_or_else(|panic| Err(Error::Internal(Arc::new(panic))))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs under this lock.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

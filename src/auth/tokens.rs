@@ -4,13 +4,18 @@
 //! whole token only a SHA-256 hash is stored. A slow password hash would add nothing to 256
 //! random bits.
 
+use anyhow::{Context, anyhow};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::api_token::{self, Scope};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, sea_query::Expr,
+};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{clock::Clock, error::Result};
+use crate::{clock::Clock, error::Result, storage::id_lists::any_of};
 
 /// Begins every token, so that people and secret scanners recognise one.
 const MARK: &str = "clt";
@@ -22,20 +27,43 @@ const SECRET_BYTES: usize = 32;
 const LENGTH: usize = MARK.len() + 1 + PREFIX_LENGTH + 1 + 43;
 /// The longest user name, in characters.
 const MAX_USER_NAME: usize = 255;
+/// The longest label, in characters.
+const MAX_LABEL: usize = 255;
 
-/// Makes a token for `user` and stores its hash. The token is returned, and cannot be shown
-/// again.
+/// A token that is to be made.
+pub struct NewToken<'a> {
+    /// The user that it is for.
+    pub user: &'a str,
+    /// What it may do.
+    pub scope: Scope,
+    /// What it is for.
+    pub label: Option<&'a str>,
+    /// How long it works; for ever unless told otherwise.
+    pub lasts: Option<TimeDelta>,
+}
+
+/// Makes a token and stores its hash. The token is returned, and cannot be shown again.
 ///
 /// # Errors
-/// If the name cannot be used, the system gives no random bytes, or the database
+/// If the name or the label cannot be used, the system gives no random bytes, or the database
 /// fails.
 pub async fn create(
     db: &impl ConnectionTrait,
     clock: &Clock,
-    user: &str,
-    scope: Scope,
+    token: NewToken<'_>,
 ) -> anyhow::Result<String> {
-    let user = user_name(user).map_err(|message| anyhow::anyhow!("the user name {message}"))?;
+    let NewToken {
+        user,
+        scope,
+        label: name,
+        lasts,
+    } = token;
+    let user = user_name(user).map_err(|message| anyhow!("the user name {message}"))?;
+    let label_of = |name| label(name).map_err(|message| anyhow!("the label {message}"));
+    let label = name.map(label_of).transpose()?;
+    let now = clock.now();
+    let ends = |lasts| now.checked_add_signed(lasts);
+    let expires_at = lasts.map(|lasts| ends(lasts).context("the token would last too long"));
     // In hexadecimal, because it is typed on command lines, where a dash begins an option.
     let prefix = u64::from_be_bytes(random()?) & PREFIX_MASK;
     let prefix = format!("{prefix:0PREFIX_LENGTH$x}");
@@ -46,7 +74,9 @@ pub async fn create(
         prefix: Set(prefix),
         hash: Set(hash(&token)),
         scope: Set(scope),
-        created_at: Set(clock.now()),
+        label: Set(label),
+        created_at: Set(now),
+        expires_at: Set(expires_at.transpose()?),
         ..Default::default()
     })
     .exec(db)
@@ -74,6 +104,22 @@ pub fn user_name(user: &str) -> Result<String, String> {
     Ok(user.to_owned())
 }
 
+/// The rule for labels: what is stored, or a message that completes the sentence "the label
+/// ...".
+///
+/// # Errors
+/// If the label cannot be used.
+pub fn label(label: &str) -> Result<String, String> {
+    let label = label.trim();
+    if label.is_empty() || label.chars().count() > MAX_LABEL {
+        return Err(format!("must have 1 to {MAX_LABEL} characters"));
+    }
+    if label.contains(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    Ok(label.to_owned())
+}
+
 /// The rule for stored prefixes.
 ///
 /// # Errors
@@ -99,22 +145,51 @@ pub async fn create_first(
     if api_token::Entity::find().count(db).await? > 0 {
         return Ok(None);
     }
-    create(db, clock, user, Scope::Write).await.map(Some)
+    let token = NewToken {
+        user,
+        scope: Scope::Admin,
+        label: Some("made at the first start"),
+        lasts: None,
+    };
+    create(db, clock, token).await.map(Some)
 }
 
-/// The row of `token`; none if the token is unknown or revoked.
+/// The row of `token`; none if the token is unknown, or is revoked or over `now`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find(db: &impl ConnectionTrait, token: &str) -> Result<Option<api_token::Model>> {
+pub async fn find(
+    db: &impl ConnectionTrait,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<api_token::Model>> {
     let Some(prefix) = prefix_of(token) else {
         return Ok(None);
     };
     let stored = api_token::Entity::find_by_prefix(prefix).one(db).await?;
     Ok(stored.filter(|stored| {
         let is_same: bool = hash(token).ct_eq(&stored.hash).into();
-        is_same && stored.revoked_at.is_none()
+        let is_over = stored.expires_at.is_some_and(|end| end <= now);
+        is_same && stored.revoked_at.is_none() && !is_over
     }))
+}
+
+/// Notes that these tokens were used at `at`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn note_use(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = i64>,
+    at: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let ids: Vec<_> = ids.into_iter().collect();
+    api_token::Entity::update_many()
+        .col_expr(api_token::Column::UsedAt, Expr::val(at))
+        .filter(any_of(db, api_token::Column::Id.into_expr(), &ids))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// All tokens, oldest first.

@@ -143,15 +143,22 @@ fn json_object(text: &str) -> Result<String, String> {
 }
 
 fn tokens(engine: DbBackend) -> TableRules {
-    use Rule::Required;
+    use Rule::{Optional, Required};
     TableRules::new("api_token")
         .text("user_name", Required(tokens::user_name))
         .text("prefix", Required(tokens::prefix))
         .text("scope", Required(scope))
+        .text("label", Optional(label))
         .instant(engine, "created_at", false)
+        .instant(engine, "expires_at", true)
+        .instant(engine, "used_at", true)
         .instant(engine, "revoked_at", true)
         .fault("hash is not one of SHA-256", "length(hash) <> 32")
         .fault("was revoked before it was made", "revoked_at < created_at")
+}
+
+fn label(text: &str) -> Result<Option<String>, String> {
+    tokens::label(text).map(Some)
 }
 
 fn scope(text: &str) -> Result<String, String> {

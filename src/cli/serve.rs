@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use super::{begin_migration, migrate, open};
 use crate::{
     app::router,
-    auth::tokens,
+    auth::{Authenticator, tokens},
     config::ServeOptions,
     gateway::Gateway,
     http::listener,
@@ -33,6 +33,8 @@ use crate::{
 const FIRST_USER: &str = "admin";
 /// How far `updated_at` may be ahead of the clock before a warning: clocks differ by less.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
+/// How often it is noted which tokens were used.
+const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often old rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
@@ -70,6 +72,8 @@ pub async fn run(options: ServeOptions) -> Result<()> {
 
     tokio::spawn(keep_tidy(database.clone()));
     let gateway = Gateway::new(database, options.settings);
+    tokio::spawn(note_use(gateway.authenticator.clone()));
+    let authenticator = gateway.authenticator.clone();
     let lifecycle = gateway.lifecycle.clone();
     let keep_alive = gateway.settings.keep_alive();
     stop_on_signals(lifecycle.stopping.clone())?;
@@ -86,6 +90,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         ));
     }
     let in_time = listener::serve(socket, router(gateway), lifecycle, keep_alive).await;
+    note_use_once(&authenticator).await;
     anyhow::ensure!(
         in_time,
         "some requests did not finish in time and were cut off"
@@ -149,6 +154,20 @@ async fn keep_tidy(database: Database) {
             }
         }
         tokio::time::sleep(PURGE_INTERVAL).await;
+    }
+}
+
+/// Notes now and then which tokens were used.
+async fn note_use(authenticator: Authenticator) {
+    loop {
+        tokio::time::sleep(NOTE_INTERVAL).await;
+        note_use_once(&authenticator).await;
+    }
+}
+
+async fn note_use_once(authenticator: &Authenticator) {
+    if let Err(error) = authenticator.note_use().await {
+        tracing::debug!(error = %Redacted(&error), "cannot note which tokens were used");
     }
 }
 

@@ -6,6 +6,9 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
+use clientele::auth::tokens::{self, NewToken};
+use entity::api_token::Scope;
 use migration::{Migrator, MigratorTrait};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -17,7 +20,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use crate::support::{Engine, TestApp};
+use crate::support::{Engine, TestApp, TestClock};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_clientele");
 
@@ -160,10 +163,10 @@ async fn a_line_of_env_that_cannot_be_read_is_named_and_not_shown() {
     );
     assert!(!stderr(&output).contains("secret"), "{output:?}");
 
-    std::fs::write(&env, "DATABSE_URL=secret\nPATH_TO_SOMETHING=x\n").unwrap();
+    std::fs::write(&env, "DATABASEURL=secret\nPATH_TO_SOMETHING=x\n").unwrap();
     let output = run(folder.path(), &["schema"]).await;
     assert!(output.status.success(), "{output:?}");
-    let named = "clientele: .env: DATABSE_URL is not known; did you mean DATABASE_URL?\n";
+    let named = "clientele: .env: DATABASEURL is not known; did you mean DATABASE_URL?\n";
     assert_eq!(stderr(&output), named);
 }
 
@@ -372,6 +375,73 @@ async fn a_start_warns_of_an_instant_in_the_future(
     writer.execute_unprepared(by_hand).await.unwrap();
     let text = start().await;
     assert!(text.contains(warning), "{text}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_token_has_a_label_an_end_and_a_last_use(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let clock = TestClock::at("2026-01-31T09:15:00.250Z");
+    let app = TestApp::builder(engine).clock(clock.clock()).start().await;
+    let db = app.database.writer();
+    let token = NewToken {
+        user: "ann",
+        scope: Scope::Admin,
+        label: Some(" Nightly export "),
+        lasts: Some(TimeDelta::days(90)),
+    };
+    let token = tokens::create(db, &app.database.clock, token)
+        .await
+        .unwrap();
+    let create = json!({ "query": "mutation { createClient(input: { name: \"Acme\",
+        primaryLocation: { name: \"Main\", state: \"CO\", country: \"US\" } }) { client { id } } }" });
+    let call = async || {
+        let call = app.call(axum::http::Method::POST, "/graphql");
+        call.bearer(&token).json(&create).send().await.status
+    };
+    assert_eq!(call().await, 200);
+    clock.advance(TimeDelta::days(89));
+    assert_eq!(call().await, 200);
+    app.gateway.authenticator.note_use().await.unwrap();
+
+    let folder = TempDir::new().unwrap();
+    let list = ["token", "list", "--database-url", &app.database_url];
+    let listed = stdout(&run(folder.path(), &list).await);
+    let line = listed.lines().find(|line| line.contains("ann")).unwrap();
+    let fields: Vec<_> = line.split_whitespace().collect();
+    let prefix = tokens::prefix_of(&token).unwrap();
+    assert_eq!(
+        fields,
+        [
+            prefix,
+            "admin",
+            "2026-01-31T09:15:00Z",
+            "2026-04-30T09:15:00Z",
+            "2026-05-01T09:15:00Z",
+            "-",
+            "ann",
+            "Nightly",
+            "export",
+        ]
+    );
+    clock.advance(TimeDelta::days(1));
+    assert_eq!(call().await, 401);
+    let check = ["check", "--database-url", &app.database_url];
+    let checked = run(folder.path(), &check).await;
+    assert!(checked.status.success(), "{checked:?}");
+
+    let url = ["--database-url", &app.database_url];
+    for (wrong, expected) in [
+        (["--expires", "soon"], "expected number"),
+        (["--label", " "], "the label must have 1 to 255 characters"),
+        (["--expires", "300000years"], "would last too long"),
+    ] {
+        let create = ["token", "create", "--user", "ann"];
+        let output = run(folder.path(), &[&create[..], &wrong, &url].concat()).await;
+        assert!(!output.status.success(), "{wrong:?}");
+        assert!(stderr(&output).contains(expected), "{output:?}");
+    }
 }
 
 #[rstest]

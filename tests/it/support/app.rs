@@ -7,7 +7,12 @@ use std::{
 
 use axum::Router;
 use clientele::{
-    app::router, auth::tokens, clock::Clock, config::Settings, gateway::Gateway, http::listener,
+    app::router,
+    auth::tokens::{self, NewToken},
+    clock::Clock,
+    config::Settings,
+    gateway::Gateway,
+    http::listener,
     storage::database::Database,
 };
 use entity::api_token::Scope;
@@ -128,9 +133,14 @@ impl Builder {
 
 async fn create_token(database: &Database, user: &str, scope: Scope) -> String {
     let transaction = database.begin().await.unwrap();
-    let token = tokens::create(&transaction, &database.clock, user, scope)
-        .await
-        .unwrap();
+    let token = NewToken {
+        user,
+        scope,
+        label: None,
+        lasts: None,
+    };
+    let token = tokens::create(&transaction, &database.clock, token);
+    let token = token.await.unwrap();
     transaction.commit().await.unwrap();
     token
 }

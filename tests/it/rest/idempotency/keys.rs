@@ -9,8 +9,7 @@ use axum::{
         },
     },
 };
-use clientele::{auth::tokens, config::Settings};
-use entity::api_token::Scope;
+use clientele::config::Settings;
 use rstest::rstest;
 
 use super::{
@@ -133,8 +132,7 @@ async fn each_token_has_keys_of_its_own(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let app = TestApp::start(engine).await;
-    let (db, clock) = (app.database.writer(), &app.database.clock);
-    let other = tokens::create(db, clock, USER, Scope::Write).await.unwrap();
+    let other = app.token_of(USER).await;
     let first = post(&app, "a", &client("Birch")).await;
     assert_created(&first);
     let of_other = async |name| {
