@@ -54,9 +54,9 @@ fn name_commit() {
         if let Ok(printed) = printed
             && printed.status.success()
         {
-            commit = String::from_utf8_lossy(&printed.stdout)
+            String::from_utf8_lossy(&printed.stdout)
                 .trim_end()
-                .to_owned();
+                .clone_into(&mut commit);
         }
     }
     println!("cargo::rustc-env=CLIENTELE_COMMIT={commit}");

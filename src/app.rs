@@ -15,6 +15,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    error::Code,
     gateway::Gateway,
     graphiql,
     graphql::{
@@ -28,7 +29,7 @@ use crate::{
         retry,
     },
     rest,
-    telemetry::{self, Observation},
+    telemetry::{self, request_log::Observation},
 };
 
 /// The longest request target, in bytes.
@@ -69,12 +70,23 @@ pub fn router(gateway: Gateway) -> Router {
     routes.layer(layers)
 }
 
+/// The routes of a gateway whose database has no schema yet that it may use: it is live, and
+/// not ready.
+pub fn router_meanwhile(gateway: Gateway) -> Router {
+    let starting = || async {
+        let detail = "The gateway is starting: the database is being brought up to date.";
+        Problem::of_code(Code::Unavailable, detail.to_owned())
+    };
+    let routes = telemetry::routes().with_state(gateway).fallback(starting);
+    routes.layer(middleware::from_fn(around))
+}
+
 /// What surrounds every request: its id, the log and the metrics, the limit of the URL,
 /// and the bodies of problems.
 async fn around(mut request: Request, next: Next) -> Response {
     let request_id = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());
-    let observation = Observation::begin(&request);
+    let observation = Observation::begin(&mut request);
     let refused = request.extensions_mut().remove::<Problem>();
     let target = request.uri().path_and_query();
     let response = if let Some(problem) = refused {
@@ -96,7 +108,7 @@ async fn around(mut request: Request, next: Next) -> Response {
     };
     let mut response = problem::render(response, &request_id);
     retry::advise(&mut response);
-    observation.end(response.status(), &request_id);
+    observation.end(&response, &request_id);
     if let Ok(id) = HeaderValue::from_str(&request_id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

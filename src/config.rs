@@ -14,7 +14,7 @@ pub use limits::Limits;
 pub use network::Network;
 
 /// The version, and the commit that a release build was made of.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("CLIENTELE_COMMIT"));
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("CLIENTELE_COMMIT"));
 
 /// A GraphQL gateway over clients and their locations, with the REST routes that
 /// older integrations know. Without a command it serves.
@@ -155,9 +155,21 @@ pub struct ServeOptions {
         value_name = "FILTER"
     )]
     pub log: String,
+    /// The form of a line of the log
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub settings: Settings,
+}
+
+/// The form of a line of the log.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// A JSON object, for programs
+    Json,
 }
 
 /// The most threads that serve.

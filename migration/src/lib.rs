@@ -14,6 +14,12 @@ mod m20261126_000008_index_runs;
 mod m20261130_000009_stamp_changes;
 mod m20261130_000010_create_polls;
 mod m20261130_000011_describe_tokens;
+mod m20261130_000012_state_support;
+
+/// The oldest program that may use the schema of all these steps. Steps only add, so that
+/// gateways of two versions run side by side while they are upgraded; what nobody uses any
+/// more goes a release later, with a step that changes this.
+pub const OLDEST_PROGRAM: &str = "0.1.0";
 
 /// Every step, in the order in which they are applied.
 pub struct Migrator;
@@ -33,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000009_stamp_changes::Migration),
             Box::new(m20261130_000010_create_polls::Migration),
             Box::new(m20261130_000011_describe_tokens::Migration),
+            Box::new(m20261130_000012_state_support::Migration),
         ]
     }
 }

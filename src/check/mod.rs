@@ -9,7 +9,7 @@ mod row_rules;
 mod rows;
 mod search;
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use indicatif::ProgressBar;
 use migration::{Migrator, MigratorTrait};
@@ -18,12 +18,13 @@ use sea_orm::{
     SqlxSqliteError, Statement, TransactionTrait,
 };
 
-use crate::{error::Outage, storage::connections::fault::Complaint};
+use crate::{
+    error::Outage,
+    storage::{connections::fault::Complaint, schema::Steps},
+};
 
 /// How many ids are shown of each kind of violation.
 pub const SHOWN: usize = 10;
-/// The table in which the migrations note the steps that were applied.
-const APPLIED: &str = "seaql_migrations";
 
 /// One kind of violation.
 #[derive(Debug)]
@@ -256,20 +257,10 @@ async fn file(db: &DatabaseTransaction) -> Result<(String, Vec<Violation>), DbEr
 
 /// Compares the steps that were applied with those of this program.
 async fn schema(db: &DatabaseTransaction) -> Result<(SchemaState, CheckResult), DbErr> {
-    let steps: Vec<_> = Migrator::migrations()
-        .iter()
-        .map(|step| step.name().to_owned())
-        .collect();
-    let exists = migration::SchemaManager::new(db).has_table(APPLIED).await?;
-    let mut applied = HashSet::new();
-    if exists {
-        for row in select(db, &format!("SELECT version FROM {APPLIED}")).await? {
-            applied.insert(row.try_get_by_index::<String>(0)?);
-        }
-    }
-    let missing = steps.iter().filter(|step| !applied.contains(*step)).count();
-    let unknown = applied.iter().filter(|step| !steps.contains(step)).count();
-    let (schema, violation) = if applied.is_empty() {
+    let steps = Steps::read(db).await?;
+    let (missing, unknown) = (steps.pending.len(), steps.newer.len());
+    let applied = Migrator::migrations().len() - missing + unknown;
+    let (schema, violation) = if !steps.has_some {
         let what = "there is none: this is not a database of clientele, or it is still empty";
         (SchemaState::Absent, Some(what.to_owned()))
     } else if unknown > 0 {
@@ -285,7 +276,7 @@ async fn schema(db: &DatabaseTransaction) -> Result<(SchemaState, CheckResult), 
     };
     let outcome = CheckResult {
         name: "schema".to_owned(),
-        extent: format!("{} steps", applied.len()),
+        extent: format!("{applied} steps"),
         violations: violation.map(Violation::single).into_iter().collect(),
     };
     Ok((schema, outcome))

@@ -119,10 +119,13 @@ async fn open(options: &DatabaseOptions) -> Result<Database> {
 async fn open_current(options: &DatabaseOptions) -> Result<Database> {
     connect::check_is_there(&options.database_url)?;
     let database = open(options).await?;
-    let pending = database.pending_steps().await;
-    let pending = pending.context("the database schema cannot be read")?;
+    let steps = database.steps().await;
+    let steps = steps.context("the database schema cannot be read")?;
+    if let Some(refusal) = steps.refusal() {
+        bail!(refusal);
+    }
     ensure!(
-        pending.is_empty(),
+        steps.may_be_used(),
         "the database has an older schema, or none: run 'clientele migrate' or 'clientele serve' \
          first"
     );

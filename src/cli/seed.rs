@@ -89,7 +89,7 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
 /// Opens the database. An empty one gets its schema.
 async fn open_filled(options: &DatabaseOptions) -> Result<Database> {
     let database = open(options).await?;
-    if database.has_schema().await? {
+    if database.steps().await?.has_some {
         return open_current(options).await;
     }
     let transaction = begin_migration(&database).await?;

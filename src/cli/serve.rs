@@ -3,11 +3,13 @@
 use std::{
     io::{IsTerminal, Write, stdout},
     net::SocketAddr,
+    pin::pin,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
+use sea_orm::DbErr;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,22 +19,25 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{begin_migration, migrate, open};
 use crate::{
-    app::router,
+    app::{router, router_meanwhile},
     auth::{Authenticator, tokens},
-    config::ServeOptions,
+    config::{LogFormat, ServeOptions},
+    error::{Error, Outage},
     gateway::Gateway,
-    http::listener,
+    http::listener::{self, Lifecycle},
     idempotency,
     records::changes,
     rest::poll_bookmarks,
     storage::{connections::fault::Redacted, database::Database},
-    telemetry,
+    telemetry::figures,
 };
 
 /// The user of the token that an empty database gets.
 const FIRST_USER: &str = "admin";
 /// How far `updated_at` may be ahead of the clock before a warning: clocks differ by less.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
+/// How long the schema may take before the gateway says that it is live.
+const SOON: Duration = Duration::from_secs(1);
 /// How often it is noted which tokens were used.
 const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often old rows are deleted.
@@ -50,11 +55,14 @@ pub async fn run(options: ServeOptions) -> Result<()> {
          filter such as info,clientele=debug",
         options.log
     );
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    match options.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 
     // Before a database is made.
     let socket = TcpListener::bind(&options.listen).await.with_context(|| {
@@ -62,21 +70,25 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         format!("cannot listen on {listen}; choose another address by --listen ADDRESS:PORT")
     })?;
     let address = socket.local_addr()?;
+    let (socket, waiting) = twice(socket)?;
     // Before the first metric is set.
-    telemetry::recorder();
+    figures::recorder();
     let mut database = open(&options.database).await?;
-    tokio::spawn(telemetry::keep_up());
-    database.observe_statements(telemetry::observe_statement);
-    let first_token = prepare(&database).await?;
+    tokio::spawn(figures::keep_up());
+    database.observe_statements(figures::observe_statement);
+    let gateway = Gateway::new(database.clone(), options.settings);
+    stop_on_signals(gateway.lifecycle.stopping.clone())?;
+    let first_token = tokio::select! {
+        prepared = prepare_meanwhile(&database, &gateway, waiting) => prepared?,
+        () = gateway.lifecycle.stopping.cancelled() => return Ok(()),
+    };
     warn_of_the_future(&database).await;
 
-    tokio::spawn(keep_tidy(database.clone()));
-    let gateway = Gateway::new(database, options.settings);
+    tokio::spawn(keep_tidy(database));
     tokio::spawn(note_use(gateway.authenticator.clone()));
     let authenticator = gateway.authenticator.clone();
     let lifecycle = gateway.lifecycle.clone();
     let keep_alive = gateway.settings.keep_alive();
-    stop_on_signals(lifecycle.stopping.clone())?;
     announce(&format!("Listening on http://{address}"));
     if let Some(token) = first_token {
         announce(&format!(
@@ -105,6 +117,64 @@ fn announce(text: &str) {
     }
 }
 
+/// The socket, and another one for the same connections.
+fn twice(socket: TcpListener) -> std::io::Result<(TcpListener, TcpListener)> {
+    let socket = socket.into_std()?;
+    let other = socket.try_clone()?;
+    Ok((
+        TcpListener::from_std(socket)?,
+        TcpListener::from_std(other)?,
+    ))
+}
+
+/// Brings the schema up to date. If that takes long, the gateway is live and not ready
+/// meanwhile.
+async fn prepare_meanwhile(
+    database: &Database,
+    gateway: &Gateway,
+    socket: TcpListener,
+) -> Result<Option<String>> {
+    let mut prepared = pin!(prepare_patiently(database));
+    if let Ok(prepared) = tokio::time::timeout(SOON, &mut prepared).await {
+        return prepared;
+    }
+    tracing::info!("the schema is being brought up to date, by this gateway or by another one");
+    let meanwhile = Lifecycle::default();
+    let serving = listener::serve(
+        socket,
+        router_meanwhile(gateway.clone()),
+        meanwhile.clone(),
+        gateway.settings.keep_alive(),
+    );
+    let prepared = async {
+        let prepared = prepared.await;
+        meanwhile.stopping.cancel();
+        prepared
+    };
+    let (prepared, _) = tokio::join!(prepared, serving);
+    prepared
+}
+
+/// Prepares the database, however long another program keeps its lock.
+async fn prepare_patiently(database: &Database) -> Result<Option<String>> {
+    loop {
+        match prepare(database).await {
+            Err(error) if is_locked(&error) => {
+                tracing::warn!("another program keeps the database locked: waiting for it");
+            }
+            prepared => return prepared,
+        }
+    }
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    let cause = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<DbErr>());
+    let cause = cause.cloned().map(Error::from);
+    matches!(cause, Some(Error::Unavailable(Outage::Locked, _)))
+}
+
 /// Brings the schema up to date and gives an empty database its first token, in one
 /// transaction: if several gateways start together, only one does this. A database that
 /// takes no writes is left as it is, provided that its schema is current.
@@ -113,6 +183,10 @@ async fn prepare(database: &Database) -> Result<Option<String>> {
     if is_read_only.context("the database cannot be read")? && database.is_ready().await {
         tracing::warn!("the database takes no writes: it is served as it is");
         return Ok(None);
+    }
+    let steps = database.steps().await;
+    if let Some(newest) = steps.context("the schema cannot be read")?.newer.last() {
+        tracing::warn!(newest, "the schema is newer than this program");
     }
     let transaction = begin_migration(database).await?;
     for step in migrate::up(&transaction).await? {

@@ -102,6 +102,21 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::ParseFailed,
+        Self::DocumentInvalid,
+        Self::ValidationFailed,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::LimitExceeded,
+        Self::Unavailable,
+        Self::StorageFull,
+        Self::Internal,
+    ];
+
     /// The name in `extensions.code`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -32,6 +32,7 @@ use crate::{
     },
     idempotency::{Key, KeyedRequest},
     records::validation::parse_id,
+    telemetry::request_log::Details,
 };
 use conditional::Preconditions;
 use operation::StoredOperation;
@@ -210,7 +211,9 @@ pub fn routes(executor: &Executor) -> Router {
     for route in &table.0 {
         let handler = {
             let route = Arc::clone(route);
-            move |state, request_id, id, request| handle(route, state, request_id, id, request)
+            move |state, request_id, details, id, request| {
+                handle(route, state, request_id, details, id, request)
+            }
         };
         let path = paths.entry(route.path()).or_default();
         *path = std::mem::take(path).on(route.action.method(), handler);
@@ -231,6 +234,7 @@ async fn handle(
     route: Arc<Route>,
     State(executor): State<Executor>,
     Extension(request_id): Extension<RequestId>,
+    Extension(details): Extension<Details>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -250,6 +254,7 @@ async fn handle(
             error.log(&request_id.0);
             Problem::of(&error)
         })?;
+    details.note_viewer(&viewer);
     let call = Call {
         store: gateway.store.clone(),
         executor,

@@ -18,8 +18,8 @@ use metrics::gauge;
 
 /// How often the breaker tests whether the database is back.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
-/// 1 while the breaker is open, 0 otherwise.
-const METRIC: &str = "clientele_database_breaker_open";
+/// The metric that is 1 while the breaker is open, and 0 otherwise.
+pub const BREAKER_OPEN: &str = "clientele_database_breaker_open";
 
 /// Open while the database is away: no statement is sent to it then.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        gauge!(METRIC).set(0.0);
+        gauge!(BREAKER_OPEN).set(0.0);
         Arc::new(Self {
             is_open: AtomicBool::new(false),
         })
@@ -52,7 +52,7 @@ impl Breaker {
         if self.is_open.swap(true, Ordering::Relaxed) {
             return;
         }
-        gauge!(METRIC).set(1.0);
+        gauge!(BREAKER_OPEN).set(1.0);
         tracing::error!(%cause, "the database is away: requests are refused until it is back");
         let since = Instant::now();
         // The task ends when no pool holds the breaker any more.
@@ -69,7 +69,7 @@ impl Breaker {
             }
             if let Some(breaker) = breaker.upgrade() {
                 breaker.is_open.store(false, Ordering::Relaxed);
-                gauge!(METRIC).set(0.0);
+                gauge!(BREAKER_OPEN).set(0.0);
                 let seconds = since.elapsed().as_secs_f64();
                 tracing::info!(seconds, "the database is back");
             }

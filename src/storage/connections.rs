@@ -141,6 +141,16 @@ impl Connections {
         }
     }
 
+    /// How many connections are open, and how many of them are idle.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let status = match self {
+            Self::Postgres(pool) => pool.status(),
+            Self::Sqlite(pool) => pool.status(),
+        };
+        (status.size, status.available.min(status.size))
+    }
+
     /// Closes the idle connections now, and those in use when they are returned.
     pub fn close(&self) {
         match self {

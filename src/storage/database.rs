@@ -7,7 +7,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, OLDEST_PROGRAM};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait,
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::{
     connect::{PATIENT_LOCK_TIMEOUT, connect_postgres, connect_sqlite},
     connections::{LOCK_TIMEOUT, fault::ConnectionFault},
+    schema::{SUPPORT, Steps},
     statements::{Observer, Statements, Target},
     transaction::{self, Transaction},
     turns::{OneAtATime, Share},
@@ -191,9 +192,22 @@ impl Database {
                 ))
                 .await?;
         }
-        let pending = Migrator::get_pending_migrations(transaction).await?;
-        let pending = pending.iter().map(|step| step.name().to_owned()).collect();
-        Migrator::up(transaction, None).await?;
+        let steps = Steps::read(transaction).await?;
+        if let Some(refusal) = steps.refusal() {
+            return Err(DbErr::Custom(refusal));
+        }
+        let pending = steps.pending;
+        // A newer program has applied all of these, and more.
+        if steps.newer.is_empty() {
+            Migrator::up(transaction, None).await?;
+        }
+        if !pending.is_empty() {
+            let state = format!(
+                "DELETE FROM {SUPPORT}; \
+                 INSERT INTO {SUPPORT} (oldest_program) VALUES ('{OLDEST_PROGRAM}')"
+            );
+            transaction.execute_unprepared(&state).await?;
+        }
         if transaction.get_database_backend() == DbBackend::Sqlite {
             // SQLite reports a read-only file only on a write, even on one that changes nothing.
             let nothing = "DELETE FROM seaql_migrations WHERE FALSE";
@@ -208,32 +222,23 @@ impl Database {
         self.transactions.is_away()
     }
 
-    /// Whether the database answers and has the schema of this program.
+    /// Whether the database answers and has a schema that this program may use.
     pub async fn is_ready(&self) -> bool {
-        if !self.transactions.is_in_place() {
-            return false;
-        }
-        self.pending_steps()
-            .await
-            .is_ok_and(|pending| pending.is_empty())
+        self.is_in_place() && self.steps().await.is_ok_and(|steps| steps.may_be_used())
     }
 
-    /// The names of the steps that the schema lacks.
-    ///
-    /// # Errors
-    /// If the database fails, or has steps that this program does not know.
-    pub async fn pending_steps(&self) -> std::result::Result<Vec<String>, DbErr> {
-        let pending = Migrator::get_pending_migrations_read_only(&self.reader).await?;
-        Ok(pending.iter().map(|step| step.name().to_owned()).collect())
+    /// Whether the SQLite file is still where it was opened; true of PostgreSQL.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        self.transactions.is_in_place()
     }
 
-    /// Whether the database has any steps of the schema.
+    /// The steps of the schema, compared with those of this program.
     ///
     /// # Errors
-    /// As [`Self::pending_steps`].
-    pub async fn has_schema(&self) -> std::result::Result<bool, DbErr> {
-        let pending = self.pending_steps().await?;
-        Ok(pending.len() < Migrator::migrations().len())
+    /// If the database fails.
+    pub async fn steps(&self) -> std::result::Result<Steps, DbErr> {
+        Steps::read(&self.reader).await
     }
 
     /// Whether PostgreSQL takes no writes, as a standby does after a fail-over. Never true
@@ -265,6 +270,22 @@ impl Database {
         pools.reader.observe(Arc::clone(&observer));
         pools.writer.observe(Arc::clone(&observer));
         pools.observer = Some(observer);
+    }
+
+    /// The pools: the name of each, how many connections are open, and how many are idle.
+    /// PostgreSQL has one.
+    #[must_use]
+    pub fn connections(&self) -> Vec<(&'static str, usize, usize)> {
+        let mut pools = Vec::new();
+        if let Some((open, idle)) = self.reader.connections() {
+            pools.push(("read", open, idle));
+        }
+        if self.reader.get_database_backend() == DbBackend::Sqlite
+            && let Some((open, idle)) = self.writer.connections()
+        {
+            pools.push(("write", open, idle));
+        }
+        pools
     }
 
     /// Closes the idle connections now, and those in use when they are returned.

@@ -13,6 +13,7 @@ pub(crate) mod batcher;
 // Deletes old rows in batches.
 pub(crate) mod purge;
 // Read-only transactions that see one state of a database.
+pub mod schema;
 pub mod snapshot;
 pub mod statements;
 pub mod transaction;

@@ -154,6 +154,15 @@ impl Statements {
         self.observer = Some(observer);
     }
 
+    /// How many connections are open, and how many of them are idle; none in a transaction.
+    #[must_use]
+    pub fn connections(&self) -> Option<(usize, usize)> {
+        match &self.target {
+            Target::Connections(connections) => Some(connections.count()),
+            Target::Transaction(_) => None,
+        }
+    }
+
     /// Closes all connections: those in use, when they come back.
     pub fn close(&self) {
         if let Target::Connections(connections) = &self.target {

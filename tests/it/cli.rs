@@ -151,6 +151,91 @@ async fn only_serve_and_migrate_change_a_schema(
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_schema_of_a_newer_program_is_used_if_it_says_so(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let folder = TempDir::new().unwrap();
+    let call = async |arguments: &[&str]| {
+        let url = ["--database-url", &app.database_url];
+        run(folder.path(), &[arguments, &url].concat()).await
+    };
+    let writer = app.database.writer();
+    let step =
+        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000001_later', 0)";
+    writer.execute_unprepared(step).await.unwrap();
+    let answer = app.get("/readyz").await;
+    assert_eq!(answer.status, 200);
+    let ready = "ready; the schema is newer than this program: m29991231_000001_later\n";
+    assert_eq!(answer.text(), ready);
+    assert!(call(&["token", "list"]).await.status.success());
+    let migrated = call(&["migrate"]).await;
+    assert_eq!(stdout(&migrated), "the schema is up to date\n");
+    let served = Served::start(folder.path(), &app.database_url).await;
+    let query = json!({ "query": "{ clients { totalCount } }" });
+    let answer = post(&served.address, "/graphql", &app.token, &query).await;
+    assert!(answer.contains("\"totalCount\":0"), "{answer}");
+    served.stop().await;
+
+    let support = "UPDATE schema_support SET oldest_program = '12.0.3'";
+    writer.execute_unprepared(support).await.unwrap();
+    assert_eq!(app.get("/readyz").await.status, 503);
+    let refusal = "the last one m29991231_000001_later: start that program, 12.0.3 or later";
+    for arguments in [&["token", "list"][..], &["migrate"], &["serve"]] {
+        assert_fails(&call(arguments).await, refusal);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_gateway_that_waits_for_the_schema_is_live_and_not_ready(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let older = "DROP TABLE schema_support; \
+                 DELETE FROM seaql_migrations WHERE version LIKE '%state_support'";
+    let writer = app.database.writer();
+    writer.execute_unprepared(older).await.unwrap();
+    // What another gateway holds while it migrates.
+    let lock = match engine {
+        Engine::Postgres => "SELECT pg_advisory_xact_lock(7164216991605351788)",
+        Engine::Sqlite => "UPDATE api_token SET label = label",
+    };
+    let transaction = app.database.begin_unhurried().await.unwrap();
+    transaction.execute_unprepared(lock).await.unwrap();
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let folder = TempDir::new().unwrap();
+    let arguments = ["--listen", &address, "--database-url", &app.database_url];
+    let child = command(folder.path(), &arguments).spawn().unwrap();
+    let get = async |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        loop {
+            if let Ok(mut stream) = TcpStream::connect(&address).await {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(get("/healthz").await.starts_with("HTTP/1.1 200 "));
+    for path in ["/readyz", "/api/v1/clients"] {
+        let answer = get(path).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("retry-after: 1"), "{answer}");
+    }
+    transaction.rollback().await.unwrap();
+    let served = Served::of(child).await;
+    assert!(get("/readyz").await.starts_with("HTTP/1.1 200 "));
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn a_line_of_env_that_cannot_be_read_is_named_and_not_shown() {
     let folder = TempDir::new().unwrap();
@@ -349,6 +434,52 @@ async fn a_constraint_that_fails_is_logged_without_values(
     for value in ["nsaid", "forbidden", "idden", "Atlantis"] {
         assert!(!text.contains(value), "{value}: {text}");
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_log_says_who_asked_for_what(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let folder = TempDir::new().unwrap();
+    let start = [
+        "--listen",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+        "--database-url",
+    ];
+    let child = command(folder.path(), &[&start[..], &[&app.database_url]].concat()).spawn();
+    let mut served = Served::of(child.unwrap()).await;
+    let mut log = served.child.stderr.take().unwrap();
+    let query = json!({ "query": "query Everybody { clients { totalCount } }" });
+    post(&served.address, "/graphql", &app.token, &query).await;
+    let none = json!({ "client": {} });
+    post(&served.address, "/api/v1/clients", &app.token, &none).await;
+    post(&served.address, "/healthz", &app.token, &none).await;
+    served.stop().await;
+    let mut text = String::new();
+    log.read_to_string(&mut text).await.unwrap();
+    assert!(!text.contains(&app.token), "{text}");
+    let lines = text.lines().filter(|line| line.starts_with('{'));
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let requests: Vec<_> = lines.filter(|line| line["message"] == "request").collect();
+    let [graphql, rest] = &requests[..] else {
+        panic!("{requests:#?}");
+    };
+    let prefix = tokens::prefix_of(&app.token).unwrap();
+    for (line, path, status) in [(graphql, "/graphql", 200), (rest, "/api/v1/clients", 422)] {
+        assert_eq!(line["path"], path);
+        assert_eq!(line["status"], status);
+        assert_eq!(line["user"], "tester");
+        assert_eq!(line["token"], prefix);
+        assert!(line["bytes"].as_u64().unwrap() > 10, "{line}");
+        let tenths = line["milliseconds"].as_f64().unwrap() * 10.0;
+        assert!((tenths - tenths.round()).abs() < 1e-6, "{line}");
+    }
+    assert_eq!(graphql["operation"], "Everybody");
+    assert_eq!(rest.get("operation"), None);
 }
 
 #[rstest]

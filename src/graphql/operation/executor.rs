@@ -8,6 +8,7 @@ use entity::change::Face;
 use std::sync::Arc;
 
 use async_graphql::{Request, Response, ServerError, Value as ConstValue, Variables};
+use metrics::counter;
 use serde_json::{Map, Value};
 
 use super::{
@@ -27,6 +28,7 @@ use crate::{
     },
     records::Store,
     storage::{database::Database, turns::OneAtATime},
+    telemetry::figures::GRAPHQL_ERRORS,
 };
 
 /// The most errors in one answer.
@@ -240,6 +242,7 @@ impl Inner {
         };
         Ok(Prepared {
             executed,
+            name: operation.tree.name.as_ref().map(ToString::to_string),
             is_mutation,
             max_answer,
             variables,
@@ -271,6 +274,7 @@ impl Inner {
 /// An operation that may be executed.
 pub struct Prepared {
     executed: Arc<CollectedOperation>,
+    name: Option<String>,
     is_mutation: bool,
     max_answer: MaxAnswer,
     variables: Variables,
@@ -284,6 +288,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// The name of the operation, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Whether it is a mutation.
     #[must_use]
     pub fn is_mutation(&self) -> bool {
@@ -346,6 +356,9 @@ fn finish(response: &mut Response, request_id: &str) {
         }
         cut(&mut error.message);
         let extensions = error.extensions.get_or_insert_default();
+        if let Some(ConstValue::String(code)) = extensions.get("code") {
+            counter!(GRAPHQL_ERRORS, "code" => code.clone()).increment(1);
+        }
         if extensions.get("code").is_none() {
             // The error is async-graphql's own. The compiler and the coercion leave it nothing
             // to find.

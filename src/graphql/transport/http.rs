@@ -32,6 +32,7 @@ use crate::{
         retry,
     },
     idempotency::{Key, KeyedRequest, MAX_ANSWER, NotExecuted, Outcome, Verdict},
+    telemetry::request_log::Details,
 };
 use entity::change::Face;
 
@@ -46,6 +47,7 @@ struct Parameters {
 pub async fn post(
     State(executor): State<Executor>,
     Extension(request_id): Extension<RequestId>,
+    Extension(details): Extension<Details>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -59,6 +61,7 @@ pub async fn post(
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
+    details.note_viewer(&viewer);
     let limit = executor.gateway().settings.max_body_bytes;
     let sent = match body::read_json(&headers, body, limit, Declared::AsJson).await {
         Ok(sent) => sent,
@@ -74,6 +77,9 @@ pub async fn post(
         Ok(prepared) => prepared,
         Err(refused) => return respond(media, &refused),
     };
+    if let Some(name) = prepared.name() {
+        details.note_operation(name);
+    }
     if prepared.is_mutation() {
         match Key::of(&headers) {
             Ok(None) => {}
@@ -91,6 +97,7 @@ pub async fn post(
 pub async fn get(
     State(executor): State<Executor>,
     Extension(request_id): Extension<RequestId>,
+    Extension(details): Extension<Details>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -98,13 +105,21 @@ pub async fn get(
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
+    details.note_viewer(&viewer);
     match from_url(&query.unwrap_or_default()) {
         Ok(parameters) => {
             let operation = OperationRequest {
                 queries_only: true,
                 ..parameters.operation(executor.gateway(), viewer, &request_id)
             };
-            respond(media, &executor.execute(operation).await)
+            let prepared = match executor.prepare(operation) {
+                Ok(prepared) => prepared,
+                Err(refused) => return respond(media, &refused),
+            };
+            if let Some(name) = prepared.name() {
+                details.note_operation(name);
+            }
+            respond(media, &executor.run(prepared).await)
         }
         Err(message) => bad_request(message),
     }

@@ -53,6 +53,7 @@ use crate::{
         schema::Shape,
     },
     http::{listener::Lifecycle, problem::Problem, request_id::RequestId},
+    telemetry::request_log::Details,
 };
 
 /// The one subprotocol.
@@ -95,6 +96,7 @@ const MAX_REASON: usize = 123;
 pub async fn get(
     state: State<Executor>,
     Extension(request_id): Extension<RequestId>,
+    details: Extension<Details>,
     query: RawQuery,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -102,7 +104,7 @@ pub async fn get(
     // `Upgrade` may offer other protocols: clients that prefer HTTP/2 offer `h2c`.
     let is_socket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     if !headers.get(UPGRADE).is_some_and(is_socket) {
-        return http::get(state, Extension(request_id), query, headers).await;
+        return http::get(state, Extension(request_id), details, query, headers).await;
     }
     let State(executor) = state;
     if !is_own_origin(executor.gateway(), &headers) {
