@@ -73,12 +73,12 @@ pub fn router(gateway: Gateway) -> Router {
 /// The routes of a gateway whose database has no schema yet that it may use: it is live, and
 /// not ready.
 pub fn router_meanwhile(gateway: Gateway) -> Router {
-    let starting = || async {
+    async fn starting() -> Problem {
         let detail = "The gateway is starting: the database is being brought up to date.";
         Problem::of_code(Code::Unavailable, detail.to_owned())
-    };
-    let routes = telemetry::routes().with_state(gateway).fallback(starting);
-    routes.layer(middleware::from_fn(around))
+    }
+    let probes = telemetry::probes(starting).with_state(gateway);
+    probes.fallback(starting).layer(middleware::from_fn(around))
 }
 
 /// What surrounds every request: its id, the log and the metrics, the limit of the URL,

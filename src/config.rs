@@ -231,6 +231,11 @@ pub struct Settings {
     #[arg(long, env = "KEEP_ALIVE_SECONDS", default_value_t = Self::default().keep_alive_seconds,
         value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub keep_alive_seconds: u64,
+    /// The most connections that are open; when one more comes, one on which nobody is served
+    /// is closed. It needs as many file descriptors, and some for the database
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = Self::default().max_connections,
+        value_name = "N")]
+    pub max_connections: usize,
     /// The largest request body, in bytes
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = Self::default().max_body_bytes,
         value_name = "N")]
@@ -263,6 +268,7 @@ impl Default for Settings {
             allow_origin: Vec::new(),
             trusted_proxies: Vec::new(),
             keep_alive_seconds: 75,
+            max_connections: 10_000,
             max_body_bytes: 1024 * 1024,
             token_cache_ms: 1_000,
             limits: Limits::default(),

@@ -187,7 +187,8 @@ impl Authenticator {
             };
             lock(&self.used).insert(stored.id);
             let left = stored.expires_at.map(|end| end - self.database.clock.now());
-            let left = left.and_then(|left| left.to_std().ok());
+            // One that has ended meanwhile is not remembered.
+            let left = left.map(|left| left.to_std().unwrap_or_default());
             let remember = left.map_or(self.remember, |left| left.min(self.remember));
             self.known.insert(hash, (now + remember, viewer.clone()));
             viewer
@@ -203,10 +204,9 @@ impl Authenticator {
     /// gateway open one connection after the other.
     async fn find(&self, token: &str) -> Result<Option<api_token::Model>> {
         let (database, token) = (self.database.clone(), token.to_owned());
-        let now = database.clock.now();
         let task = self
             .tasks
-            .spawn(async move { tokens::find(&database.reader, &token, now).await });
+            .spawn(async move { tokens::find(&database.reader, &token, &database.clock).await });
         task.await
             .unwrap_or_else(|panic| Err(Error::Internal(Arc::new(panic))))
     }

@@ -142,7 +142,7 @@ pub async fn create_first(
     clock: &Clock,
     user: &str,
 ) -> anyhow::Result<Option<String>> {
-    if api_token::Entity::find().count(db).await? > 0 {
+    if are_there(db).await? {
         return Ok(None);
     }
     let token = NewToken {
@@ -154,14 +154,22 @@ pub async fn create_first(
     create(db, clock, token).await.map(Some)
 }
 
-/// The row of `token`; none if the token is unknown, or is revoked or over `now`.
+/// Whether there are any tokens, revoked or not.
+///
+/// # Errors
+/// If the database fails.
+pub async fn are_there(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    Ok(api_token::Entity::find().count(db).await? > 0)
+}
+
+/// The row of `token`; none if the token is unknown, or is revoked or over by now.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find(
     db: &impl ConnectionTrait,
     token: &str,
-    now: DateTime<Utc>,
+    clock: &Clock,
 ) -> Result<Option<api_token::Model>> {
     let Some(prefix) = prefix_of(token) else {
         return Ok(None);
@@ -169,7 +177,7 @@ pub async fn find(
     let stored = api_token::Entity::find_by_prefix(prefix).one(db).await?;
     Ok(stored.filter(|stored| {
         let is_same: bool = hash(token).ct_eq(&stored.hash).into();
-        let is_over = stored.expires_at.is_some_and(|end| end <= now);
+        let is_over = stored.expires_at.is_some_and(|end| end <= clock.now());
         is_same && stored.revoked_at.is_none() && !is_over
     }))
 }

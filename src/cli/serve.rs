@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -36,6 +36,8 @@ use crate::{
 const FIRST_USER: &str = "admin";
 /// How far `updated_at` may be ahead of the clock before a warning: clocks differ by less.
 const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
+/// File descriptors for the database, the listener and the log.
+const SPARE_DESCRIPTORS: u64 = 128;
 /// How long the schema may take before the gateway says that it is live.
 const SOON: Duration = Duration::from_secs(1);
 /// How often it is noted which tokens were used.
@@ -44,7 +46,7 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Serves until a signal says to stop.
-pub async fn run(options: ServeOptions) -> Result<()> {
+pub async fn run(mut options: ServeOptions) -> Result<()> {
     let filter = EnvFilter::try_new(&options.log)
         .with_context(|| format!("the log filter {:?} cannot be read", options.log))?;
     // Alone, a word that is no level is the name of a module, and nothing else is logged.
@@ -64,6 +66,17 @@ pub async fn run(options: ServeOptions) -> Result<()> {
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
 
+    // A service manager's limit is often 1,024, of which each connection takes one.
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
+    let most = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX);
+    if most < options.settings.max_connections {
+        tracing::warn!(
+            descriptors,
+            most,
+            "the file descriptors limit the connections"
+        );
+        options.settings.max_connections = most;
+    }
     // Before a database is made.
     let socket = TcpListener::bind(&options.listen).await.with_context(|| {
         let listen = &options.listen;
@@ -88,7 +101,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
     tokio::spawn(note_use(gateway.authenticator.clone()));
     let authenticator = gateway.authenticator.clone();
     let lifecycle = gateway.lifecycle.clone();
-    let keep_alive = gateway.settings.keep_alive();
+    let settings = gateway.settings.clone();
     announce(&format!("Listening on http://{address}"));
     if let Some(token) = first_token {
         announce(&format!(
@@ -101,7 +114,7 @@ pub async fn run(options: ServeOptions) -> Result<()> {
             graphiql(address)
         ));
     }
-    let in_time = listener::serve(socket, router(gateway), lifecycle, keep_alive).await;
+    let in_time = listener::serve(socket, router(gateway), lifecycle, &settings).await;
     note_use_once(&authenticator).await;
     anyhow::ensure!(
         in_time,
@@ -140,18 +153,16 @@ async fn prepare_meanwhile(
     }
     tracing::info!("the schema is being brought up to date, by this gateway or by another one");
     let meanwhile = Lifecycle::default();
-    let serving = listener::serve(
-        socket,
-        router_meanwhile(gateway.clone()),
-        meanwhile.clone(),
-        gateway.settings.keep_alive(),
-    );
-    let prepared = async {
-        let prepared = prepared.await;
-        meanwhile.stopping.cancel();
-        prepared
-    };
-    let (prepared, _) = tokio::join!(prepared, serving);
+    let (lifecycle, gateway) = (meanwhile.clone(), gateway.clone());
+    let interim = tokio::spawn(async move {
+        let router = router_meanwhile(gateway.clone());
+        listener::serve(socket, router, lifecycle, &gateway.settings).await
+    });
+    let prepared = prepared.await;
+    // Its connections end when they are answered. It takes no more of them from here on.
+    meanwhile.stopping.cancel();
+    interim.abort();
+    let _ = interim.await;
     prepared
 }
 
@@ -185,8 +196,14 @@ async fn prepare(database: &Database) -> Result<Option<String>> {
         return Ok(None);
     }
     let steps = database.steps().await;
-    if let Some(newest) = steps.context("the schema cannot be read")?.newer.last() {
+    let steps = steps.context("the schema cannot be read")?;
+    if let Some(newest) = steps.newer.last() {
         tracing::warn!(newest, "the schema is newer than this program");
+    }
+    // Then there is nothing to wait for. An SQLite file is written to, as it may be read-only.
+    let is_shared = database.reader.get_database_backend() == DbBackend::Postgres;
+    if is_shared && steps.may_be_used() && tokens::are_there(&database.reader).await? {
+        return Ok(None);
     }
     let transaction = begin_migration(database).await?;
     for step in migrate::up(&transaction).await? {

@@ -4,6 +4,7 @@
 //! keep its connection for ever, and stopping would wait for it.
 
 mod activity;
+mod crowd;
 mod socket;
 mod unread;
 
@@ -30,7 +31,9 @@ use super::{
     body::guarded::Guarded,
     host::{self, Peer},
 };
+use crate::config::Settings;
 use activity::{Activity, UnderWay};
+use crowd::Crowd;
 use socket::{HEAD_TIMEOUT, Socket};
 
 /// The most headers of a request.
@@ -55,15 +58,17 @@ pub struct Lifecycle {
 }
 
 /// Serves `router` on `listener` until the server is to stop, then finishes the requests
-/// under way. A connection may be idle for the time `keep_alive` between two requests.
-/// Returns whether everything was finished in time.
+/// under way. The settings say how long a connection may be idle between two requests, and
+/// how many may be open. Returns whether everything was finished in time.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     lifecycle: Lifecycle,
-    keep_alive: Duration,
+    settings: &Settings,
 ) -> bool {
     let Lifecycle { stopping, tasks } = lifecycle;
+    let keep_alive = settings.keep_alive();
+    let crowd = Crowd::new(settings.max_connections);
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -75,14 +80,21 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection is gone already");
         }
+        let activity = Arc::default();
+        let Some(admission) = crowd.admit(&activity) else {
+            tracing::warn!("all connections are being served: one more was refused");
+            return;
+        };
         let connection = Arc::new(ConnectionState {
             router: router.clone(),
             peer: Peer(peer.ip()),
-            activity: Arc::default(),
+            activity,
             stopping: stopping.clone(),
             tasks: tasks.clone(),
         });
-        let socket = Socket::new(stream, Arc::clone(&connection.activity), keep_alive);
+        let ended = admission.ended.clone();
+        let activity = Arc::clone(&connection.activity);
+        let socket = Socket::new(stream, activity, keep_alive, admission);
         let service = service_fn(move |request| answer(Arc::clone(&connection), request));
         let connection = builder
             .serve_connection(TokioIo::new(socket), service)
@@ -94,6 +106,7 @@ pub async fn serve(
                 // Requests that have arrived by then are read and answered.
                 biased;
                 ended = &mut connection => ended,
+                () = ended.cancelled() => Ok(()),
                 () = grace_over(&stopping) => {
                     // Answers the requests that were read, and takes no further one.
                     connection.as_mut().graceful_shutdown();

@@ -27,6 +27,7 @@ use super::{
     connections::{
         Connections, LOCK_ATTEMPT, LOCK_TIMEOUT, STATEMENT_TIMEOUT, manager::DatabaseFile,
     },
+    server,
 };
 use crate::error::Outage;
 
@@ -167,17 +168,23 @@ fn passes(error: &SqlxError) -> bool {
     Outage::behind(error).is_some_and(|outage| outage != Outage::ReadOnly)
 }
 
-/// Connects once outside the pool: this error says what is wrong, a pool's does not.
+/// Connects once outside the pool, where errors say what is wrong, and checks the server.
 pub(crate) async fn reach_postgres(url: &str) -> Result<PgConnectOptions> {
     let shown = without_password(url)?;
     let options = PgConnectOptions::from_str(url)
         .with_context(|| format!("the database URL {shown} cannot be read"))?;
-    tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
-        .await
-        .with_context(|| format!("the database at {shown} did not answer in time"))?
-        .with_context(|| format!("cannot reach the database at {shown}"))?
-        .close()
-        .await?;
+    let late = || format!("the database at {shown} did not answer in time");
+    let mut connection =
+        tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
+            .await
+            .with_context(late)?
+            .with_context(|| format!("cannot reach the database at {shown}"))?;
+    let checked = server::check(&mut connection, &options);
+    let checked = tokio::time::timeout(CONNECT_TIMEOUT, checked).await;
+    checked
+        .with_context(late)?
+        .with_context(|| format!("the database at {shown} cannot be used"))?;
+    connection.close().await?;
     Ok(options)
 }
 

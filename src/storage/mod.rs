@@ -14,6 +14,7 @@ pub(crate) mod batcher;
 pub(crate) mod purge;
 // Read-only transactions that see one state of a database.
 pub mod schema;
+pub(crate) mod server;
 pub mod snapshot;
 pub mod statements;
 pub mod transaction;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::{
     Router,
     extract::State,
+    handler::Handler,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -20,6 +21,11 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// `/healthz`, `/readyz` and `/metrics`: open to everybody, and without any client
 /// data.
 pub fn routes() -> Router<Gateway> {
+    probes(ready)
+}
+
+/// The same, where `ready` says whether the gateway is ready.
+pub fn probes<T: 'static>(ready: impl Handler<T, Gateway>) -> Router<Gateway> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

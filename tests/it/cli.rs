@@ -329,6 +329,40 @@ async fn an_upgrade_goes_on_with_what_is_there() {
     assert_eq!(data["changes"]["nodes"], changes);
 }
 
+/// Databases that pretend to be what a gateway cannot use.
+#[tokio::test]
+async fn servers_that_are_not_postgresql_itself_are_refused() {
+    let folder = TempDir::new().unwrap();
+    for (pretence, expected) in [
+        (
+            "CREATE FUNCTION version() RETURNS text LANGUAGE sql AS \
+             $$SELECT 'CockroachDB CCL v24.1.0'$$",
+            "the server is CockroachDB",
+        ),
+        (
+            "CREATE VIEW pg_locks AS SELECT * FROM pg_catalog.pg_locks WHERE locktype <> 'advisory'",
+            "does not show advisory locks in pg_locks",
+        ),
+        (
+            "CREATE SEQUENCE pid; CREATE FUNCTION pg_backend_pid() RETURNS int LANGUAGE sql AS \
+             $$SELECT CASE WHEN current_query() LIKE '%pg_locks%' \
+             THEN pg_catalog.pg_backend_pid() ELSE nextval('pid')::int END$$",
+            "behind a pooler that shares sessions",
+        ),
+    ] {
+        let app = TestApp::start(Engine::Postgres).await;
+        let writer = app.database.writer();
+        writer.execute_unprepared(pretence).await.unwrap();
+        let shadow = "DO $do$ BEGIN EXECUTE format($sql$ALTER DATABASE %I SET search_path = \
+                      public, pg_catalog$sql$, current_database()); END $do$";
+        writer.execute_unprepared(shadow).await.unwrap();
+        for command in ["serve", "check"] {
+            let arguments = [command, "--database-url", &app.database_url];
+            assert_fails(&run(folder.path(), &arguments).await, expected);
+        }
+    }
+}
+
 /// What the gateway calls a character must be one for the database.
 #[tokio::test]
 async fn a_database_of_another_encoding_is_refused() {

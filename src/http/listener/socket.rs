@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::activity::Activity;
+use super::{activity::Activity, crowd::Admission};
 
 /// How long a client may take to send the head of a request: from its first byte on, or, on
 /// a new connection, from the start.
@@ -37,6 +37,8 @@ const LINGER_BUFFER: usize = 8 * 1024;
 /// A connection's socket.
 pub struct Socket {
     stream: TcpStream,
+    /// Its place among the open connections, also once it speaks another protocol.
+    _admission: Admission,
     activity: Arc<Activity>,
     /// How long a connection may be idle between requests.
     keep_alive: Duration,
@@ -61,9 +63,15 @@ pub struct Socket {
 
 impl Socket {
     /// A socket that was just accepted.
-    pub fn new(stream: TcpStream, activity: Arc<Activity>, keep_alive: Duration) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        activity: Arc<Activity>,
+        keep_alive: Duration,
+        admission: Admission,
+    ) -> Self {
         Self {
             stream,
+            _admission: admission,
             activity,
             keep_alive,
             seen: 0,

@@ -71,9 +71,9 @@ impl TestApp {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let lifecycle = self.gateway.lifecycle.clone();
-        let keep_alive = self.gateway.settings.keep_alive();
+        let settings = self.gateway.settings.clone();
         let router = self.router.clone();
-        tokio::spawn(listener::serve(socket, router, lifecycle, keep_alive));
+        tokio::spawn(async move { listener::serve(socket, router, lifecycle, &settings).await });
         address
     }
 

@@ -1,0 +1,93 @@
+//! How many connections are open at a time. When there are too many, one on which nobody is
+//! served makes room, so that peers who connect and say nothing shut nobody out.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+use super::activity::Activity;
+
+/// The open connections.
+#[derive(Clone)]
+pub struct Crowd(Arc<Mutex<Open>>);
+
+struct Open {
+    most: usize,
+    next: u64,
+    /// In the order in which they were accepted.
+    places: IndexMap<u64, Place>,
+}
+
+struct Place {
+    activity: Arc<Activity>,
+    ended: CancellationToken,
+}
+
+/// A place among the open connections, until this is dropped.
+pub struct Admission {
+    crowd: Crowd,
+    number: u64,
+    /// Cancelled when the connection is to make room for another one.
+    pub ended: CancellationToken,
+}
+
+impl Crowd {
+    /// Room for so many connections.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Open {
+            most,
+            next: 0,
+            places: IndexMap::new(),
+        })))
+    }
+
+    /// Takes a place for a connection; none if all others are being served.
+    pub fn admit(&self, activity: &Arc<Activity>) -> Option<Admission> {
+        let mut open = self.lock();
+        if open.places.len() >= open.most {
+            let number = open.dispensable()?;
+            if let Some(place) = open.places.shift_remove(&number) {
+                place.ended.cancel();
+            }
+        }
+        let number = open.next;
+        open.next += 1;
+        let ended = CancellationToken::new();
+        let place = Place {
+            activity: Arc::clone(activity),
+            ended: ended.clone(),
+        };
+        open.places.insert(number, place);
+        Some(Admission {
+            crowd: self.clone(),
+            number,
+            ended,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// The oldest connection that has sent no request yet, or else the oldest on which none is
+    /// under way.
+    fn dispensable(&self) -> Option<u64> {
+        let first = |is_dispensable: fn(&Activity) -> bool| {
+            let mut places = self.places.iter();
+            let found = places.find(|(_, place)| is_dispensable(&place.activity));
+            found.map(|(number, _)| *number)
+        };
+        first(|activity| activity.begun() == 0)
+            .or_else(|| first(|activity| !activity.is_busy() && !activity.is_upgraded()))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.crowd.lock().places.shift_remove(&self.number);
+    }
+}
