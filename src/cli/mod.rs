@@ -60,19 +60,21 @@ async fn run(cli: Cli) -> Result<()> {
 /// Reads `.env` in the working folder, if there is one. Variables that are set already keep
 /// their values. No error repeats what the file says, which may be a password.
 fn read_env_file() -> Result<()> {
-    match dotenvy::from_filename(ENV_FILE) {
-        Ok(_) => {}
+    match dotenvy::from_path(ENV_FILE) {
+        Ok(()) => {}
         Err(error) if error.not_found() => return Ok(()),
         Err(dotenvy::Error::LineParse(line, _)) => {
             let text = fs::read_to_string(ENV_FILE).unwrap_or_default();
-            let place = text.lines().position(|found| found.trim() == line.trim());
+            // A value whose quote is never closed goes on to the end of the file.
+            let first = line.lines().next().unwrap_or_default().trim();
+            let place = text.lines().position(|found| found.trim() == first);
             let place = place.map_or(String::new(), |place| format!(", line {}", place + 1));
             bail!("the file {ENV_FILE}{place}: it must have lines such as NAME=VALUE");
         }
         Err(error) => return Err(error).context("the file .env cannot be read"),
     }
     let known = config::variables();
-    for (name, _) in dotenvy::from_filename_iter(ENV_FILE)?.flatten() {
+    for (name, _) in dotenvy::from_path_iter(ENV_FILE)?.flatten() {
         let is_known = known
             .iter()
             .any(|known| known == name.trim_start_matches('\u{feff}'));
@@ -119,6 +121,12 @@ async fn open(options: &DatabaseOptions) -> Result<Database> {
 async fn open_current(options: &DatabaseOptions) -> Result<Database> {
     connect::check_is_there(&options.database_url)?;
     let database = open(options).await?;
+    check_current(&database).await?;
+    Ok(database)
+}
+
+/// Refuses a database that has not the schema of this program.
+async fn check_current(database: &Database) -> Result<()> {
     let steps = database.steps().await;
     let steps = steps.context("the database schema cannot be read")?;
     if let Some(refusal) = steps.refusal() {
@@ -129,7 +137,7 @@ async fn open_current(options: &DatabaseOptions) -> Result<Database> {
         "the database has an older schema, or none: run 'clientele migrate' or 'clientele serve' \
          first"
     );
-    Ok(database)
+    Ok(())
 }
 
 /// Begins the transaction of the migrations: the first write to the database.

@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 
-use super::{begin_migration, migrate, open, open_current};
+use super::{begin_migration, check_current, migrate, open};
 use crate::{
     config::{DatabaseOptions, SeedOptions},
     records::{
@@ -90,7 +90,8 @@ pub async fn run(options: &SeedOptions) -> Result<()> {
 async fn open_filled(options: &DatabaseOptions) -> Result<Database> {
     let database = open(options).await?;
     if database.steps().await?.has_some {
-        return open_current(options).await;
+        check_current(&database).await?;
+        return Ok(database);
     }
     let transaction = begin_migration(&database).await?;
     migrate::up(&transaction).await?;

@@ -35,6 +35,8 @@ pub enum Error {
     Forbidden,
     /// The request asks for more than the gateway gives.
     Limit(String),
+    /// The answer would be larger than the gateway gives, today and tomorrow.
+    TooLarge(String),
     /// The database cannot do it now; the same request may succeed later.
     Unavailable(Outage, Cause),
     /// A fault of ours.
@@ -93,6 +95,8 @@ pub enum Code {
     Forbidden,
     /// The request asks for too much.
     LimitExceeded,
+    /// The answer is too large.
+    AnswerTooLarge,
     /// The database does not answer.
     Unavailable,
     /// The disk of the database is full. GraphQL's list of codes has no name for it.
@@ -103,7 +107,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ParseFailed,
         Self::DocumentInvalid,
         Self::ValidationFailed,
@@ -112,6 +116,7 @@ impl Code {
         Self::Unauthenticated,
         Self::Forbidden,
         Self::LimitExceeded,
+        Self::AnswerTooLarge,
         Self::Unavailable,
         Self::StorageFull,
         Self::Internal,
@@ -140,6 +145,7 @@ impl Code {
             Self::Unauthenticated => ("UNAUTHENTICATED", StatusCode::UNAUTHORIZED),
             Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN),
             Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
+            Self::AnswerTooLarge => ("LIMIT_EXCEEDED", StatusCode::BAD_REQUEST),
             Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
             Self::StorageFull => ("UNAVAILABLE", StatusCode::INSUFFICIENT_STORAGE),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
@@ -176,6 +182,7 @@ impl Error {
             Self::Unauthenticated => Code::Unauthenticated,
             Self::Forbidden => Code::Forbidden,
             Self::Limit(_) => Code::LimitExceeded,
+            Self::TooLarge(_) => Code::AnswerTooLarge,
             Self::Unavailable(Outage::Full, _) => Code::StorageFull,
             Self::Unavailable(..) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
@@ -231,7 +238,7 @@ impl Error {
             Self::Forbidden => {
                 "This token may only read. Use one with the scope 'write'.".to_owned()
             }
-            Self::Limit(what) => what.clone(),
+            Self::Limit(what) | Self::TooLarge(what) => what.clone(),
             Self::Unavailable(outage, _) => outage.sentence().to_owned(),
             Self::Internal(_) => "Something went wrong on our side.".to_owned(),
         }

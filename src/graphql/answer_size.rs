@@ -32,7 +32,7 @@ impl MaxAnswer {
     /// Refuses an answer of so many bytes if that is too many.
     ///
     /// # Errors
-    /// `Limit`.
+    /// `TooLarge`.
     pub fn check(&self, bytes: usize) -> Result<()> {
         let limit = self.bytes;
         if bytes <= limit {
@@ -43,7 +43,7 @@ impl MaxAnswer {
         } else {
             ""
         };
-        Err(Error::Limit(format!(
+        Err(Error::TooLarge(format!(
             "The answer is too large: {limit} bytes are allowed here. Ask for fewer records, or \
              leave out long fields such as notes.{effect}"
         )))
@@ -81,7 +81,7 @@ impl AnswerSize {
     /// Counts bytes that were written.
     ///
     /// # Errors
-    /// `Limit`, if the answer has too many now.
+    /// `TooLarge`, if the answer has too many now.
     pub fn add(&self, bytes: usize) -> Result<()> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.max.check(before.saturating_add(bytes))

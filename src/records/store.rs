@@ -34,6 +34,15 @@ impl Store {
         Self { database, ..self }
     }
 
+    /// The same records for the gateway itself, which tidies for all callers.
+    #[must_use]
+    pub fn of_gateway(&self) -> Self {
+        Self {
+            database: self.database.of_gateway(),
+            lists: Arc::clone(&self.lists),
+        }
+    }
+
     /// The same records, as `database` sees them from inside a transaction.
     #[must_use]
     pub fn within(self, database: Database) -> Self {

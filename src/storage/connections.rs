@@ -39,6 +39,9 @@ use super::turns::{Purpose, Share, Turn, Turns};
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a statement waits for a lock.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a statement waits for the others of its request: for longer than anybody waits
+/// for the answer.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(9);
 /// How long one attempt of SQLite to get a lock may last. SQLite asks less and less often,
 /// and a program that has just begun to ask would get the lock first; a new attempt begins
 /// at the fast rate again.
@@ -324,13 +327,16 @@ impl<DB: Engine> Leased<DB> {
             return Err(ConnectionFault::Away.into());
         }
         let timed_out = || DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        // The other statements of the request take their time, which is no sign of a database
+        // that is busy.
+        let place = tokio::time::timeout(PLACE_TIMEOUT, share.place()).await;
+        let place = place.map_err(|_| DbErr::from(ConnectionFault::Late))?;
         let acquire = async {
-            let turn = turns.next(share, purpose).await;
+            let turn = turns.next(share, place, purpose).await;
             (turn, pool.get().await)
         };
         let acquired = tokio::time::timeout(*patience, acquire).await;
         let (turn, session) = acquired.map_err(|_| timed_out())?;
-        let turn = turn.map_err(|_| timed_out())?;
         let session = session.map_err(|error| match error {
             PoolError::Backend(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
             PoolError::Timeout(_) => timed_out(),

@@ -129,7 +129,16 @@ impl Database {
     /// This database for one request of a caller, whose turns at the connections it takes.
     #[must_use]
     pub fn of_request(&self, caller: i64) -> Self {
-        let share = Share::of_request(caller);
+        self.of(Share::of_request(caller))
+    }
+
+    /// This database for the gateway itself.
+    #[must_use]
+    pub fn of_gateway(&self) -> Self {
+        self.of(Share::default())
+    }
+
+    fn of(&self, share: Share) -> Self {
         Self(Arc::new(Pools {
             reader: self.reader.of(share.clone()),
             writer: self.writer.of(share.clone()),
@@ -200,6 +209,9 @@ impl Database {
         // A newer program has applied all of these, and more.
         if steps.newer.is_empty() {
             Migrator::up(transaction, None).await?;
+        } else if !pending.is_empty() {
+            let both = "the schema has steps of a newer program, and lacks some of this one";
+            return Err(DbErr::Custom(both.to_owned()));
         }
         if !pending.is_empty() {
             let state = format!(

@@ -12,9 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{
-    AcquireError, Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot,
-};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Lets one go on at a time of those who have to do with the same thing, such as the writers
 /// of a record: they wait for each other here, where they keep no connection from others.
@@ -51,10 +49,13 @@ const WITH_LONG: usize = 2;
 /// The most statements of one request that run at a time.
 const STATEMENTS_OF_REQUEST: usize = 2;
 
-/// Whose statements these are.
+/// The number that stands for the gateway itself, which looks tokens up and tidies.
+const GATEWAY: i64 = 0;
+
+/// Whose statements these are: the gateway's own, unless told otherwise.
 #[derive(Clone, Default)]
 pub struct Share {
-    /// The number of the caller's token; 0 for the gateway itself.
+    /// The number of the caller's token.
     caller: i64,
     /// One permit for each statement of the request that may run now.
     request: Option<Arc<Semaphore>>,
@@ -68,6 +69,13 @@ impl Share {
             caller,
             request: Some(Arc::new(Semaphore::new(STATEMENTS_OF_REQUEST))),
         }
+    }
+
+    /// Waits until one more statement of the request may run.
+    pub async fn place(&self) -> PlaceOfRequest {
+        let request = self.request.as_ref()?;
+        // The semaphore is never closed.
+        Arc::clone(request).acquire_owned().await.ok()
     }
 }
 
@@ -90,6 +98,8 @@ struct State {
     reserve: usize,
     /// How many connections writers may still take.
     for_writers: usize,
+    /// How many of them one caller may have: each may wait for the same lock.
+    writes_of_caller: usize,
     callers: HashMap<i64, Caller>,
     /// The callers that wait: the one at the front has waited longest for its turn.
     queues: VecDeque<Queue>,
@@ -99,6 +109,8 @@ struct State {
 #[derive(Default)]
 struct Caller {
     in_use: usize,
+    /// Those of them on which it writes.
+    writes: usize,
     /// How long a connection was used for of late: an average in which the latest one counts
     /// a quarter.
     takes: Duration,
@@ -122,8 +134,11 @@ pub struct Turn {
     purpose: Purpose,
     began: Instant,
     /// The place among the statements of the request.
-    of_request: Option<OwnedSemaphorePermit>,
+    of_request: PlaceOfRequest,
 }
+
+/// A place among the statements of a request that may run now; none if it has no limit.
+pub type PlaceOfRequest = Option<OwnedSemaphorePermit>;
 
 impl Turns {
     /// Turns at so many connections.
@@ -134,27 +149,21 @@ impl Turns {
             free: connections,
             reserve: part,
             for_writers: connections - part,
+            writes_of_caller: ((connections - part) / 2).max(1),
             callers: HashMap::new(),
             queues: VecDeque::new(),
         })))
     }
 
     /// Waits for a turn.
-    ///
-    /// # Errors
-    /// Never: no semaphore is closed.
-    pub async fn next(&self, share: &Share, purpose: Purpose) -> Result<Turn, AcquireError> {
-        let of_request = match &share.request {
-            Some(request) => Some(Arc::clone(request).acquire_owned().await?),
-            None => None,
-        };
+    pub async fn next(&self, share: &Share, place: PlaceOfRequest, purpose: Purpose) -> Turn {
+        let of_request = place;
         let caller = share.caller;
         let receiver = {
             let mut state = self.lock();
-            let is_first = !state.queues.iter().any(|queue| queue.caller == caller);
-            if is_first && state.may_take(caller, purpose) {
+            if !state.has_waiting(caller, purpose) && state.may_take(caller, purpose) {
                 state.take(caller, purpose);
-                return Ok(self.turn(caller, purpose, of_request));
+                return self.turn(caller, purpose, of_request);
             }
             let (turn, receiver) = oneshot::channel();
             state.queue_of(caller).push_back(Waiting { purpose, turn });
@@ -163,19 +172,14 @@ impl Turns {
         match receiver.await {
             Ok(mut turn) => {
                 turn.of_request = of_request;
-                Ok(turn)
+                turn
             }
             // No sender is dropped before it has sent.
             Err(_) => std::future::pending().await,
         }
     }
 
-    fn turn(
-        &self,
-        caller: i64,
-        purpose: Purpose,
-        of_request: Option<OwnedSemaphorePermit>,
-    ) -> Turn {
+    fn turn(&self, caller: i64, purpose: Purpose, of_request: PlaceOfRequest) -> Turn {
         Turn {
             turns: self.clone(),
             caller,
@@ -193,20 +197,31 @@ impl Turns {
 impl State {
     /// Whether a caller may take a connection now.
     fn may_take(&self, caller: i64, purpose: Purpose) -> bool {
-        let known = self.callers.get(&caller);
-        let in_use = known.map_or(0, |known| known.in_use);
-        let has_long = known.is_some_and(|known| known.takes > LONG);
-        self.free > if in_use == 0 { 0 } else { self.reserve }
-            && (in_use < WITH_LONG || !has_long)
-            && (purpose == Purpose::Read || self.for_writers > 0)
+        let nobody = Caller::default();
+        let known = self.callers.get(&caller).unwrap_or(&nobody);
+        let has_long = known.takes > LONG && caller != GATEWAY;
+        self.free > if known.in_use == 0 { 0 } else { self.reserve }
+            && (known.in_use < WITH_LONG || !has_long)
+            && (purpose == Purpose::Read
+                || (self.for_writers > 0 && known.writes < self.writes_of_caller))
+    }
+
+    /// Whether statements of the caller wait for the same purpose. Its reads need not wait
+    /// for its writes.
+    fn has_waiting(&self, caller: i64, purpose: Purpose) -> bool {
+        let queue = self.queues.iter().find(|queue| queue.caller == caller);
+        let is_same = |waiting: &Waiting| waiting.purpose == purpose && !waiting.turn.is_closed();
+        queue.is_some_and(|queue| queue.waiting.iter().any(is_same))
     }
 
     fn take(&mut self, caller: i64, purpose: Purpose) {
+        let known = self.callers.entry(caller).or_default();
+        known.in_use += 1;
         self.free -= 1;
         if purpose == Purpose::Write {
+            known.writes += 1;
             self.for_writers -= 1;
         }
-        self.callers.entry(caller).or_default().in_use += 1;
     }
 
     fn give_back(&mut self, caller: i64, purpose: Purpose, took: Duration) {
@@ -216,6 +231,9 @@ impl State {
         }
         if let Some(known) = self.callers.get_mut(&caller) {
             known.in_use -= 1;
+            if purpose == Purpose::Write {
+                known.writes -= 1;
+            }
             known.takes = (known.takes * 3 + took) / 4;
         }
         if self.callers.len() > MANY {

@@ -5,11 +5,12 @@
 //! field of every answer.
 
 use entity::change::Face;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Request, Response, ServerError, Value as ConstValue, Variables};
 use metrics::counter;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::{
     collect::CollectedOperation,
@@ -39,6 +40,8 @@ const MAX_MESSAGE: usize = 400;
 /// An operation that asks for more values than these is large: a caller has one of them
 /// executed at a time, for they would take the processors from others.
 const LARGE: u64 = 20_000;
+/// How long one waits for the others of its caller.
+const LARGE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Executes operations.
 #[derive(Clone)]
@@ -90,6 +93,19 @@ pub struct Answer {
     pub stage: Stage,
     /// Data and errors, each error with its code.
     pub response: Response,
+}
+
+impl Answer {
+    fn too_many_large() -> Self {
+        let error = Error::Limit(format!(
+            "Another operation of this token that asks for more than {LARGE} values is still \
+             under way. Send them one after the other."
+        ));
+        Self {
+            stage: Stage::Refused,
+            response: Response::from_errors(vec![server_error(error)]),
+        }
+    }
 }
 
 /// How far an operation went.
@@ -169,8 +185,11 @@ impl Executor {
 impl Inner {
     async fn run(&self, prepared: Prepared) -> Answer {
         let _turn = match prepared.large_of {
-            Some(caller) => Some(self.large.alone(caller).await),
             None => None,
+            Some(caller) => match timeout(LARGE_PATIENCE, self.large.alone(caller)).await {
+                Ok(turn) => Some(turn),
+                Err(_) => return Answer::too_many_large(),
+            },
         };
         let max = prepared.max_answer;
         let mut response = self.schema.execute(prepared.request()).await;
@@ -311,6 +330,8 @@ impl Prepared {
         };
         Self {
             max_answer,
+            // It has a connection already, which others may wait for.
+            large_of: None,
             store,
             ..self
         }

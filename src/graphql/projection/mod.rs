@@ -250,9 +250,9 @@ impl ListProjection {
         };
         let mut lists = HashMap::with_capacity(self.lists.len());
         for (key, list) in &self.lists {
-            let mut writer = Writer::new(self.ids, &locations, page.rows.len());
+            let mut writer = Writer::new(self.ids, &locations, size, page.rows.len());
             writer.place = place;
-            writer.root_list(list, &page.rows, size).await?;
+            writer.root_list(list, &page.rows).await?;
             lists.insert(key.clone(), raw(writer.out));
         }
         let cursor = |row| cursor(place, row);
@@ -294,9 +294,9 @@ impl RecordProjection {
             return Ok(None);
         };
         let locations = self.rows.read_locations(db, &rows).await?;
-        let mut writer = Writer::new(Ids::Text, &locations, 1);
+        let mut writer = Writer::new(Ids::Text, &locations, size, 1);
         writer.object(&self.object, row)?;
-        size.add(writer.out.len())?;
+        writer.count()?;
         Ok(Some(raw(writer.out)))
     }
 }
@@ -310,7 +310,7 @@ impl RecordProjection {
 pub fn unless_failed<T>(written: Result<T>) -> Result<Option<T>> {
     match written {
         Ok(written) => Ok(Some(written)),
-        Err(error @ (Error::Unavailable(..) | Error::Limit(_))) => Err(error),
+        Err(error @ (Error::Unavailable(..) | Error::TooLarge(_))) => Err(error),
         Err(error) => {
             tracing::warn!(
                 cause = error.cause(),

@@ -76,35 +76,38 @@ pub struct Writer<'a> {
     pub place: Place,
     ids: Ids,
     locations: &'a [LocationPages],
+    size: &'a AnswerSize,
+    /// How much of `out` is counted.
+    counted: usize,
     pub out: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(ids: Ids, locations: &'a [LocationPages], rows: usize) -> Self {
+    pub fn new(
+        ids: Ids,
+        locations: &'a [LocationPages],
+        size: &'a AnswerSize,
+        rows: usize,
+    ) -> Self {
         Self {
             place: Place::default(),
             ids,
             locations,
+            size,
+            counted: 0,
             out: Vec::with_capacity(rows * ROW_LENGTH),
         }
     }
 
     /// A root list. Each row counts for the size of the answer, and between rows others go on.
-    pub async fn root_list(
-        &mut self,
-        list: &ProjectedList,
-        rows: &[QueryResult],
-        size: &AnswerSize,
-    ) -> Result<()> {
+    pub async fn root_list(&mut self, list: &ProjectedList, rows: &[QueryResult]) -> Result<()> {
         self.out.push(b'[');
         for (index, row) in rows.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
-            let before = self.out.len();
             self.item(list, row)?;
-            size.add(self.out.len() - before)?;
-            size.pause().await;
+            self.size.pause().await;
         }
         self.out.push(b']');
         Ok(())
@@ -122,6 +125,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// An item of a list. What was written since the last one counts for the size of the answer.
     fn item(&mut self, list: &ProjectedList, row: &QueryResult) -> Result<()> {
         match list {
             ProjectedList::Nodes(object) => self.object(object, row),
@@ -133,7 +137,15 @@ impl<'a> Writer<'a> {
                 }
                 Ok(())
             }),
-        }
+        }?;
+        self.count()
+    }
+
+    /// Counts what was written since it was last counted.
+    pub fn count(&mut self) -> Result<()> {
+        let written = self.out.len();
+        let uncounted = written - std::mem::replace(&mut self.counted, written);
+        self.size.add(uncounted)
     }
 
     pub fn object(&mut self, object: &Object, row: &QueryResult) -> Result<()> {

@@ -10,7 +10,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::pending,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,7 +39,7 @@ use futures_util::SinkExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{AbortHandle, JoinSet},
     time::{Instant, interval_at, timeout},
 };
@@ -69,8 +72,9 @@ const MAX_OPERATIONS: usize = 100;
 const MAX_EXECUTED: usize = 4;
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a message may take to be sent, to a client that reads slowly.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a message may take to be sent, to a client that reads slowly. One that reads
+/// nothing is cut off by its socket, sooner.
+const SEND_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often the server asks whether the client is still there. A client of whom nothing
 /// came for twice as long is gone.
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -206,7 +210,7 @@ async fn converse(
     executor: Executor,
     request_id: RequestId,
 ) -> Option<End> {
-    let credentials = match timeout(INIT_TIMEOUT, greet(socket, executor.gateway())).await {
+    let credentials = match timeout(INIT_TIMEOUT, greet(socket)).await {
         Err(_) => {
             let reason = "Connection initialisation timeout";
             return Some((INIT_TIMED_OUT, reason.to_owned()));
@@ -214,6 +218,14 @@ async fn converse(
         Ok(Err(end)) => return end,
         Ok(Ok(credentials)) => credentials,
     };
+    match executor.gateway().authenticator.viewer(&credentials).await {
+        Ok(_) => {}
+        Err(Error::Unauthenticated) => return Some(forbidden()),
+        Err(error) => {
+            error.log(&request_id.0);
+            return Some((INTERNAL, "The database does not answer".to_owned()));
+        }
+    }
     send(socket, &json!({ "type": "connection_ack" })).await?;
     let mut session = Session {
         executor,
@@ -233,7 +245,11 @@ async fn converse(
                     Message::Text(text) => session.take(text.as_bytes()),
                     Message::Binary(bytes) => session.take(&bytes),
                     Message::Ping(_) | Message::Pong(_) => Ok(None),
-                    Message::Close(_) => return None,
+                    Message::Close(_) => {
+                        // The reply was made, and not sent yet.
+                        let _ = timeout(SEND_TIMEOUT, socket.flush()).await;
+                        return None;
+                    }
                 };
                 match reply {
                     Ok(Some(reply)) => send(socket, &reply).await?,
@@ -243,10 +259,11 @@ async fn converse(
                 }
             }
             answered = session.next() => match answered {
-                Ok(messages) => {
+                Ok(Answered { messages, turn }) => {
                     for message in messages {
                         send_text(socket, message).await?;
                     }
+                    drop(turn);
                 }
                 Err(end) => return Some(end),
             },
@@ -261,35 +278,47 @@ async fn converse(
     }
 }
 
-/// Waits for `connection_init`, and checks the token in it.
-async fn greet(socket: &mut WebSocket, gateway: &Gateway) -> Result<Credentials, Option<End>> {
-    let message = loop {
-        match socket.recv().await {
-            Some(Ok(Message::Text(text))) => break text,
+/// Waits for `connection_init`, and reads the token in it.
+async fn greet(socket: &mut WebSocket) -> Result<Credentials, Option<End>> {
+    loop {
+        let message = match socket.recv().await {
+            Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
                 socket.flush().await.map_err(|_| None)?;
+                continue;
             }
             Some(Ok(Message::Binary(_))) => return Err(Some(invalid())),
             _ => return Err(None),
+        };
+        match serde_json::from_str(&message) {
+            Ok(Received::ConnectionInit { payload }) => {
+                let payload = payload.unwrap_or_default();
+                let sent = payload
+                    .get("Authorization")
+                    .or_else(|| payload.get("authorization"))
+                    .and_then(Value::as_str);
+                let credentials = sent.and_then(Credentials::parse);
+                return credentials.ok_or_else(|| Some(forbidden()));
+            }
+            Ok(Received::Ping { payload }) => {
+                send(socket, &pong(payload)).await.ok_or(None)?;
+            }
+            Ok(Received::Pong) => {}
+            Ok(_) => return Err(Some((UNAUTHORIZED, "Unauthorized".to_owned()))),
+            Err(_) => return Err(Some(invalid())),
         }
-    };
-    let forbidden = || Some((FORBIDDEN, "Forbidden".to_owned()));
-    let payload = match serde_json::from_str(&message) {
-        Ok(Received::ConnectionInit { payload }) => payload.unwrap_or_default(),
-        Ok(_) => return Err(Some((UNAUTHORIZED, "Unauthorized".to_owned()))),
-        Err(_) => return Err(Some(invalid())),
-    };
-    let credentials = payload
-        .get("Authorization")
-        .or_else(|| payload.get("authorization"))
-        .and_then(Value::as_str)
-        .and_then(Credentials::parse)
-        .ok_or_else(forbidden)?;
-    match gateway.authenticator.viewer(&credentials).await {
-        Ok(_) => Ok(credentials),
-        Err(Error::Unauthenticated) => Err(forbidden()),
-        Err(_) => Err(Some((INTERNAL, "The database does not answer".to_owned()))),
     }
+}
+
+fn pong(payload: Option<Value>) -> Value {
+    match payload {
+        None => json!({ "type": "pong" }),
+        Some(payload) => json!({ "type": "pong", "payload": payload }),
+    }
+}
+
+fn forbidden() -> End {
+    (FORBIDDEN, "Forbidden".to_owned())
 }
 
 fn invalid() -> End {
@@ -312,9 +341,24 @@ struct Session {
     credentials: Arc<Credentials>,
     request_id: RequestId,
     /// The operations under way, by the ids that the client gave them.
-    under_way: HashMap<String, AbortHandle>,
-    answers: JoinSet<(String, Result<Answer, Error>)>,
+    under_way: HashMap<String, UnderWay>,
+    answers: JoinSet<(String, Result<Answer, Error>, Turn)>,
     turns: Arc<Semaphore>,
+}
+
+/// The right to be executed, which an answer keeps until it was sent.
+type Turn = Option<OwnedSemaphorePermit>;
+
+/// An operation that was asked for.
+struct UnderWay {
+    task: AbortHandle,
+    has_begun: Arc<AtomicBool>,
+}
+
+/// The messages of an operation that has ended.
+struct Answered {
+    messages: Vec<Utf8Bytes>,
+    turn: Turn,
 }
 
 impl Session {
@@ -325,12 +369,14 @@ impl Session {
                 let reason = "Too many initialisation requests";
                 Err((TOO_MANY_INITS, reason.to_owned()))
             }
-            Received::Ping { payload: None } => Ok(Some(json!({ "type": "pong" }))),
-            Received::Ping { payload } => Ok(Some(json!({ "type": "pong", "payload": payload }))),
+            Received::Ping { payload } => Ok(Some(pong(payload))),
             Received::Pong => Ok(None),
             Received::Complete { id } => {
-                if let Some(operation) = self.under_way.remove(&id) {
-                    operation.abort();
+                // One that has begun goes on to its end, and keeps its turn until then.
+                if let Some(operation) = self.under_way.remove(&id)
+                    && !operation.has_begun.load(Ordering::Acquire)
+                {
+                    operation.task.abort();
                 }
                 Ok(None)
             }
@@ -339,7 +385,7 @@ impl Session {
     }
 
     fn begin(&mut self, id: String, sent: Subscribe) -> Result<Option<Value>, End> {
-        let is_full = self.under_way.len() >= MAX_OPERATIONS;
+        let is_full = self.answers.len() >= MAX_OPERATIONS;
         let place = match self.under_way.entry(id) {
             Entry::Occupied(place) => {
                 let reason = format!("Subscriber for {} already exists", place.key());
@@ -359,45 +405,47 @@ impl Session {
         let executor = self.executor.clone();
         let credentials = Arc::clone(&self.credentials);
         let request_id = self.request_id.clone();
-        let operation = self.answers.spawn(async move {
+        let has_begun = Arc::<AtomicBool>::default();
+        let begins = Arc::clone(&has_begun);
+        let task = self.answers.spawn(async move {
             // The semaphore is never closed.
-            let _turn = turns.acquire_owned().await;
+            let turn = turns.acquire_owned().await.ok();
+            begins.store(true, Ordering::Release);
             let answer = execute(&executor, &credentials, &request_id, sent).await;
-            (id, answer)
+            (id, answer, turn)
         });
-        place.insert(operation);
+        place.insert(UnderWay { task, has_begun });
         Ok(None)
     }
 
     /// The messages of the next operation that ends. Waits for ever if none is under way.
-    async fn next(&mut self) -> Result<Vec<Utf8Bytes>, End> {
+    async fn next(&mut self) -> Result<Answered, End> {
         loop {
             let Some(ended) = self.answers.join_next_with_id().await else {
                 return pending().await;
             };
             // An operation that the client has given up was aborted.
-            let Ok((task, (id, answer))) = ended else {
+            let Ok((task, (id, answer, turn))) = ended else {
                 continue;
             };
             // It may have ended before that, and its id may have been given to another.
-            let operation = self.under_way.get(&id).map(AbortHandle::id);
-            if operation != Some(task) {
+            let operation = self.under_way.get(&id);
+            if operation.is_none_or(|operation| operation.task.id() != task) {
                 continue;
             }
             self.under_way.remove(&id);
+            let answered = |messages| Ok(Answered { messages, turn });
             let answer = match answer {
                 Ok(answer) => answer,
-                Err(Error::Unauthenticated) => {
-                    return Err((FORBIDDEN, "Forbidden".to_owned()));
-                }
+                Err(Error::Unauthenticated) => return Err(forbidden()),
                 Err(error) => {
                     error.log(&self.request_id.0);
-                    return Ok(vec![failed(&id, &[server_error(error)])]);
+                    return answered(vec![failed(&id, &[server_error(error)])]);
                 }
             };
             let response = &answer.response;
             if answer.stage != Stage::Executed {
-                return Ok(vec![failed(&id, &response.errors)]);
+                return answered(vec![failed(&id, &response.errors)]);
             }
             let written = raw_json::write_answer(Some(&response.data), &response.errors);
             let written = written.ok().and_then(|text| String::from_utf8(text).ok());
@@ -408,7 +456,7 @@ impl Session {
             let name = json!(id);
             let next = format!("{{\"id\":{name},\"type\":\"next\",\"payload\":{payload}}}");
             let complete = json!({ "id": id, "type": "complete" });
-            return Ok(vec![next.into(), complete.to_string().into()]);
+            return answered(vec![next.into(), complete.to_string().into()]);
         }
     }
 }

@@ -165,7 +165,7 @@ impl RowCount {
                 .is_ok()
         };
         if rows > limit && begin() {
-            let (database, row_count) = (Database::clone(store), Arc::clone(self));
+            let (database, row_count) = (store.of_gateway(), Arc::clone(self));
             store.lists.tasks.spawn(async move {
                 let left = merge(&database, &row_count).await.unwrap_or_else(|error| {
                     let error = Redacted(&error);

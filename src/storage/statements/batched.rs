@@ -13,6 +13,7 @@ use super::{
     Statements, value_sets,
 };
 use crate::error::Outage;
+use crate::storage::turns::Share;
 
 impl Statements {
     /// Reads all rows of a statement. If other requests have sent the same one with other
@@ -86,7 +87,8 @@ impl Statements {
         // The sets are in the order in which their requests arrived.
         let sets = followers.iter().map(|follower| &follower.job);
         let together = value_sets::of_sets(for_each, iter::once(&own).chain(sets));
-        match self.query_all_raw(together).await {
+        // Not on the caller's own turns, which may be few: the others wait, too.
+        match self.of(Share::default()).query_all_raw(together).await {
             Ok(rows) => {
                 // The next batch begins while the followers get their rows.
                 drop(leader);
@@ -104,6 +106,11 @@ impl Statements {
                 drop(leader);
                 followers.into_iter().for_each(Follower::leave);
                 self.query_all_raw(alone()).await
+            }
+            // Nothing was sent.
+            Err(error @ DbErr::ConnectionAcquire(_)) => {
+                followers.into_iter().for_each(Follower::leave);
+                Err(error)
             }
             Err(error) if self.only_reads => {
                 followers.into_iter().for_each(Follower::leave);

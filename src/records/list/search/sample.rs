@@ -88,7 +88,7 @@ impl Latest {
         if newer.as_ref().is_some_and(is_fresh) {
             return newer;
         }
-        let (this, taken_from) = (Arc::clone(self), store.clone());
+        let (this, taken_from) = (Arc::clone(self), store.of_gateway());
         let tasks = &store.lists.tasks;
         let renewed = tasks.spawn(async move {
             match Sample::take::<E>(&taken_from).await {
