@@ -234,8 +234,8 @@ pub struct Settings {
     /// The most connections that are open; when one more comes, one on which nobody is served
     /// is closed. It needs as many file descriptors, and some for the database
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = Self::default().max_connections,
-        value_name = "N")]
-    pub max_connections: usize,
+        value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
     /// The largest request body, in bytes
     #[arg(long, env = "MAX_BODY_BYTES", default_value_t = Self::default().max_body_bytes,
         value_name = "N")]

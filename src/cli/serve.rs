@@ -68,7 +68,12 @@ pub async fn run(mut options: ServeOptions) -> Result<()> {
 
     // A service manager's limit is often 1,024, of which each connection takes one.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
-    let most = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX);
+    let most = u32::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(u32::MAX);
+    anyhow::ensure!(
+        most > 0,
+        "the limit of {descriptors} file descriptors is too low: {} are needed",
+        SPARE_DESCRIPTORS + 1
+    );
     if most < options.settings.max_connections {
         tracing::warn!(
             descriptors,

@@ -68,7 +68,7 @@ pub async fn serve(
 ) -> bool {
     let Lifecycle { stopping, tasks } = lifecycle;
     let keep_alive = settings.keep_alive();
-    let crowd = Crowd::new(settings.max_connections);
+    let crowd = Crowd::new(settings.max_connections as usize);
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -82,10 +82,10 @@ pub async fn serve(
         }
         let activity = Arc::default();
         let Some(admission) = crowd.admit(&activity) else {
-            tracing::warn!("all connections are being served: one more was refused");
+            tracing::debug!("all connections are being served: one more was refused");
             return;
         };
-        let connection = Arc::new(ConnectionState {
+        let state = Arc::new(ConnectionState {
             router: router.clone(),
             peer: Peer(peer.ip()),
             activity,
@@ -93,9 +93,10 @@ pub async fn serve(
             tasks: tasks.clone(),
         });
         let ended = admission.ended.clone();
-        let activity = Arc::clone(&connection.activity);
+        let activity = Arc::clone(&state.activity);
         let socket = Socket::new(stream, activity, keep_alive, admission);
-        let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+        let served = Arc::clone(&state);
+        let service = service_fn(move |request| answer(Arc::clone(&served), request));
         let connection = builder
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
@@ -106,7 +107,14 @@ pub async fn serve(
                 // Requests that have arrived by then are read and answered.
                 biased;
                 ended = &mut connection => ended,
-                () = ended.cancelled() => Ok(()),
+                () = ended.cancelled() => {
+                    // A request may have begun in this moment: it is answered.
+                    if state.activity.is_at_rest() {
+                        return;
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
                 () = grace_over(&stopping) => {
                     // Answers the requests that were read, and takes no further one.
                     connection.as_mut().graceful_shutdown();

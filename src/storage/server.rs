@@ -1,24 +1,35 @@
 //! What a PostgreSQL server must be: PostgreSQL itself, reached without a pooler that gives one
 //! session to several clients. The log, its locks and the settings of sessions stand on both.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use sea_orm::sqlx::{
     self, Connection, Executor, Row,
     postgres::{PgConnectOptions, PgConnection},
+    raw_sql,
 };
+use tokio::time::timeout;
 
 /// The oldest version, as `server_version_num` has it.
 const OLDEST: i32 = 140_000;
-/// The key of an advisory lock that nobody else takes: "probe".
-const PROBE: i64 = 0x70_726f_6265;
+/// How long the second connection may take.
+const OTHER_TIMEOUT: Duration = Duration::from_secs(1);
+
+// Sent as they are: a pooler may know nothing of prepared statements.
+const VERSION: &str = "SELECT version(), current_setting('server_version_num')::int";
+const SESSION: &str = "SELECT pg_backend_pid()";
+/// An advisory lock that nobody else takes: its key spells "probe".
+const LOCK: &str = "SELECT pg_advisory_xact_lock_shared(482956239461)";
+const LOCKS: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+    AND pid = pg_backend_pid() AND (classid::bigint << 32 | objid::bigint) = 482956239461";
 
 /// Checks the server behind `connection`; `options` open another connection to it.
 ///
 /// # Errors
 /// If the server will not do. The message is for the operator.
 pub async fn check(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<()> {
-    let asked = sqlx::query("SELECT version(), current_setting('server_version_num')::int");
-    let answer = asked.fetch_one(&mut *connection).await;
+    let answer = connection.fetch_one(raw_sql(VERSION)).await;
     let answer = answer.context("the server does not say what it is")?;
     let (version, number): (String, i32) = (answer.try_get(0)?, answer.try_get(1)?);
     if let Some(name) = other_engine(&version) {
@@ -58,16 +69,9 @@ fn other_engine(version: &str) -> Option<&'static str> {
 /// Readers of the log look for the advisory locks of writers in `pg_locks`.
 async fn check_locks(connection: &mut PgConnection) -> Result<()> {
     let mut transaction = connection.begin().await?;
-    let lock = sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(PROBE);
-    transaction
-        .execute(lock)
-        .await
-        .context("the server has no advisory locks")?;
-    let seen = sqlx::query_scalar(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted \
-         AND pid = pg_backend_pid() AND (classid::bigint << 32 | objid::bigint) = $1",
-    );
-    let seen: i64 = seen.bind(PROBE).fetch_one(&mut *transaction).await?;
+    let locked = transaction.execute(raw_sql(LOCK)).await;
+    locked.context("the server has no advisory locks")?;
+    let seen: i64 = transaction.fetch_one(raw_sql(LOCKS)).await?.try_get(0)?;
     transaction.rollback().await?;
     ensure!(
         seen == 1,
@@ -80,20 +84,18 @@ async fn check_locks(connection: &mut PgConnection) -> Result<()> {
 /// A pooler that shares sessions between transactions gives this connection another session
 /// when its own is taken.
 async fn check_sessions(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<()> {
-    let session = "SELECT pg_backend_pid()";
-    let before: i32 = sqlx::query_scalar(session)
-        .fetch_one(&mut *connection)
-        .await?;
+    let before: i32 = connection.fetch_one(raw_sql(SESSION)).await?.try_get(0)?;
+    let take = async {
+        let mut other = PgConnection::connect_with(options).await?;
+        other.execute(raw_sql("BEGIN; SELECT 1")).await?;
+        Ok::<_, sqlx::Error>(other)
+    };
     // A server that has no connection to spare is not asked.
-    let Ok(mut other) = PgConnection::connect_with(options).await else {
+    let Ok(Ok(mut other)) = timeout(OTHER_TIMEOUT, take).await else {
         return Ok(());
     };
-    let mut taken = other.begin().await?;
-    taken.execute(session).await?;
-    let after: i32 = sqlx::query_scalar(session)
-        .fetch_one(&mut *connection)
-        .await?;
-    taken.rollback().await?;
+    let after: i32 = connection.fetch_one(raw_sql(SESSION)).await?.try_get(0)?;
+    other.execute(raw_sql("ROLLBACK")).await?;
     other.close().await?;
     ensure!(
         before == after,

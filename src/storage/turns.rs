@@ -51,6 +51,8 @@ const STATEMENTS_OF_REQUEST: usize = 2;
 
 /// The number that stands for the gateway itself, which looks tokens up and tidies.
 const GATEWAY: i64 = 0;
+/// The number that stands for all whose statements a batch has.
+const BATCHES: i64 = -1;
 
 /// Whose statements these are: the gateway's own, unless told otherwise.
 #[derive(Clone, Default)]
@@ -68,6 +70,15 @@ impl Share {
         Self {
             caller,
             request: Some(Arc::new(Semaphore::new(STATEMENTS_OF_REQUEST))),
+        }
+    }
+
+    /// Statements that serve several callers.
+    #[must_use]
+    pub fn of_batches() -> Self {
+        Self {
+            caller: BATCHES,
+            request: None,
         }
     }
 
@@ -199,7 +210,7 @@ impl State {
     fn may_take(&self, caller: i64, purpose: Purpose) -> bool {
         let nobody = Caller::default();
         let known = self.callers.get(&caller).unwrap_or(&nobody);
-        let has_long = known.takes > LONG && caller != GATEWAY;
+        let has_long = known.takes > LONG && !matches!(caller, GATEWAY | BATCHES);
         self.free > if known.in_use == 0 { 0 } else { self.reserve }
             && (known.in_use < WITH_LONG || !has_long)
             && (purpose == Purpose::Read

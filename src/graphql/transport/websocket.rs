@@ -264,6 +264,9 @@ async fn converse(
                         send_text(socket, message).await?;
                     }
                     drop(turn);
+                    // The client was not listened to meanwhile.
+                    heard = Instant::now();
+                    ping.reset();
                 }
                 Err(end) => return Some(end),
             },

@@ -18,6 +18,10 @@ pub struct Activity {
     begun: AtomicUsize,
     /// Requests, and rests of requests, that are under way.
     under_way: AtomicUsize,
+    /// The requests among them.
+    served: AtomicUsize,
+    /// Whether an answer waits for the client to read on.
+    is_stalled: AtomicBool,
     /// Whether the body of the latest request has a declared length.
     is_sized: AtomicBool,
     /// Whether a part of the latest request runs, or ran, in a task of its own.
@@ -37,6 +41,19 @@ impl Activity {
     /// Whether a request is under way.
     pub fn is_busy(&self) -> bool {
         self.under_way.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether nobody is served: no request is under way, no answer waits to be read, and the
+    /// connection speaks HTTP.
+    pub fn is_at_rest(&self) -> bool {
+        self.served.load(Ordering::Acquire) == 0
+            && !self.is_stalled.load(Ordering::Acquire)
+            && !self.is_upgraded()
+    }
+
+    /// Notes whether an answer waits for the client to read on.
+    pub fn set_stalled(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Release);
     }
 
     /// Whether the latest request has a body of declared length. Other requests end with an
@@ -78,7 +95,10 @@ impl Activity {
 }
 
 /// A request, or the rest of one, which is under way until this is dropped.
-pub struct UnderWay(Arc<Activity>);
+pub struct UnderWay {
+    activity: Arc<Activity>,
+    is_request: bool,
+}
 
 impl UnderWay {
     /// Begins a request. `is_sized` says whether its body has a declared length, and is not
@@ -87,24 +107,34 @@ impl UnderWay {
         activity.is_sized.store(is_sized, Ordering::Release);
         activity.is_beside.store(false, Ordering::Release);
         activity.begun.fetch_add(1, Ordering::AcqRel);
-        Self::of(activity)
+        activity.served.fetch_add(1, Ordering::AcqRel);
+        Self::of(activity, true)
     }
 
     /// Begins a part of the latest request that runs in a task of its own.
     pub fn go_on(activity: &Arc<Activity>) -> Self {
         activity.is_beside.store(true, Ordering::Release);
-        Self::of(activity)
+        Self::of(activity, false)
     }
 
-    fn of(activity: &Arc<Activity>) -> Self {
+    fn of(activity: &Arc<Activity>, is_request: bool) -> Self {
         activity.under_way.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
+        Self {
+            activity: Arc::clone(activity),
+            is_request,
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let Self(activity) = self;
+        let Self {
+            activity,
+            is_request,
+        } = self;
+        if *is_request {
+            activity.served.fetch_sub(1, Ordering::AcqRel);
+        }
         let was_last = activity.under_way.fetch_sub(1, Ordering::AcqRel) == 1;
         // Otherwise the connection itself has done all the work, and needs no waking.
         if was_last && activity.is_beside.load(Ordering::Acquire) {

@@ -1,12 +1,18 @@
 //! How many connections are open at a time. When there are too many, one on which nobody is
 //! served makes room, so that peers who connect and say nothing shut nobody out.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
+
+/// How long a connection may be silent before it goes first: its head may be on its way.
+const TIME_TO_SPEAK: Duration = Duration::from_secs(1);
 
 /// The open connections.
 #[derive(Clone)]
@@ -20,6 +26,7 @@ struct Open {
 }
 
 struct Place {
+    since: Instant,
     activity: Arc<Activity>,
     ended: CancellationToken,
 }
@@ -56,6 +63,7 @@ impl Crowd {
         open.next += 1;
         let ended = CancellationToken::new();
         let place = Place {
+            since: Instant::now(),
             activity: Arc::clone(activity),
             ended: ended.clone(),
         };
@@ -73,16 +81,18 @@ impl Crowd {
 }
 
 impl Open {
-    /// The oldest connection that has sent no request yet, or else the oldest on which none is
-    /// under way.
+    /// The oldest connection that has had time to send a request and has sent none, or else
+    /// the oldest at rest, or else the oldest that has sent none.
     fn dispensable(&self) -> Option<u64> {
-        let first = |is_dispensable: fn(&Activity) -> bool| {
+        let first = |is_dispensable: fn(&Place) -> bool| {
             let mut places = self.places.iter();
-            let found = places.find(|(_, place)| is_dispensable(&place.activity));
+            let found = places.find(|(_, place)| is_dispensable(place));
             found.map(|(number, _)| *number)
         };
-        first(|activity| activity.begun() == 0)
-            .or_else(|| first(|activity| !activity.is_busy() && !activity.is_upgraded()))
+        let is_silent = |place: &Place| place.activity.begun() == 0;
+        first(|place| place.activity.begun() == 0 && place.since.elapsed() > TIME_TO_SPEAK)
+            .or_else(|| first(|place| place.activity.begun() > 0 && place.activity.is_at_rest()))
+            .or_else(|| first(is_silent))
     }
 }
 

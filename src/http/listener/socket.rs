@@ -162,9 +162,13 @@ impl Socket {
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if self.stalled.take().is_some() {
+                self.activity.set_stalled(false);
                 self.activity.wake();
             }
             return written;
+        }
+        if self.stalled.is_none() {
+            self.activity.set_stalled(true);
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
         ready!(self.write_timer.poll(since + WRITE_TIMEOUT, context));

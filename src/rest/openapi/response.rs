@@ -174,7 +174,7 @@ fn failure(status: u16, writes: bool) -> Value {
     let description = match status {
         400 => {
             "The request cannot be understood: malformed JSON, or a parameter or a header at \
-             fault."
+             fault; or the answer would be too large."
         }
         401 => "No token, or one that is not valid.",
         403 => "The token may only read.",

@@ -88,7 +88,7 @@ impl Statements {
         let sets = followers.iter().map(|follower| &follower.job);
         let together = value_sets::of_sets(for_each, iter::once(&own).chain(sets));
         // Not on the caller's own turns, which may be few: the others wait, too.
-        match self.of(Share::default()).query_all_raw(together).await {
+        match self.of(Share::of_batches()).query_all_raw(together).await {
             Ok(rows) => {
                 // The next batch begins while the followers get their rows.
                 drop(leader);
