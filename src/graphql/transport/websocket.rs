@@ -7,17 +7,10 @@
 //! One task serves a connection, and reads the next message only when everything that it had
 //! to send is on its way. So a client that does not read cannot make anything pile up.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+mod session;
 
-use async_graphql::ServerError;
+use std::time::Duration;
+
 use async_graphql_axum::GraphQLProtocol;
 use axum::{
     Extension,
@@ -34,30 +27,20 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use entity::change::Face;
 use futures_util::SinkExt;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::{AbortHandle, JoinSet},
-    time::{Instant, interval_at, timeout},
-};
+use serde_json::{Value, json};
+use tokio::time::{Instant, interval_at, timeout};
 
 use super::http;
 use crate::{
     auth::Credentials,
     error::Error,
     gateway::Gateway,
-    graphql::{
-        error::server_error,
-        operation::executor::{Answer, Executor, OperationRequest, Source, Stage},
-        projection::raw_json,
-        schema::Shape,
-    },
+    graphql::operation::executor::Executor,
     http::{listener::Lifecycle, problem::Problem, request_id::RequestId},
     telemetry::request_log::Details,
 };
+use session::{Answered, Received, Session};
 
 /// The one subprotocol.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -65,11 +48,6 @@ const PROTOCOL: &str = "graphql-transport-ws";
 const MAX_MESSAGE: usize = 64 * 1024;
 /// The read buffer of a connection, which it holds even when idle, in bytes.
 const READ_BUFFER: usize = 8 * 1024;
-/// The most operations that one connection may have asked for at once.
-const MAX_OPERATIONS: usize = 100;
-/// The most operations of one connection that are executed at once, or whose answers wait to
-/// be sent.
-const MAX_EXECUTED: usize = 4;
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a message may take to be sent, to a client that reads slowly. One that reads
@@ -167,26 +145,6 @@ fn is_own_origin(gateway: &Gateway, headers: &HeaderMap) -> bool {
         || authority.is_some_and(|authority| Some(authority.as_str()) == host)
 }
 
-/// A message from the client.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Received {
-    ConnectionInit { payload: Option<Map<String, Value>> },
-    Subscribe { id: String, payload: Subscribe },
-    Complete { id: String },
-    Ping { payload: Option<Value> },
-    Pong,
-}
-
-/// What a client asks for.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Subscribe {
-    query: String,
-    operation_name: Option<String>,
-    variables: Option<Map<String, Value>>,
-}
-
 async fn serve(mut socket: WebSocket, executor: Executor, request_id: RequestId) {
     let Lifecycle { stopping, tasks } = executor.gateway().lifecycle.clone();
     // While this token lives, a server that stops waits, so that the close frame is sent.
@@ -227,14 +185,7 @@ async fn converse(
         }
     }
     send(socket, &json!({ "type": "connection_ack" })).await?;
-    let mut session = Session {
-        executor,
-        credentials: Arc::new(credentials),
-        request_id,
-        under_way: HashMap::new(),
-        answers: JoinSet::new(),
-        turns: Arc::new(Semaphore::new(MAX_EXECUTED)),
-    };
+    let mut session = Session::new(executor, credentials, request_id);
     let mut heard = Instant::now();
     let mut ping = interval_at(heard + PING_EVERY, PING_EVERY);
     loop {
@@ -336,170 +287,4 @@ async fn send(socket: &mut WebSocket, message: &Value) -> Option<()> {
 async fn send_text(socket: &mut WebSocket, text: Utf8Bytes) -> Option<()> {
     let sent = timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await;
     sent.ok()?.ok()
-}
-
-/// What one connection is asked for.
-struct Session {
-    executor: Executor,
-    credentials: Arc<Credentials>,
-    request_id: RequestId,
-    /// The operations under way, by the ids that the client gave them.
-    under_way: HashMap<String, UnderWay>,
-    answers: JoinSet<(String, Result<Answer, Error>, Turn)>,
-    turns: Arc<Semaphore>,
-}
-
-/// The right to be executed, which an answer keeps until it was sent.
-type Turn = Option<OwnedSemaphorePermit>;
-
-/// An operation that was asked for.
-struct UnderWay {
-    task: AbortHandle,
-    has_begun: Arc<AtomicBool>,
-}
-
-/// The messages of an operation that has ended.
-struct Answered {
-    messages: Vec<Utf8Bytes>,
-    turn: Turn,
-}
-
-impl Session {
-    /// Takes a message. Returns what to answer at once.
-    fn take(&mut self, message: &[u8]) -> Result<Option<Value>, End> {
-        match serde_json::from_slice(message).map_err(|_| invalid())? {
-            Received::ConnectionInit { .. } => {
-                let reason = "Too many initialisation requests";
-                Err((TOO_MANY_INITS, reason.to_owned()))
-            }
-            Received::Ping { payload } => Ok(Some(pong(payload))),
-            Received::Pong => Ok(None),
-            Received::Complete { id } => {
-                // One that has begun goes on to its end, and keeps its turn until then.
-                if let Some(operation) = self.under_way.remove(&id)
-                    && !operation.has_begun.load(Ordering::Acquire)
-                {
-                    operation.task.abort();
-                }
-                Ok(None)
-            }
-            Received::Subscribe { id, payload } => self.begin(id, payload),
-        }
-    }
-
-    fn begin(&mut self, id: String, sent: Subscribe) -> Result<Option<Value>, End> {
-        let is_full = self.answers.len() >= MAX_OPERATIONS;
-        let place = match self.under_way.entry(id) {
-            Entry::Occupied(place) => {
-                let reason = format!("Subscriber for {} already exists", place.key());
-                return Err((DUPLICATE, reason));
-            }
-            Entry::Vacant(place) if is_full => {
-                let error = server_error(Error::Limit(format!(
-                    "At most {MAX_OPERATIONS} operations may be under way on one connection."
-                )));
-                let refused = json!({ "id": place.key(), "type": "error", "payload": [error] });
-                return Ok(Some(refused));
-            }
-            Entry::Vacant(place) => place,
-        };
-        let id = place.key().clone();
-        let turns = Arc::clone(&self.turns);
-        let executor = self.executor.clone();
-        let credentials = Arc::clone(&self.credentials);
-        let request_id = self.request_id.clone();
-        let has_begun = Arc::<AtomicBool>::default();
-        let begins = Arc::clone(&has_begun);
-        let task = self.answers.spawn(async move {
-            // The semaphore is never closed.
-            let turn = turns.acquire_owned().await.ok();
-            begins.store(true, Ordering::Release);
-            let answer = execute(&executor, &credentials, &request_id, sent).await;
-            (id, answer, turn)
-        });
-        place.insert(UnderWay { task, has_begun });
-        Ok(None)
-    }
-
-    /// The messages of the next operation that ends. Waits for ever if none is under way.
-    async fn next(&mut self) -> Result<Answered, End> {
-        loop {
-            let Some(ended) = self.answers.join_next_with_id().await else {
-                return pending().await;
-            };
-            // An operation that the client has given up was aborted.
-            let Ok((task, (id, answer, turn))) = ended else {
-                continue;
-            };
-            // It may have ended before that, and its id may have been given to another.
-            let operation = self.under_way.get(&id);
-            if operation.is_none_or(|operation| operation.task.id() != task) {
-                continue;
-            }
-            self.under_way.remove(&id);
-            let answered = |messages| Ok(Answered { messages, turn });
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(Error::Unauthenticated) => return Err(forbidden()),
-                Err(error) => {
-                    error.log(&self.request_id.0);
-                    return answered(vec![failed(&id, &[server_error(error)])]);
-                }
-            };
-            let response = &answer.response;
-            if answer.stage != Stage::Executed {
-                return answered(vec![failed(&id, &response.errors)]);
-            }
-            let written = raw_json::write_answer(Some(&response.data), &response.errors);
-            let written = written.ok().and_then(|text| String::from_utf8(text).ok());
-            let Some(payload) = written else {
-                tracing::error!(id = self.request_id.0.as_ref(), "an answer is no JSON");
-                return Err((INTERNAL, "Internal error".to_owned()));
-            };
-            let name = json!(id);
-            let next = format!("{{\"id\":{name},\"type\":\"next\",\"payload\":{payload}}}");
-            let complete = json!({ "id": id, "type": "complete" });
-            return answered(vec![next.into(), complete.to_string().into()]);
-        }
-    }
-}
-
-/// The message about an operation that was not executed.
-fn failed(id: &str, errors: &[ServerError]) -> Utf8Bytes {
-    #[derive(Serialize)]
-    struct Failed<'a> {
-        id: &'a str,
-        r#type: &'static str,
-        payload: &'a [ServerError],
-    }
-    let message = Failed {
-        id,
-        r#type: "error",
-        payload: errors,
-    };
-    // Names, texts and numbers: nothing in it can fail to be written.
-    serde_json::to_string(&message).unwrap_or_default().into()
-}
-
-async fn execute(
-    executor: &Executor,
-    credentials: &Credentials,
-    request_id: &RequestId,
-    sent: Subscribe,
-) -> Result<Answer, Error> {
-    let gateway = executor.gateway();
-    let viewer = gateway.authenticator.viewer(credentials).await?;
-    let operation = OperationRequest {
-        document: Source::Text(sent.query),
-        name: sent.operation_name,
-        variables: sent.variables.unwrap_or_default(),
-        store: gateway.store.clone(),
-        viewer,
-        face: Face::Graphql,
-        shape: Shape::GRAPHQL,
-        request_id: request_id.0.clone(),
-        queries_only: false,
-        check_only: false,
-    };
-    Ok(executor.execute(operation).await)
 }
