@@ -15,7 +15,7 @@ use sea_orm::{
 
 use super::{
     batcher::Batcher,
-    connections::{Connections, Lease, fault::is_stale_plan},
+    connections::{Connections, fault::is_stale_plan, lease::Lease},
     transaction::{Session, Transaction},
     turns::{Purpose, Share},
 };

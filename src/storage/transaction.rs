@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    connections::{Connections, Lease},
+    connections::{Connections, lease::Lease},
     statements::{Observer, observed},
     turns::{Purpose, Share},
 };
