@@ -60,7 +60,7 @@ const PING_EVERY: Duration = Duration::from_secs(25);
 /// How a connection ends: the code and the reason of the close frame.
 type End = (u16, String);
 
-/// Close codes of the protocol.
+/// Close codes of the protocol. `session.rs` decides on those of operations.
 const INVALID_MESSAGE: u16 = 4400;
 const UNAUTHORIZED: u16 = 4401;
 const FORBIDDEN: u16 = 4403;

@@ -1,5 +1,6 @@
 //! The log of changes: what each mutation did to which record, for whom and by which face.
-//! `log.rs` writes it, in the transaction of the mutation; `stamp.rs` gives the instants.
+//! `log.rs` writes it, in the transaction of the mutation; `stamp.rs` gives the instants,
+//! and the database the numbers (`migration/src/m20261126_000007_number_changes.rs`).
 //! That readers can resume from any of its numbers is proved in
 //! `migration/src/m20261123_000005_create_changes.rs`.
 

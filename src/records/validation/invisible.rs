@@ -1,4 +1,4 @@
-//! Characters that cannot be seen.
+//! Characters that cannot be seen. `name` in `mod.rs` asks for one that can.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
