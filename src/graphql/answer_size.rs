@@ -52,7 +52,7 @@ impl MaxAnswer {
 
 /// A time in which the task of an answer lets nobody else go on.
 #[derive(Clone, Copy)]
-struct Turn {
+struct Stretch {
     number: usize,
     began: Instant,
 }
@@ -61,7 +61,7 @@ struct Turn {
 pub struct AnswerSize {
     max: MaxAnswer,
     bytes: AtomicUsize,
-    turn: Mutex<Turn>,
+    turn: Mutex<Stretch>,
 }
 
 impl AnswerSize {
@@ -71,7 +71,7 @@ impl AnswerSize {
         Self {
             max,
             bytes: AtomicUsize::new(0),
-            turn: Mutex::new(Turn {
+            turn: Mutex::new(Stretch {
                 number: 0,
                 began: Instant::now(),
             }),
@@ -107,7 +107,7 @@ impl AnswerSize {
         }
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn> {
+    fn turn(&self) -> MutexGuard<'_, Stretch> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

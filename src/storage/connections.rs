@@ -22,7 +22,7 @@ use sea_orm::{
 };
 
 use super::breaker::Breaker;
-use super::turns::{Purpose, Share, Turns};
+use super::turns::{Access, Share, Turns};
 use lease::{Lease, Leased};
 use manager::{DatabaseFile, Engine, Manager};
 
@@ -100,16 +100,16 @@ impl Connections {
     pub async fn lease(
         &self,
         share: &Share,
-        purpose: Purpose,
+        access: Access,
         within: Option<Duration>,
     ) -> Result<Lease, DbErr> {
         match self {
             Self::Postgres(pool) => {
-                let leased = Leased::acquire(pool, share, purpose, within).await;
+                let leased = Leased::acquire(pool, share, access, within).await;
                 leased.map(Lease::Postgres)
             }
             Self::Sqlite(pool) => {
-                let leased = Leased::acquire(pool, share, purpose, within).await;
+                let leased = Leased::acquire(pool, share, access, within).await;
                 leased.map(Lease::Sqlite)
             }
         }

@@ -17,7 +17,7 @@ use super::{
     batcher::Batcher,
     connections::{Connections, fault::is_stale_plan, lease::Lease},
     transaction::{Session, Transaction},
-    turns::{Purpose, Share},
+    turns::{Access, Share},
 };
 
 /// How long the gateway waits for a statement, once it has a connection. Longer than the
@@ -194,12 +194,12 @@ impl Statements {
     }
 
     async fn lease(&self, connections: &Connections) -> Result<Lease, DbErr> {
-        let purpose = if self.only_reads {
-            Purpose::Read
+        let access = if self.only_reads {
+            Access::Read
         } else {
-            Purpose::Write
+            Access::Write
         };
-        connections.lease(&self.share, purpose, self.within).await
+        connections.lease(&self.share, access, self.within).await
     }
 
     /// The result of a statement; none if it is to be sent again: a read whose connection

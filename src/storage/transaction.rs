@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     connections::{Connections, lease::Lease},
     statements::{Observer, observed},
-    turns::{Purpose, Share},
+    turns::{Access, Share},
 };
 
 /// How long a transaction may take, once it has a connection: less than a request waits
@@ -70,7 +70,7 @@ impl Transaction {
             _ => "BEGIN",
         };
         loop {
-            let mut lease = connections.lease(share, Purpose::Write, within).await?;
+            let mut lease = connections.lease(share, Access::Write, within).await?;
             let begun = lease.execute_script(statement).await;
             // Nothing is written yet, so another connection will do.
             if begun.is_err() && lease.was_stale() {

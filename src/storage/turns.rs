@@ -92,7 +92,7 @@ impl Share {
 
 /// What a connection is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Access {
     /// Only for reading.
     Read,
     /// For writing, which may wait for a lock.
@@ -111,14 +111,14 @@ struct State {
     for_writers: usize,
     /// How many of them one caller may have: each may wait for the same lock.
     writes_of_caller: usize,
-    callers: HashMap<i64, Caller>,
+    callers: HashMap<i64, Usage>,
     /// The callers that wait: the one at the front has waited longest for its turn.
     queues: VecDeque<Queue>,
 }
 
 /// A caller who uses connections, or has done so lately.
 #[derive(Default)]
-struct Caller {
+struct Usage {
     in_use: usize,
     /// Those of them on which it writes.
     writes: usize,
@@ -134,7 +134,7 @@ struct Queue {
 }
 
 struct Waiting {
-    purpose: Purpose,
+    access: Access,
     turn: oneshot::Sender<Turn>,
 }
 
@@ -142,7 +142,7 @@ struct Waiting {
 pub struct Turn {
     turns: Turns,
     caller: i64,
-    purpose: Purpose,
+    access: Access,
     began: Instant,
     /// The place among the statements of the request.
     of_request: PlaceOfRequest,
@@ -167,17 +167,17 @@ impl Turns {
     }
 
     /// Waits for a turn.
-    pub async fn next(&self, share: &Share, place: PlaceOfRequest, purpose: Purpose) -> Turn {
+    pub async fn next(&self, share: &Share, place: PlaceOfRequest, access: Access) -> Turn {
         let of_request = place;
         let caller = share.caller;
         let receiver = {
             let mut state = self.lock();
-            if !state.has_waiting(caller, purpose) && state.may_take(caller, purpose) {
-                state.take(caller, purpose);
-                return self.turn(caller, purpose, of_request);
+            if !state.has_waiting(caller, access) && state.may_take(caller, access) {
+                state.take(caller, access);
+                return self.turn(caller, access, of_request);
             }
             let (turn, receiver) = oneshot::channel();
-            state.queue_of(caller).push_back(Waiting { purpose, turn });
+            state.queue_of(caller).push_back(Waiting { access, turn });
             receiver
         };
         match receiver.await {
@@ -190,11 +190,11 @@ impl Turns {
         }
     }
 
-    fn turn(&self, caller: i64, purpose: Purpose, of_request: PlaceOfRequest) -> Turn {
+    fn turn(&self, caller: i64, access: Access, of_request: PlaceOfRequest) -> Turn {
         Turn {
             turns: self.clone(),
             caller,
-            purpose,
+            access,
             began: Instant::now(),
             of_request,
         }
@@ -207,42 +207,42 @@ impl Turns {
 
 impl State {
     /// Whether a caller may take a connection now.
-    fn may_take(&self, caller: i64, purpose: Purpose) -> bool {
-        let nobody = Caller::default();
+    fn may_take(&self, caller: i64, access: Access) -> bool {
+        let nobody = Usage::default();
         let known = self.callers.get(&caller).unwrap_or(&nobody);
         let has_long = known.takes > LONG && !matches!(caller, GATEWAY | BATCHES);
         self.free > if known.in_use == 0 { 0 } else { self.reserve }
             && (known.in_use < WITH_LONG || !has_long)
-            && (purpose == Purpose::Read
+            && (access == Access::Read
                 || (self.for_writers > 0 && known.writes < self.writes_of_caller))
     }
 
-    /// Whether statements of the caller wait for the same purpose. Its reads need not wait
+    /// Whether statements of the caller wait for the same kind of access. Its reads need not wait
     /// for its writes.
-    fn has_waiting(&self, caller: i64, purpose: Purpose) -> bool {
+    fn has_waiting(&self, caller: i64, access: Access) -> bool {
         let queue = self.queues.iter().find(|queue| queue.caller == caller);
-        let is_same = |waiting: &Waiting| waiting.purpose == purpose && !waiting.turn.is_closed();
+        let is_same = |waiting: &Waiting| waiting.access == access && !waiting.turn.is_closed();
         queue.is_some_and(|queue| queue.waiting.iter().any(is_same))
     }
 
-    fn take(&mut self, caller: i64, purpose: Purpose) {
+    fn take(&mut self, caller: i64, access: Access) {
         let known = self.callers.entry(caller).or_default();
         known.in_use += 1;
         self.free -= 1;
-        if purpose == Purpose::Write {
+        if access == Access::Write {
             known.writes += 1;
             self.for_writers -= 1;
         }
     }
 
-    fn give_back(&mut self, caller: i64, purpose: Purpose, took: Duration) {
+    fn give_back(&mut self, caller: i64, access: Access, took: Duration) {
         self.free += 1;
-        if purpose == Purpose::Write {
+        if access == Access::Write {
             self.for_writers += 1;
         }
         if let Some(known) = self.callers.get_mut(&caller) {
             known.in_use -= 1;
-            if purpose == Purpose::Write {
+            if access == Access::Write {
                 known.writes -= 1;
             }
             known.takes = (known.takes * 3 + took) / 4;
@@ -275,7 +275,7 @@ impl State {
         for place in 0..self.queues.len() {
             let queue = self.queues.get(place)?;
             let caller = queue.caller;
-            let may_take = |waiting: &Waiting| self.may_take(caller, waiting.purpose);
+            let may_take = |waiting: &Waiting| self.may_take(caller, waiting.access);
             // A caller's reads need not wait for its writes.
             let Some(first) = queue.waiting.iter().position(may_take) else {
                 continue;
@@ -285,7 +285,7 @@ impl State {
             if !queue.waiting.is_empty() {
                 self.queues.push_back(queue);
             }
-            self.take(caller, waiting.purpose);
+            self.take(caller, waiting.access);
             return Some((caller, waiting));
         }
         None
@@ -295,15 +295,15 @@ impl State {
 impl Drop for Turn {
     fn drop(&mut self) {
         let took = self.began.elapsed();
-        self.turns.lock().give_back(self.caller, self.purpose, took);
+        self.turns.lock().give_back(self.caller, self.access, took);
         // Whoever has gone in this moment gives the turn back, which calls this again.
         loop {
             let next = self.turns.lock().next();
-            let Some((caller, Waiting { purpose, turn })) = next else {
+            let Some((caller, Waiting { access, turn })) = next else {
                 return;
             };
             // Not under the lock, which a turn that nobody takes would need.
-            let _ = turn.send(self.turns.turn(caller, purpose, None));
+            let _ = turn.send(self.turns.turn(caller, access, None));
         }
     }
 }

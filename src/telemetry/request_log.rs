@@ -22,10 +22,10 @@ const MAX_NAME: usize = 100;
 
 /// What the log says of a request beside its address: it is found out on the way.
 #[derive(Clone, Default)]
-pub struct Details(Arc<Found>);
+pub struct Details(Arc<Noted>);
 
 #[derive(Default)]
-struct Found {
+struct Noted {
     viewer: OnceLock<Viewer>,
     operation: OnceLock<String>,
 }
@@ -86,7 +86,7 @@ impl Observation {
         if let Some(bytes) = bytes.and_then(|bytes| u32::try_from(bytes).ok()) {
             histogram!(RESPONSE_BYTES).record(f64::from(bytes));
         }
-        let Found { viewer, operation } = &*self.details.0;
+        let Noted { viewer, operation } = &*self.details.0;
         let viewer = viewer.get();
         macro_rules! log {
             ($level:expr) => {

@@ -37,10 +37,10 @@ use crate::{
 use entity::change::Face;
 
 /// The members of a request (GraphQL over HTTP, "Request Parameters").
-struct Parameters {
-    query: String,
-    operation_name: Option<String>,
-    variables: Map<String, Value>,
+pub(super) struct Parameters {
+    pub(super) query: String,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: Map<String, Value>,
 }
 
 /// `POST /graphql`.
@@ -141,7 +141,8 @@ async fn admit(
 }
 
 impl Parameters {
-    fn operation(
+    /// The operation that they ask for.
+    pub(super) fn operation(
         self,
         gateway: &Gateway,
         viewer: Viewer,

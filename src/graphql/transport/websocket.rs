@@ -40,7 +40,7 @@ use crate::{
     http::{listener::Lifecycle, problem::Problem, request_id::RequestId},
     telemetry::request_log::Details,
 };
-use session::{Answered, Received, Session};
+use session::{Answered, Conversation, Received};
 
 /// The one subprotocol.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -185,7 +185,7 @@ async fn converse(
         }
     }
     send(socket, &json!({ "type": "connection_ack" })).await?;
-    let mut session = Session::new(executor, credentials, request_id);
+    let mut session = Conversation::new(executor, credentials, request_id);
     let mut heard = Instant::now();
     let mut ping = interval_at(heard + PING_EVERY, PING_EVERY);
     loop {

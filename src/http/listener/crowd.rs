@@ -22,10 +22,10 @@ struct Open {
     most: usize,
     next: u64,
     /// In the order in which they were accepted.
-    places: IndexMap<u64, Place>,
+    places: IndexMap<u64, Member>,
 }
 
-struct Place {
+struct Member {
     since: Instant,
     activity: Arc<Activity>,
     ended: CancellationToken,
@@ -62,7 +62,7 @@ impl Crowd {
         let number = open.next;
         open.next += 1;
         let ended = CancellationToken::new();
-        let place = Place {
+        let place = Member {
             since: Instant::now(),
             activity: Arc::clone(activity),
             ended: ended.clone(),
@@ -84,12 +84,12 @@ impl Open {
     /// The oldest connection that has had time to send a request and has sent none, or else
     /// the oldest at rest, or else the oldest that has sent none.
     fn dispensable(&self) -> Option<u64> {
-        let first = |is_dispensable: fn(&Place) -> bool| {
+        let first = |is_dispensable: fn(&Member) -> bool| {
             let mut places = self.places.iter();
             let found = places.find(|(_, place)| is_dispensable(place));
             found.map(|(number, _)| *number)
         };
-        let is_silent = |place: &Place| place.activity.begun() == 0;
+        let is_silent = |place: &Member| place.activity.begun() == 0;
         first(|place| place.activity.begun() == 0 && place.since.elapsed() > TIME_TO_SPEAK)
             .or_else(|| first(|place| place.activity.begun() > 0 && place.activity.is_at_rest()))
             .or_else(|| first(is_silent))

@@ -17,7 +17,7 @@ use super::{
     fault::{Complaint, ConnectionFault, is_broken},
     manager::{AlarmedConnection, Engine, Manager},
 };
-use crate::storage::turns::{Purpose, Share, Turn};
+use crate::storage::turns::{Access, Share, Turn};
 
 /// How long a statement waits for the others of its request: for longer than anybody waits
 /// for the answer.
@@ -165,7 +165,7 @@ impl<DB: Engine> Leased<DB> {
     pub(super) async fn acquire(
         pool: &Pool<DB>,
         share: &Share,
-        purpose: Purpose,
+        access: Access,
         within: Option<Duration>,
     ) -> Result<Self, DbErr> {
         let Manager {
@@ -183,7 +183,7 @@ impl<DB: Engine> Leased<DB> {
         let place = tokio::time::timeout(PLACE_TIMEOUT, share.place()).await;
         let place = place.map_err(|_| DbErr::from(ConnectionFault::Late))?;
         let acquire = async {
-            let turn = turns.next(share, place, purpose).await;
+            let turn = turns.next(share, place, access).await;
             (turn, pool.get().await)
         };
         let acquired = tokio::time::timeout(*patience, acquire).await;

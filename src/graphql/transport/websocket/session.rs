@@ -12,7 +12,6 @@ use std::{
 
 use async_graphql::ServerError;
 use axum::extract::ws::Utf8Bytes;
-use entity::change::Face;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -26,9 +25,9 @@ use crate::{
     error::Error,
     graphql::{
         error::server_error,
-        operation::executor::{Answer, Executor, OperationRequest, Source, Stage},
+        operation::executor::{Answer, Executor, Stage},
         projection::raw_json,
-        schema::Shape,
+        transport::http::Parameters,
     },
     http::request_id::RequestId,
 };
@@ -60,21 +59,21 @@ pub struct Subscribe {
 }
 
 /// What one connection is asked for.
-pub struct Session {
+pub struct Conversation {
     executor: Executor,
     credentials: Arc<Credentials>,
     request_id: RequestId,
     /// The operations under way, by the ids that the client gave them.
-    under_way: HashMap<String, UnderWay>,
-    answers: JoinSet<(String, Result<Answer, Error>, Turn)>,
+    under_way: HashMap<String, Asked>,
+    answers: JoinSet<(String, Result<Answer, Error>, Permit)>,
     turns: Arc<Semaphore>,
 }
 
 /// The right to be executed, which an answer keeps until it was sent.
-pub type Turn = Option<OwnedSemaphorePermit>;
+pub type Permit = Option<OwnedSemaphorePermit>;
 
 /// An operation that was asked for.
-struct UnderWay {
+struct Asked {
     task: AbortHandle,
     has_begun: Arc<AtomicBool>,
 }
@@ -82,10 +81,10 @@ struct UnderWay {
 /// The messages of an operation that has ended.
 pub struct Answered {
     pub messages: Vec<Utf8Bytes>,
-    pub turn: Turn,
+    pub turn: Permit,
 }
 
-impl Session {
+impl Conversation {
     /// A connection of the caller with these credentials.
     pub fn new(executor: Executor, credentials: Credentials, request_id: RequestId) -> Self {
         Self {
@@ -150,7 +149,7 @@ impl Session {
             let answer = execute(&executor, &credentials, &request_id, sent).await;
             (id, answer, turn)
         });
-        place.insert(UnderWay { task, has_begun });
+        place.insert(Asked { task, has_begun });
         Ok(None)
     }
 
@@ -222,17 +221,11 @@ async fn execute(
 ) -> Result<Answer, Error> {
     let gateway = executor.gateway();
     let viewer = gateway.authenticator.viewer(credentials).await?;
-    let operation = OperationRequest {
-        document: Source::Text(sent.query),
-        name: sent.operation_name,
+    let parameters = Parameters {
+        query: sent.query,
+        operation_name: sent.operation_name,
         variables: sent.variables.unwrap_or_default(),
-        store: gateway.store.clone(),
-        viewer,
-        face: Face::Graphql,
-        shape: Shape::GRAPHQL,
-        request_id: request_id.0.clone(),
-        queries_only: false,
-        check_only: false,
     };
+    let operation = parameters.operation(gateway, viewer, request_id);
     Ok(executor.execute(operation).await)
 }
