@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// wait are woken then, so this is not to be much less.
 const TURN: Duration = Duration::from_millis(5);
 /// Nobody looks at the clock before so many bytes are written.
-const SHORT: usize = 16 * 1024;
+pub const SHORT: usize = 16 * 1024;
 
 /// How large an answer may become.
 #[derive(Clone, Copy)]

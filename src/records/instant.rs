@@ -1,5 +1,7 @@
 //! Instants: how they are read, stored, compared and written, on both faces.
 
+use std::ops::Range;
+
 use chrono::{DateTime as Chrono, Datelike, SubsecRound, TimeDelta, Timelike, Utc};
 
 /// Nanoseconds in a second.
@@ -46,19 +48,21 @@ impl DateTime {
     /// are stored.
     pub fn write(self, out: &mut Vec<u8>) {
         let Self(instant) = self;
-        let mut digits = |number: u32, count: u32, mark: u8| {
-            for place in (0..count).rev() {
-                out.push(b'0' + u8::try_from(number / 10_u32.pow(place) % 10).unwrap_or_default());
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut set = |places: Range<usize>, mut number: u32| {
+            for digit in text[places].iter_mut().rev() {
+                *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
             }
-            out.push(mark);
         };
-        digits(instant.year().unsigned_abs(), 4, b'-');
-        digits(instant.month(), 2, b'-');
-        digits(instant.day(), 2, b'T');
-        digits(instant.hour(), 2, b':');
-        digits(instant.minute(), 2, b':');
-        digits(instant.second(), 2, b'.');
-        digits(instant.timestamp_subsec_millis(), 3, b'Z');
+        set(0..4, instant.year().unsigned_abs());
+        set(5..7, instant.month());
+        set(8..10, instant.day());
+        set(11..13, instant.hour());
+        set(14..16, instant.minute());
+        set(17..19, instant.second());
+        set(20..23, instant.timestamp_subsec_millis());
+        out.extend_from_slice(&text);
     }
 
     /// The first whole millisecond that is not before this instant: bounds may be finer

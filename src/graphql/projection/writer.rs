@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    graphql::answer_size::AnswerSize,
+    graphql::answer_size::{AnswerSize, SHORT},
     graphql::schema::cursor::{Cursor, ListKind, Place},
     records::list::{OrderField, Position},
 };
@@ -101,13 +101,17 @@ impl<'a> Writer<'a> {
 
     /// A root list. Each row counts for the size of the answer, and between rows others go on.
     pub async fn root_list(&mut self, list: &ProjectedList, rows: &[QueryResult]) -> Result<()> {
+        let mut at_pause = 0;
         self.out.push(b'[');
         for (index, row) in rows.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
             self.item(list, row)?;
-            self.size.pause().await;
+            if self.out.len() - at_pause >= SHORT {
+                at_pause = self.out.len();
+                self.size.pause().await;
+            }
         }
         self.out.push(b']');
         Ok(())

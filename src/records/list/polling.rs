@@ -91,20 +91,22 @@ pub fn are_settled<E: Listed>(
     let Some(first) = rows.first() else {
         return Ok(true);
     };
-    let sorted_by = E::sort_column(polled.by).filter(|_| polled.is_sorted);
-    let column = sorted_by.map_or(STAMP, |column| column.as_str());
+    let is_settled = |stamp: DateTime<Utc>| stamp.timestamp_millis() <= known;
+    if let Some(column) = E::sort_column(polled.by).filter(|_| polled.is_sorted) {
+        // Of sorted rows the first and the last one tell.
+        for row in [Some(first), rows.last()].into_iter().flatten() {
+            if !is_settled(row.try_get("", column.as_str())?) {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
     // Looking for the name in every row would take longer than everything else.
     let names = first.column_names();
-    let index = names.iter().position(|name| name == column);
-    let index = index.ok_or_else(|| DbErr::RecordNotFound(column.to_owned()))?;
-    // Of sorted rows the first and the last one tell.
-    let step = match rows.len() {
-        length @ 2.. if polled.is_sorted => length - 1,
-        _ => 1,
-    };
-    for row in rows.iter().step_by(step) {
-        let stamp: DateTime<Utc> = row.try_get_by_index(index)?;
-        if stamp.timestamp_millis() > known {
+    let index = names.iter().position(|name| name == STAMP);
+    let index = index.ok_or_else(|| DbErr::RecordNotFound(STAMP.to_owned()))?;
+    for row in rows {
+        if !is_settled(row.try_get_by_index(index)?) {
             return Ok(false);
         }
     }
