@@ -93,7 +93,7 @@ pub enum Command {
     /// Bring the schema up to date and serve (the default)
     Serve(ServeOptions),
     /// Bring the schema up to date and say what was done
-    Migrate(DatabaseOptions),
+    Migrate(MigrateOptions),
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -104,6 +104,8 @@ pub enum Command {
     Seed(SeedOptions),
     /// Copy an SQLite database, while gateways write to it, and verify the copy
     Backup(BackupOptions),
+    /// Erase a client for good: its texts, those of its locations, and those in their history
+    Erase(EraseOptions),
     /// Verify every invariant of the data model, and change nothing
     Check(DatabaseOptions),
     /// Print the GraphQL schema in SDL
@@ -158,6 +160,9 @@ pub struct ServeOptions {
     /// The form of a line of the log
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// How long changes stay in the log of changes, such as 400d; for ever unless told otherwise
+    #[arg(long, env = "KEEP_CHANGES", value_name = "TIME", value_parser = at_least_a_day)]
+    pub keep_changes: Option<Duration>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub settings: Settings,
@@ -179,6 +184,17 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = text.parse().ok();
     let threads = threads.filter(|threads: &NonZeroUsize| threads.get() <= MAX_WORKERS);
     threads.ok_or_else(|| format!("must be a whole number from 1 to {MAX_WORKERS}"))
+}
+
+/// The shortest time for which changes are kept: a follower may rest over night.
+const A_DAY: Duration = Duration::from_hours(24);
+
+fn at_least_a_day(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time < A_DAY {
+        return Err("must be at least 1d".to_owned());
+    }
+    Ok(time)
 }
 
 /// Origins of web pages, as one option or variable lists them.
@@ -332,12 +348,37 @@ impl From<ScopeName> for Scope {
     }
 }
 
+/// What to bring up to date, and how far.
+#[derive(Args, Debug)]
+pub struct MigrateOptions {
+    /// Also copy the rows of before into what is new, which gateways do while they serve
+    #[arg(long)]
+    pub wait: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub database: DatabaseOptions,
+}
+
 /// How much demo data to make.
 #[derive(Args, Debug)]
 pub struct SeedOptions {
     /// How many clients to add
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub clients: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened into the help text")]
+    pub database: DatabaseOptions,
+}
+
+/// Whom to erase.
+#[derive(Args, Debug)]
+pub struct EraseOptions {
+    /// The id of the client
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+    pub client: i64,
+    /// The name that history records
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub user: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened into the help text")]
     pub database: DatabaseOptions,

@@ -1,5 +1,5 @@
-//! What a mutation did to a client or to a location. Rows are added and never touched
-//! again.
+//! What was done to a client or to a location. Rows are added, and lose at most the texts of an
+//! erased client, or are deleted when they are old.
 
 use sea_orm::entity::prelude::*;
 
@@ -33,6 +33,9 @@ pub enum Face {
     Graphql,
     #[sea_orm(string_value = "REST")]
     Rest,
+    /// By a command of the operator's.
+    #[sea_orm(string_value = "COMMAND")]
+    Command,
 }
 
 /// What happened to which kind of record.
@@ -47,6 +50,8 @@ pub enum Kind {
     LocationCreated,
     #[sea_orm(string_value = "LOCATION_UPDATED")]
     LocationUpdated,
+    #[sea_orm(string_value = "CLIENT_ERASED")]
+    ClientErased,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

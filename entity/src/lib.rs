@@ -5,6 +5,7 @@
 
 pub mod api_token;
 pub mod change;
+pub mod change_pruned;
 pub mod client;
 pub mod client_location;
 pub mod idempotency_key;

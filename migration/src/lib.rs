@@ -3,6 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
+pub mod backfill;
 mod m20261123_000001_create_clients;
 mod m20261123_000002_create_api_tokens;
 mod m20261123_000003_create_tallies;
@@ -15,6 +16,7 @@ mod m20261130_000009_stamp_changes;
 mod m20261130_000010_create_polls;
 mod m20261130_000011_describe_tokens;
 mod m20261130_000012_state_support;
+mod m20261130_000013_open_log;
 
 /// The oldest program that may use the schema of all these steps. Steps only add, so that
 /// gateways of two versions run side by side while they are upgraded; what nobody uses any
@@ -40,8 +42,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000010_create_polls::Migration),
             Box::new(m20261130_000011_describe_tokens::Migration),
             Box::new(m20261130_000012_state_support::Migration),
+            Box::new(m20261130_000013_open_log::Migration),
         ]
     }
 }
 
+pub use m20261130_000013_open_log::erased;
 pub use sea_orm_migration::{MigratorTrait, SchemaManager};

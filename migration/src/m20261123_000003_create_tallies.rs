@@ -5,7 +5,10 @@
 //! SQLite, which has one writer, they count in place. On PostgreSQL they append: no
 //! row is hot, so writers never wait for each other, and the sum over all rows is
 //! the count in every snapshot.
+//!
+//! The rows of before are counted afterwards, see `backfill.rs`.
 
+use crate::backfill::{self, Backfill};
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
@@ -18,9 +21,12 @@ impl MigrationTrait for Migration {
             DbBackend::Postgres => POSTGRES,
             _ => SQLITE,
         };
-        for list in ["client", "client_location"] {
+        for (list, _) in LISTS {
             let steps = steps.replace("{list}", list);
             manager.get_connection().execute_unprepared(&steps).await?;
+        }
+        for (list, name) in LISTS {
+            backfill::begin(manager, name, list).await?;
         }
         Ok(())
     }
@@ -30,8 +36,33 @@ impl MigrationTrait for Migration {
     }
 }
 
+/// The lists, and the tables of their tallies.
+const LISTS: [(&str, &str); 2] = [
+    ("client", "client_tally"),
+    ("client_location", "client_location_tally"),
+];
+
+/// How the rows of before are counted.
+pub(crate) fn backfills(engine: DbBackend) -> [Backfill; 2] {
+    let copy = match engine {
+        DbBackend::Postgres => COUNT.to_owned(),
+        _ => format!(
+            "{COUNT} ON CONFLICT (block) DO UPDATE SET \"rows\" = \"rows\" + excluded.\"rows\""
+        ),
+    };
+    LISTS.map(|(list, name)| Backfill {
+        name,
+        source: list,
+        copy: copy.replace("{list}", list),
+        finish: String::new(),
+    })
+}
+
+const COUNT: &str = "INSERT INTO {list}_tally SELECT id >> 12, count(*) FROM {list} \
+     WHERE id BETWEEN {first} AND {last} GROUP BY 1";
+
 /// A row trigger costs an insert of one row 10 microseconds, one for each statement
-/// 25. What was there is counted after the triggers have locked writers out.
+/// 25.
 const POSTGRES: &str = r#"
     CREATE TABLE {list}_tally (block bigint NOT NULL, "rows" integer NOT NULL);
     CREATE FUNCTION {list}_tally() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -52,12 +83,10 @@ const POSTGRES: &str = r#"
         FOR EACH ROW EXECUTE FUNCTION {list}_tally();
     CREATE TRIGGER {list}_tally_truncate AFTER TRUNCATE ON {list}
         FOR EACH STATEMENT EXECUTE FUNCTION {list}_tally();
-    INSERT INTO {list}_tally SELECT id >> 12, count(*) FROM {list} GROUP BY 1;
 "#;
 
 const SQLITE: &str = r#"
     CREATE TABLE {list}_tally (block integer PRIMARY KEY, "rows" integer NOT NULL);
-    INSERT INTO {list}_tally SELECT id >> 12, count(*) FROM {list} GROUP BY 1;
     CREATE TRIGGER {list}_tally_insert AFTER INSERT ON {list} BEGIN
         INSERT INTO {list}_tally VALUES (NEW.id >> 12, 1)
             ON CONFLICT (block) DO UPDATE SET "rows" = "rows" + 1;

@@ -1,8 +1,16 @@
 //! Indexes for `search`, the substring search over the folded keys, on SQLite: see
 //! `src/records/list/search.rs`. FTS5 cuts the keys into runs of three characters.
 //! Those of PostgreSQL come with `m20261126_000008_index_runs.rs`.
+//!
+//! The rows of before are indexed afterwards, see `backfill.rs`. FTS5 must be told of each row
+//! once, so the triggers leave those alone until they are. Then the triggers are made anew,
+//! without that condition.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use crate::backfill::{self, Backfill};
+use sea_orm_migration::{
+    prelude::*,
+    sea_orm::{DbBackend, Statement},
+};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -14,20 +22,16 @@ impl MigrationTrait for Migration {
         if manager.get_database_backend() == DbBackend::Postgres {
             return Ok(());
         }
-        for (list, keys) in [
-            ("client", &["name_key", "account_code_key"][..]),
-            ("client_location", &["name_key"]),
-        ] {
-            let of = |row: &str| {
-                let keys = keys.iter().map(|key| format!("{row}.{key}"));
-                keys.collect::<Vec<_>>().join(", ")
+        for list in &LISTS {
+            db.execute_unprepared(&list.fill(INDEX)).await?;
+            backfill::begin(manager, list.index, list.table).await?;
+            let sql = format!("SELECT 1 FROM backfill WHERE name = '{}'", list.index);
+            let row = Statement::from_string(DbBackend::Sqlite, sql);
+            let unless = match db.query_one_raw(row).await? {
+                Some(_) => UNLESS,
+                None => ["", "", ""],
             };
-            let steps = SQLITE
-                .replace("{list}", list)
-                .replace("{keys}", &keys.join(", "))
-                .replace("{old}", &of("OLD"))
-                .replace("{new}", &of("NEW"));
-            db.execute_unprepared(&steps).await?;
+            db.execute_unprepared(&list.triggers(unless)).await?;
         }
         Ok(())
     }
@@ -37,24 +41,101 @@ impl MigrationTrait for Migration {
     }
 }
 
+/// A list, its index, and the keys that are searched.
+struct List {
+    table: &'static str,
+    index: &'static str,
+    keys: &'static [&'static str],
+}
+
+const LISTS: [List; 2] = [
+    List {
+        table: "client",
+        index: "client_search",
+        keys: &["name_key", "account_code_key"],
+    },
+    List {
+        table: "client_location",
+        index: "client_location_search",
+        keys: &["name_key"],
+    },
+];
+
+/// How the rows of before are indexed.
+pub(crate) fn backfills() -> [Backfill; 2] {
+    LISTS.map(|list| Backfill {
+        name: list.index,
+        source: list.table,
+        copy: list.fill(COPY),
+        finish: list.fill(DROP_TRIGGERS) + &list.triggers(["", "", ""]),
+    })
+}
+
+impl List {
+    /// The triggers, with the conditions of those for new rows, for deleted rows, and for
+    /// updated ones.
+    fn triggers(&self, [unless_new, unless_old, and_unless_old]: [&str; 3]) -> String {
+        let triggers = TRIGGERS
+            .replace("{unless_new}", unless_new)
+            .replace("{unless_old}", unless_old)
+            .replace("{and_unless_old}", and_unless_old);
+        self.fill(&triggers)
+    }
+
+    fn fill(&self, sql: &str) -> String {
+        let of = |row: &str| {
+            let keys = self.keys.iter().map(|key| format!("{row}.{key}"));
+            keys.collect::<Vec<_>>().join(", ")
+        };
+        sql.replace("{list}", self.table)
+            .replace("{keys}", &self.keys.join(", "))
+            .replace("{old}", &of("OLD"))
+            .replace("{new}", &of("NEW"))
+    }
+}
+
 /// The index alone, without a copy of the keys: to take an entry away it is told what
 /// the keys were.
-const SQLITE: &str = "
+const INDEX: &str = "
     CREATE VIRTUAL TABLE {list}_search USING fts5 (
         {keys}, content = '', columnsize = 0, tokenize = 'trigram case_sensitive 1'
     );
-    INSERT INTO {list}_search (rowid, {keys}) SELECT id, {keys} FROM {list};
-    CREATE TRIGGER {list}_search_insert AFTER INSERT ON {list} BEGIN
+";
+
+const COPY: &str = "INSERT INTO {list}_search (rowid, {keys}) SELECT id, {keys} FROM {list} \
+     WHERE id BETWEEN {first} AND {last}";
+
+/// Unless the row is yet to be indexed.
+const UNLESS: [&str; 3] = [
+    "
+    WHEN NOT EXISTS (SELECT 1 FROM backfill
+        WHERE name = '{list}_search' AND NEW.id BETWEEN next AND last)",
+    "
+    WHEN NOT EXISTS (SELECT 1 FROM backfill
+        WHERE name = '{list}_search' AND OLD.id BETWEEN next AND last)",
+    "
+    AND NOT EXISTS (SELECT 1 FROM backfill
+        WHERE name = '{list}_search' AND OLD.id BETWEEN next AND last)",
+];
+
+const TRIGGERS: &str = "
+    CREATE TRIGGER {list}_search_insert AFTER INSERT ON {list}{unless_new} BEGIN
         INSERT INTO {list}_search (rowid, {keys}) VALUES (NEW.id, {new});
     END;
-    CREATE TRIGGER {list}_search_delete AFTER DELETE ON {list} BEGIN
+    CREATE TRIGGER {list}_search_delete AFTER DELETE ON {list}{unless_old} BEGIN
         INSERT INTO {list}_search ({list}_search, rowid, {keys})
             VALUES ('delete', OLD.id, {old});
     END;
     CREATE TRIGGER {list}_search_update AFTER UPDATE OF id, {keys} ON {list}
-    WHEN (OLD.id, {old}) IS NOT (NEW.id, {new}) BEGIN
+    WHEN (OLD.id, {old}) IS NOT (NEW.id, {new}){and_unless_old} BEGIN
         INSERT INTO {list}_search ({list}_search, rowid, {keys})
             VALUES ('delete', OLD.id, {old});
         INSERT INTO {list}_search (rowid, {keys}) VALUES (NEW.id, {new});
     END;
+";
+
+const DROP_TRIGGERS: &str = "
+    DROP TRIGGER {list}_search_insert;
+    DROP TRIGGER {list}_search_delete;
+    DROP TRIGGER {list}_search_update;
 ";

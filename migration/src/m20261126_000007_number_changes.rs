@@ -29,10 +29,11 @@ impl MigrationTrait for Migration {
 /// sequence that goes on where the old one stood. What is said of the old one's lowest
 /// value holds for the new one.
 ///
-/// The next step changes the other two tables. All are locked here, in the order of the
-/// writers, so that an upgrade and they never wait for each other in a circle.
+/// The next step makes triggers on the other two tables. All are locked here, in the order of
+/// the writers, so that an upgrade and they seldom wait for each other in a circle.
 const POSTGRES: &str = "
-    LOCK TABLE client, client_location, change IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE client, client_location IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE change IN ACCESS EXCLUSIVE MODE;
     DROP TRIGGER change_number ON change;
     DROP FUNCTION change_number();
 

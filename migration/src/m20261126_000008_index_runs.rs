@@ -10,7 +10,10 @@
 //! write. PostgreSQL adds a row to all indexes of its table when a column of one of them
 //! changes, and of a client the instant of its last change always does. This index would
 //! cost most of them all.
+//!
+//! The rows of before are copied afterwards, see `backfill.rs`.
 
+use crate::backfill::{self, Backfill};
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
@@ -24,24 +27,11 @@ impl MigrationTrait for Migration {
         }
         let db = manager.get_connection();
         db.execute_unprepared(RUNS).await?;
-        for (list, keys) in [
-            ("client", &["name_key", "account_code_key"][..]),
-            ("client_location", &["name_key"]),
-        ] {
-            let each = |written: &dyn Fn(&str) -> String| {
-                let keys: Vec<_> = keys.iter().map(|key| written(key)).collect();
-                keys.join(", ")
-            };
-            let steps = LIST
-                .replace("{list}", list)
-                .replace(
-                    "{columns}",
-                    &each(&|key| format!("{key} text COLLATE \"C\"")),
-                )
-                .replace("{keys}", &each(&str::to_owned))
-                .replace("{old}", &each(&|key| format!("OLD.{key}")))
-                .replace("{new}", &each(&|key| format!("NEW.{key}")));
-            db.execute_unprepared(&steps).await?;
+        for list in &LISTS {
+            db.execute_unprepared(&list.fill(LIST)).await?;
+        }
+        for list in &LISTS {
+            backfill::begin(manager, list.index, list.table).await?;
         }
         Ok(())
     }
@@ -50,6 +40,58 @@ impl MigrationTrait for Migration {
         Some(true)
     }
 }
+
+/// A list, the table of its index, and the keys that are searched.
+struct List {
+    table: &'static str,
+    index: &'static str,
+    keys: &'static [&'static str],
+}
+
+const LISTS: [List; 2] = [
+    List {
+        table: "client",
+        index: "client_search",
+        keys: &["name_key", "account_code_key"],
+    },
+    List {
+        table: "client_location",
+        index: "client_location_search",
+        keys: &["name_key"],
+    },
+];
+
+/// How the rows of before are copied.
+pub(crate) fn backfills() -> [Backfill; 2] {
+    LISTS.map(|list| Backfill {
+        name: list.index,
+        source: list.table,
+        copy: list.fill(COPY),
+        finish: String::new(),
+    })
+}
+
+impl List {
+    fn fill(&self, sql: &str) -> String {
+        let each = |written: &dyn Fn(&str) -> String| {
+            let keys: Vec<_> = self.keys.iter().map(|key| written(key)).collect();
+            keys.join(", ")
+        };
+        sql.replace("{list}", self.table)
+            .replace(
+                "{columns}",
+                &each(&|key| format!("{key} text COLLATE \"C\"")),
+            )
+            .replace("{keys}", &each(&str::to_owned))
+            .replace("{old}", &each(&|key| format!("OLD.{key}")))
+            .replace("{new}", &each(&|key| format!("NEW.{key}")))
+    }
+}
+
+/// A row is locked while it is copied: whoever changes it meanwhile waits, and then finds the
+/// copy. One that was changed before has a copy already.
+const COPY: &str = "INSERT INTO {list}_search (id, {keys}) SELECT id, {keys} FROM {list} \
+     WHERE id BETWEEN {first} AND {last} ORDER BY id FOR SHARE ON CONFLICT (id) DO NOTHING";
 
 /// In another encoding a character here is not one for the gateway, and runs of five would
 /// not meet. Step 4 used to make indexes of pg_trgm.
@@ -84,8 +126,7 @@ const RUNS: &str = "
     END $$;
 ";
 
-/// What was there is copied after the triggers have locked writers out. New entries of the
-/// index go to a list first, which every search has to read: it is kept short.
+/// New entries of the index go to a list first, which every search has to read: it is kept short.
 const LIST: &str = "
     CREATE TABLE {list}_search (id bigint PRIMARY KEY, {columns});
     CREATE FUNCTION {list}_search() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -109,7 +150,6 @@ const LIST: &str = "
         FOR EACH ROW EXECUTE FUNCTION {list}_search();
     CREATE TRIGGER {list}_search_truncate AFTER TRUNCATE ON {list}
         FOR EACH STATEMENT EXECUTE FUNCTION {list}_search();
-    INSERT INTO {list}_search (id, {keys}) SELECT id, {keys} FROM {list};
     CREATE INDEX {list}_search_idx ON {list}_search
         USING gin (search_runs({keys})) WITH (gin_pending_list_limit = 256);
 ";

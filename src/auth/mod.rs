@@ -98,8 +98,19 @@ impl Viewer {
     pub fn require_write(&self) -> Result<()> {
         match self.scope {
             Scope::Write | Scope::Admin => Ok(()),
-            Scope::Read => Err(Error::Forbidden),
+            Scope::Read => Err(Error::Forbidden("write")),
         }
+    }
+}
+
+/// Refuses a scope that does not cover what concerns the gateway itself.
+///
+/// # Errors
+/// `Forbidden`.
+pub fn require_admin(scope: Scope) -> Result<()> {
+    match scope {
+        Scope::Admin => Ok(()),
+        Scope::Read | Scope::Write => Err(Error::Forbidden("admin")),
     }
 }
 

@@ -53,7 +53,6 @@ const POSTGRES: &str = "
         || pg_get_constraintdef(oid)
     FROM pg_constraint
     WHERE connamespace = current_schema()::regnamespace AND contype IN ('c', 'f', 'p', 'u', 'x')
-        AND convalidated
     UNION ALL
     SELECT 'index ' || relname || ' on ' || indrelid::regclass || ': '
         || substring(pg_get_indexdef(indexrelid) FROM 'USING .*')

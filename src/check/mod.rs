@@ -20,7 +20,7 @@ use sea_orm::{
 
 use crate::{
     error::Outage,
-    storage::{connections::fault::Complaint, schema::Steps},
+    storage::{backfill, connections::fault::Complaint, schema::Steps},
 };
 
 /// How many ids are shown of each kind of violation.
@@ -57,7 +57,7 @@ pub enum SchemaState {
     Current,
     /// There is no schema.
     Absent,
-    /// Steps of this program are missing.
+    /// Steps of this program are missing, or are yet to be completed.
     Older,
     /// There are steps that this program does not know.
     Newer,
@@ -270,6 +270,13 @@ async fn schema(db: &DatabaseTransaction) -> Result<(SchemaState, CheckResult), 
         (SchemaState::Newer, Some(what))
     } else if missing > 0 {
         let what = format!("{missing} steps are missing: `clientele migrate` applies them");
+        (SchemaState::Older, Some(what))
+    } else if let Some(first) = backfill::pending(db).await?.first() {
+        let what = format!(
+            "{} is yet to be filled from the rows of before: gateways do so while they serve, \
+             or `clientele migrate --wait`",
+            first.name
+        );
         (SchemaState::Older, Some(what))
     } else {
         (SchemaState::Current, None)

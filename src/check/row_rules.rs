@@ -45,6 +45,8 @@ pub struct TextColumn {
 pub enum Rule {
     /// The text is not null, and is what the rule makes of it.
     Required(validation::Required),
+    /// The text is what the rule makes of it, or is empty: see [`TableRules::erasable`].
+    Erasable(validation::Required),
     /// The text is null, or is what the rule makes of it.
     Optional(validation::Optional),
     /// The text is the comparison key of the text in the column before it.
@@ -62,9 +64,9 @@ pub fn all(engine: DbBackend) -> Vec<TableRules> {
 }
 
 fn clients(engine: DbBackend) -> TableRules {
-    use Rule::{KeyOfPrevious, Optional, Required};
+    use Rule::{KeyOfPrevious, Optional};
     TableRules::new("client")
-        .text("name", Required(stored::name))
+        .erasable("name", stored::name, "client.id")
         .text("name_key", KeyOfPrevious)
         .text("account_code", Optional(stored::line))
         .text("account_code_key", KeyOfPrevious)
@@ -89,13 +91,14 @@ fn clients(engine: DbBackend) -> TableRules {
 }
 
 fn locations(engine: DbBackend) -> TableRules {
-    use Rule::{KeyOfPrevious, Optional, Required};
+    use Rule::{KeyOfPrevious, Optional};
+    let client = "client_location.client_id";
     TableRules::new("client_location")
-        .text("name", Required(stored::name))
+        .erasable("name", stored::name, client)
         .text("name_key", KeyOfPrevious)
         .text("email_invoice", Optional(stored::email))
-        .text("state", Required(validation::state))
-        .text("country", Required(stored::country))
+        .erasable("state", validation::state, client)
+        .erasable("country", stored::country, client)
         .text("notes", Optional(stored::notes))
         .other_lines::<client_location::Entity>()
         .boolean(engine, "is_primary")
@@ -186,6 +189,17 @@ impl TableRules {
         self
     }
 
+    /// A column that must have a text, unless the `client` of the row was erased.
+    fn erasable(self, column: &'static str, rule: validation::Required, client: &str) -> Self {
+        self.text(column, Rule::Erasable(rule)).fault(
+            format!("{column} is empty, and its client was not erased"),
+            format!(
+                "{column} = '' AND NOT EXISTS (SELECT 1 FROM change c \
+                 WHERE c.client_id = {client} AND c.kind = 'CLIENT_ERASED')"
+            ),
+        )
+    }
+
     /// The rules that clients and locations share.
     fn record(self, engine: DbBackend) -> Self {
         self.integer(engine, "version", false)
@@ -270,7 +284,10 @@ impl Rule {
                 let is_key = stored == previous.map(fold).as_deref();
                 return (!is_key).then(|| "is not the key of its text".to_owned());
             }
-            Self::Required(rule) => rule(stored.unwrap_or_default()).map(Some),
+            Self::Erasable(_) if stored == Some("") => return None,
+            Self::Required(rule) | Self::Erasable(rule) => {
+                rule(stored.unwrap_or_default()).map(Some)
+            }
             Self::Optional(rule) => stored.map_or(Ok(None), rule),
         };
         match expected {

@@ -2,6 +2,8 @@
 
 mod backup;
 mod check;
+mod chores;
+mod erase;
 mod migrate;
 mod schema;
 mod seed;
@@ -52,6 +54,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Token(command) => token::run(command).await,
         Command::Seed(options) => seed::run(&options).await,
         Command::Backup(options) => backup::run(&options).await,
+        Command::Erase(options) => erase::run(&options).await,
         Command::Check(options) => check::run(&options).await,
         Command::Schema => schema::run(),
     }

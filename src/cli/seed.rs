@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 
-use super::{begin_migration, check_current, migrate, open};
+use super::{check_current, migrate, open};
 use crate::{
     config::{DatabaseOptions, SeedOptions},
     records::{
@@ -93,8 +93,7 @@ async fn open_filled(options: &DatabaseOptions) -> Result<Database> {
         check_current(&database).await?;
         return Ok(database);
     }
-    let transaction = begin_migration(&database).await?;
-    migrate::up(&transaction).await?;
+    let (transaction, _) = migrate::up(&database, |message| eprintln!("{message}")).await?;
     transaction.commit().await?;
     Ok(database)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,17 +17,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{begin_migration, migrate, open};
+use super::{chores, migrate, open};
 use crate::{
     app::{router, router_meanwhile},
-    auth::{Authenticator, tokens},
+    auth::tokens,
     config::{LogFormat, ServeOptions},
-    error::{Error, Outage},
     gateway::Gateway,
     http::listener::{self, Lifecycle},
-    idempotency,
     records::changes,
-    rest::poll_bookmarks,
     storage::{connections::fault::Redacted, database::Database},
     telemetry::figures,
 };
@@ -40,10 +37,6 @@ const FAR_AHEAD: TimeDelta = TimeDelta::minutes(1);
 const SPARE_DESCRIPTORS: u64 = 128;
 /// How long the schema may take before the gateway says that it is live.
 const SOON: Duration = Duration::from_secs(1);
-/// How often it is noted which tokens were used.
-const NOTE_INTERVAL: Duration = Duration::from_secs(30);
-/// How often old rows are deleted.
-const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Serves until a signal says to stop.
 pub async fn run(mut options: ServeOptions) -> Result<()> {
@@ -65,6 +58,9 @@ pub async fn run(mut options: ServeOptions) -> Result<()> {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+
+    let keep_changes = options.keep_changes.map(TimeDelta::from_std).transpose();
+    let keep_changes = keep_changes.context("changes would be kept for too long")?;
 
     // A service manager's limit is often 1,024, of which each connection takes one.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX);
@@ -102,8 +98,7 @@ pub async fn run(mut options: ServeOptions) -> Result<()> {
     };
     warn_of_the_future(&database).await;
 
-    tokio::spawn(keep_tidy(database));
-    tokio::spawn(note_use(gateway.authenticator.clone()));
+    chores::begin(&gateway, keep_changes).await?;
     let authenticator = gateway.authenticator.clone();
     let lifecycle = gateway.lifecycle.clone();
     let settings = gateway.settings.clone();
@@ -120,7 +115,7 @@ pub async fn run(mut options: ServeOptions) -> Result<()> {
         ));
     }
     let in_time = listener::serve(socket, router(gateway), lifecycle, &settings).await;
-    note_use_once(&authenticator).await;
+    chores::note_use(&authenticator).await;
     anyhow::ensure!(
         in_time,
         "some requests did not finish in time and were cut off"
@@ -152,7 +147,7 @@ async fn prepare_meanwhile(
     gateway: &Gateway,
     socket: TcpListener,
 ) -> Result<Option<String>> {
-    let mut prepared = pin!(prepare_patiently(database));
+    let mut prepared = pin!(prepare(database));
     if let Ok(prepared) = tokio::time::timeout(SOON, &mut prepared).await {
         return prepared;
     }
@@ -169,26 +164,6 @@ async fn prepare_meanwhile(
     interim.abort();
     let _ = interim.await;
     prepared
-}
-
-/// Prepares the database, however long another program keeps its lock.
-async fn prepare_patiently(database: &Database) -> Result<Option<String>> {
-    loop {
-        match prepare(database).await {
-            Err(error) if is_locked(&error) => {
-                tracing::warn!("another program keeps the database locked: waiting for it");
-            }
-            prepared => return prepared,
-        }
-    }
-}
-
-fn is_locked(error: &anyhow::Error) -> bool {
-    let cause = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<DbErr>());
-    let cause = cause.cloned().map(Error::from);
-    matches!(cause, Some(Error::Unavailable(Outage::Locked, _)))
 }
 
 /// Brings the schema up to date and gives an empty database its first token, in one
@@ -210,8 +185,8 @@ async fn prepare(database: &Database) -> Result<Option<String>> {
     if is_shared && steps.may_be_used() && tokens::are_there(&database.reader).await? {
         return Ok(None);
     }
-    let transaction = begin_migration(database).await?;
-    for step in migrate::up(&transaction).await? {
+    let (transaction, applied) = migrate::up(database, |message| tracing::warn!(message)).await?;
+    for step in applied {
         tracing::info!(step, "migrated");
     }
     let token = tokens::create_first(&transaction, &database.clock, FIRST_USER).await?;
@@ -230,40 +205,6 @@ async fn warn_of_the_future(database: &Database) {
         Err(error) => {
             tracing::warn!(error = %Redacted(&error), "cannot read the greatest updated_at");
         }
-    }
-}
-
-/// Deletes old idempotency keys and old cursors of polls, now and every hour. Several
-/// gateways may do so at the same time.
-async fn keep_tidy(database: Database) {
-    loop {
-        for (rows, purged) in [
-            ("idempotency keys", idempotency::purge(&database).await),
-            ("cursors of polls", poll_bookmarks::purge(&database).await),
-        ] {
-            match purged {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "deleted old {rows}"),
-                Err(error) => {
-                    tracing::warn!(error = %Redacted(&error), "cannot delete old {rows}");
-                }
-            }
-        }
-        tokio::time::sleep(PURGE_INTERVAL).await;
-    }
-}
-
-/// Notes now and then which tokens were used.
-async fn note_use(authenticator: Authenticator) {
-    loop {
-        tokio::time::sleep(NOTE_INTERVAL).await;
-        note_use_once(&authenticator).await;
-    }
-}
-
-async fn note_use_once(authenticator: &Authenticator) {
-    if let Err(error) = authenticator.note_use().await {
-        tracing::debug!(error = %Redacted(&error), "cannot note which tokens were used");
     }
 }
 

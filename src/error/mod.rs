@@ -31,12 +31,17 @@ pub enum Error {
     },
     /// No token, or one that is not valid (any more).
     Unauthenticated,
-    /// The token's scope does not cover this.
-    Forbidden,
+    /// The token's scope does not cover this: the one that does.
+    Forbidden(&'static str),
     /// The request asks for more than the gateway gives.
     Limit(String),
     /// The answer would be larger than the gateway gives, today and tomorrow.
     TooLarge(String),
+    /// What follows the caller's position in the log of changes is not there any more.
+    PositionLost {
+        /// The number of the last change that was deleted.
+        begins_after: i64,
+    },
     /// The database cannot do it now; the same request may succeed later.
     Unavailable(Outage, Cause),
     /// A fault of ours.
@@ -97,6 +102,10 @@ pub enum Code {
     LimitExceeded,
     /// The answer is too large.
     AnswerTooLarge,
+    /// The position in the log of changes is lost.
+    PositionLost,
+    /// The answer that was kept for a retry was erased.
+    AnswerErased,
     /// The database does not answer.
     Unavailable,
     /// The disk of the database is full. GraphQL's list of codes has no name for it.
@@ -107,7 +116,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ParseFailed,
         Self::DocumentInvalid,
         Self::ValidationFailed,
@@ -117,6 +126,8 @@ impl Code {
         Self::Forbidden,
         Self::LimitExceeded,
         Self::AnswerTooLarge,
+        Self::PositionLost,
+        Self::AnswerErased,
         Self::Unavailable,
         Self::StorageFull,
         Self::Internal,
@@ -146,6 +157,8 @@ impl Code {
             Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN),
             Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
             Self::AnswerTooLarge => ("LIMIT_EXCEEDED", StatusCode::BAD_REQUEST),
+            Self::AnswerErased => ("NOT_FOUND", StatusCode::GONE),
+            Self::PositionLost => ("POSITION_LOST", StatusCode::GONE),
             Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
             Self::StorageFull => ("UNAVAILABLE", StatusCode::INSUFFICIENT_STORAGE),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
@@ -180,9 +193,10 @@ impl Error {
             Self::NotFound(_) => Code::NotFound,
             Self::Conflict { .. } => Code::Conflict,
             Self::Unauthenticated => Code::Unauthenticated,
-            Self::Forbidden => Code::Forbidden,
+            Self::Forbidden(_) => Code::Forbidden,
             Self::Limit(_) => Code::LimitExceeded,
             Self::TooLarge(_) => Code::AnswerTooLarge,
+            Self::PositionLost { .. } => Code::PositionLost,
             Self::Unavailable(Outage::Full, _) => Code::StorageFull,
             Self::Unavailable(..) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
@@ -235,9 +249,16 @@ impl Error {
                  'Authorization: Bearer TOKEN', or as HTTP Basic with the user \
                  'NAME/token' and the token as the password."
                 .to_owned(),
-            Self::Forbidden => {
+            Self::Forbidden("write") => {
                 "This token may only read. Use one with the scope 'write'.".to_owned()
             }
+            Self::Forbidden(scope) => {
+                format!("This token may not do that. Use one with the scope '{scope}'.")
+            }
+            Self::PositionLost { begins_after } => format!(
+                "Changes after this cursor were deleted: the log begins after {begins_after}. Read \
+                 the records anew, and then go on without a cursor."
+            ),
             Self::Limit(what) | Self::TooLarge(what) => what.clone(),
             Self::Unavailable(outage, _) => outage.sentence().to_owned(),
             Self::Internal(_) => "Something went wrong on our side.".to_owned(),

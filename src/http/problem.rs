@@ -226,6 +226,7 @@ impl Problem {
                 let problem = Self::new(refusal.code().status(), sentence);
                 (problem, "The first request is still under way.")
             }
+            NotExecuted::Erased(_) => return Self::new(refusal.code().status(), sentence),
         };
         problem.0.title = Some(title);
         problem
@@ -255,6 +256,7 @@ impl Problem {
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
                 "The record was changed meanwhile."
             }
+            StatusCode::GONE => "It is not there any more.",
             StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",
             StatusCode::URI_TOO_LONG => "The URL is too long.",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body must be JSON.",

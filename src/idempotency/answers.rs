@@ -21,6 +21,9 @@ use crate::{
 
 /// How long an answer is kept.
 const RETENTION: TimeDelta = TimeDelta::hours(24);
+/// The status of an answer that was erased. No request is answered so.
+pub(super) const ERASED: i16 = 410;
+
 /// Writes the row of a key, over one that is too old, once no other transaction is writing
 /// it. Returns false if the key is taken.
 pub(super) async fn claim(
@@ -84,6 +87,9 @@ pub(super) async fn replay(
         .ok_or_else(|| unreadable("it is not there"))?;
     if row.fingerprint != request.fingerprint {
         return Err(NotExecuted::OtherRequest(request.key.clone()));
+    }
+    if row.status == ERASED {
+        return Err(NotExecuted::Erased(request.key.clone()));
     }
     let mut response = Response::new(Body::from(row.body));
     *response.status_mut() = u16::try_from(row.status)

@@ -6,6 +6,7 @@
 //! again, from any gateway over the same database.
 
 mod answers;
+mod erasure;
 mod key;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use crate::{
 };
 pub use answers::purge;
 use answers::{claim, replay, store_answer};
+pub use erasure::erase_client;
 pub use key::{Key, KeyedRequest};
 
 /// The header that names a request, so that its retries can be told from other requests.
@@ -80,6 +82,8 @@ pub enum NotExecuted {
     OtherRequest(Key),
     /// The first request with the key is still under way (409).
     UnderWay(Key),
+    /// The answer was erased, along with a client that it told of (410).
+    Erased(Key),
     /// The database failed, or there was a fault of ours.
     Failed(Error),
 }
@@ -91,6 +95,7 @@ impl NotExecuted {
         match self {
             Self::OtherRequest(_) => Code::ValidationFailed,
             Self::UnderWay(_) => Code::Conflict,
+            Self::Erased(_) => Code::AnswerErased,
             Self::Failed(error) => error.code(),
         }
     }
@@ -113,6 +118,10 @@ impl NotExecuted {
             Self::UnderWay(Key(key)) => format!(
                 "The first request with the Idempotency-Key '{key}' is still under way. Send \
                  this one again shortly, with the same key."
+            ),
+            Self::Erased(Key(key)) => format!(
+                "The request with the Idempotency-Key '{key}' was executed before, and is not \
+                 executed again. Its answer was erased, along with a client that it told of."
             ),
             Self::Failed(error) => error.sentence(),
         }

@@ -186,7 +186,7 @@ impl Call {
         let response = run.map_err(|(response, stage)| {
             let code = response.errors.first().and_then(answer::code_of);
             match code {
-                _ if stage == Stage::Forbidden => Problem::of(&Error::Forbidden),
+                _ if stage == Stage::Forbidden => Problem::of(&Error::Forbidden("write")),
                 Some(Code::NotFound) => self.not_found(),
                 _ => {
                     let input = Input::Body(self.route.resource.wrapper);

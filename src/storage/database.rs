@@ -26,6 +26,9 @@ use crate::clock::Clock;
 
 /// The key of the advisory lock under which one gateway at a time migrates.
 const MIGRATION_LOCK: i64 = 0x636c_6965_6e74_656c;
+/// How long a step of the schema waits for a lock on a table. All who come after it wait for it
+/// meanwhile, so it gives up soon, and is tried again.
+const STEP_LOCK_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// An open database. It is cheap to clone: all its parts share one reference count.
 #[derive(Clone)]
@@ -186,9 +189,10 @@ impl Database {
 
     /// Brings the schema up to date, in `transaction`, and returns the names of the steps
     /// that were applied. Gateways that start at the same time do so one after the other.
+    /// What was there before is copied later: [`super::backfill`].
     ///
     /// # Errors
-    /// If a step fails; then the transaction must be dropped.
+    /// If a step fails, or a table is locked; then the transaction must be dropped.
     pub async fn migrate(
         transaction: &DatabaseTransaction,
     ) -> std::result::Result<Vec<String>, DbErr> {
@@ -196,8 +200,10 @@ impl Database {
             transaction
                 .execute_unprepared(&format!(
                     "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = 0; \
-                     SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
-                    PATIENT_LOCK_TIMEOUT.as_millis()
+                     SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); \
+                     SET LOCAL lock_timeout = {}",
+                    PATIENT_LOCK_TIMEOUT.as_millis(),
+                    STEP_LOCK_TIMEOUT.as_millis()
                 ))
                 .await?;
         }

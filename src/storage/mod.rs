@@ -2,6 +2,7 @@
 //! and no location.
 
 // A circuit breaker: requests fail at once while the database is away.
+pub mod backfill;
 pub mod breaker;
 pub(crate) mod connect;
 pub mod connections;

@@ -30,6 +30,7 @@ pub const GRAPHQL_ERRORS: &str = "clientele_graphql_errors_total";
 const STATEMENT_SECONDS: &str = "clientele_database_statement_seconds";
 const FAILED_STATEMENTS: &str = "clientele_database_statements_failed_total";
 const CONNECTIONS: &str = "clientele_database_connections";
+const BACKFILL: &str = "clientele_backfill_rows_left";
 const BUILD: &str = "clientele_build_info";
 
 /// Upper bounds of the histograms of durations, in seconds.
@@ -104,9 +105,18 @@ fn describe() {
         CONNECTIONS,
         "Connections to the database, by pool and state."
     );
+    let left = "Rows of before from which what the schema has added is yet to be filled.";
+    describe_gauge!(BACKFILL, left);
+    backfill(0);
     describe_gauge!(BUILD, "1, with the version of the program.");
     gauge!(BUILD, "version" => VERSION).set(1.0);
     Collector::default().describe();
+}
+
+/// Sets how many rows a backfill has left.
+pub fn backfill(left: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "metrics are such numbers")]
+    gauge!(BACKFILL).set(left as f64);
 }
 
 /// Has the histograms sum up their samples now and then: otherwise they keep every sample

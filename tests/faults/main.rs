@@ -23,3 +23,4 @@ mod stop;
 mod storm;
 mod synced;
 mod together;
+mod upgrade;

@@ -300,6 +300,10 @@ async fn an_upgrade_goes_on_with_what_is_there() {
     let migrate = ["migrate", "--database-url", &app.database_url];
     let migrated = run(folder.path(), &migrate).await;
     assert!(migrated.status.success(), "{migrated:?}");
+    assert!(stdout(&migrated).contains("migrate --wait"));
+    let wait = ["migrate", "--wait", "--database-url", &app.database_url];
+    let filled = run(folder.path(), &wait).await;
+    assert!(filled.status.success(), "{filled:?}");
     let check = ["check", "--database-url", &app.database_url];
     let checked = run(folder.path(), &check).await;
     assert!(checked.status.success(), "{checked:?}");
@@ -988,7 +992,7 @@ async fn keys(app: &TestApp) -> i64 {
 }
 
 /// Takes every table away.
-async fn empty(app: &TestApp, engine: Engine) {
+pub async fn empty(app: &TestApp, engine: Engine) {
     let transaction = app.database.begin().await.unwrap();
     match engine {
         Engine::Postgres => {

@@ -268,6 +268,7 @@ impl Inner {
             caller: Caller {
                 user: viewer.user,
                 face,
+                scope: viewer.scope,
             },
             large_of: (cost.values > LARGE).then_some(viewer.token),
             store: store.of_request(viewer.token),

@@ -238,7 +238,7 @@ impl ListProjection {
         filter: &Filter,
         request: &PageRequest,
     ) -> Result<WrittenPage> {
-        let columns = Columns {
+        let columns = || Columns {
             total: self.with_total,
             ..self.rows.read_columns()
         };

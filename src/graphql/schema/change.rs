@@ -18,9 +18,9 @@ use crate::{
     error::{Error, Result},
     graphql::projection::columns::camel_case,
     records::{
-        changes::{self, ChangeFace, ChangeFilter, ChangeKind},
+        changes::{self, ChangeFace, ChangeFilter, ChangeKind, Feed},
         instant::DateTime,
-        list::{self, Direction, FilterInput, Order, OrderField, Page, PageRequest},
+        list::{Direction, Order, OrderField, Page, PageRequest},
         validation::Checks,
     },
 };
@@ -28,8 +28,8 @@ use crate::{
 /// A change in an answer.
 pub struct ClientChange(pub Arc<change::Model>);
 
-/// What a mutation did to one record: to a client, or to one of its locations. It is
-/// kept as it was written, and never changes.
+/// What was done to one record: to a client, or to one of its locations. It is kept as it was
+/// written, but for the texts of a client that was erased.
 #[Object]
 impl ClientChange {
     /// The number of the change. It grows: whoever has read all changes up to one of
@@ -74,7 +74,8 @@ impl ClientChange {
         Some(found.await)
     }
 
-    /// The fields whose values differ. A new record had none before.
+    /// The fields whose values differ. A new record had none before. After an erasure texts are
+    /// null here.
     #[expect(clippy::unused_async, reason = "resolvers are")]
     async fn fields(&self) -> Result<Vec<FieldChange>> {
         field_changes(&self.0)
@@ -100,10 +101,12 @@ fn field_changes(row: &change::Model) -> Result<Vec<FieldChange>> {
     };
     let mut old = members(&row.old)?;
     let differing = members(&row.new)?.into_iter().filter_map(|(name, new)| {
-        let old = old.remove(&name).unwrap_or_default();
-        (old != new).then(|| FieldChange {
+        let old = old.remove(&name);
+        // What was changed has an old value, even if both are erased.
+        let is_shown = old.is_some() || !new.is_null();
+        is_shown.then(|| FieldChange {
             field: camel_case(&name),
-            old: text_of(old),
+            old: text_of(old.unwrap_or_default()),
             new: text_of(new),
         })
     });
@@ -154,8 +157,13 @@ pub(super) async fn history(
     let request = paging.request(ListKind::History, &selected, &mut checks);
     checks.finish()?;
     let page = if selected.rows {
-        let loaders = RequestData::of(context)?.loaders();
-        loaders.history(client_id, &request).await?
+        let data = RequestData::of(context)?;
+        let page = data.loaders().history(client_id, &request).await?;
+        if request.order.direction == Direction::Asc {
+            let start = request.after.as_ref().map(|position| position.id);
+            changes::check_start(&data.store, start).await?;
+        }
+        page
     } else {
         Page::default()
     };
@@ -167,17 +175,40 @@ pub(super) async fn history(
     ))
 }
 
+/// Where the log of changes begins.
+#[derive(SimpleObject)]
+pub struct LogBeginning {
+    /// The number of the last change that was deleted; null if all are there.
+    after: Option<ID>,
+    /// When that change was made.
+    at: Option<DateTime>,
+}
+
 /// The root fields that read changes.
 #[derive(Default)]
 pub struct ChangeQueries;
 
 #[Object]
 impl ChangeQueries {
+    /// Where the log of changes begins: older ones may have been deleted.
+    async fn log_beginning(&self, context: &Context<'_>) -> Result<LogBeginning> {
+        let store = &RequestData::of(context)?.store;
+        let beginning = changes::beginning(&store.reader).await?;
+        let has_gone = beginning.at.is_some();
+        Ok(LogBeginning {
+            after: has_gone.then(|| beginning.up_to.into()),
+            at: beginning.at.map(DateTime),
+        })
+    }
+
     /// The changes that the filter accepts, oldest first unless told otherwise. A change
     /// shows once no change with a smaller number can follow, mostly at once: see
     /// `ClientChange.id`. To follow the log, keep `endCursor` and send it as `after` next
-    /// time, with the same filter; when a page is empty, keep the cursor that you have.
-    /// Cursors of a client's history are not for here: a history shows changes sooner.
+    /// time, with the same filter; if it is null, keep the cursor that you have. A page with a
+    /// filter may have fewer changes than asked for, or none, and `hasNextPage`: it has looked
+    /// at 20,000 changes, and the next one goes on. If changes after a cursor were deleted, the
+    /// error has the code `POSITION_LOST`. Cursors of a client's history are not for here: a
+    /// history shows changes sooner.
     async fn changes(
         &self,
         context: &Context<'_>,
@@ -202,20 +233,20 @@ impl ChangeQueries {
         };
         let mut checks = Checks::new("");
         let input = filter.unwrap_or_default();
-        let filter = checks.within("filter", |checks| input.select(checks));
+        let wanted = checks.within("filter", |checks| input.select(checks));
         let request = paging.request(ListKind::Changes, &selected, &mut checks);
         checks.finish()?;
         let store = &RequestData::of(context)?.store;
-        let filter = changes::up_to_horizon(store, filter).await?;
+        let feed = Feed::open(store, wanted).await?;
         let page = if selected.rows {
-            list::page_of_models::<change::Entity>(store, &filter, &request).await?
+            feed.page(store, &request).await?
         } else {
             Page::default()
         };
         Ok(Connection::new::<change::Entity>(
             page,
             request.order,
-            List::Changes(filter),
+            List::Changes(feed),
             ClientChange,
         ))
     }

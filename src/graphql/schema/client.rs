@@ -16,6 +16,7 @@ use super::{
 use crate::{
     error::Result,
     graphql::projection::{Projected, RecordProjection, columns::CLIENT, unless_failed},
+    idempotency,
     records::{
         clients::{self, ClientFilter, ClientUpdate, CreateClientInput, UpdateClientInput},
         instant::DateTime,
@@ -224,6 +225,13 @@ pub struct UpdateClientPayload {
     client: Client,
 }
 
+/// The answer to `eraseClient`.
+#[derive(SimpleObject)]
+pub struct EraseClientPayload {
+    /// The client as it is now.
+    client: Client,
+}
+
 /// The root fields that read clients.
 #[derive(Default)]
 pub struct ClientQueries;
@@ -326,6 +334,21 @@ impl ClientMutations {
             clients::update(&data.store, &data.author(), change, data.checks()).await?;
         Ok(UpdateClientPayload {
             client: Client::with_primary(row, primary),
+        })
+    }
+
+    /// Erases a client for good: all its texts, those of its locations and those in their
+    /// history. Names become empty; ids, numbers, flags, instants and who did what stay. Needs
+    /// a token with the scope `admin`.
+    async fn erase_client(&self, context: &Context<'_>, id: ID) -> Result<EraseClientPayload> {
+        let data = RequestData::of(context)?;
+        data.require_admin()?;
+        let id = validation::argument_id(&id)?;
+        let transaction = data.store.begin_alone(id).await?;
+        let erased =
+            idempotency::erase_client(&data.store, transaction, &data.author(), id).await?;
+        Ok(EraseClientPayload {
+            client: Client::with_primary(erased.client, None),
         })
     }
 }

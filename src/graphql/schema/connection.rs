@@ -10,7 +10,7 @@ use async_graphql::{
     parser::types::Field,
     registry::Registry,
 };
-use entity::{change, client, client_location};
+use entity::{client, client_location};
 use futures_util::future::try_join_all;
 use sea_orm::EntityTrait;
 
@@ -31,6 +31,7 @@ use crate::{
         },
     },
     records::{
+        changes::Feed,
         list::{self, Filter, FilterInput, Listed, Order, Page},
         validation::Checks,
     },
@@ -94,6 +95,8 @@ pub struct Connection<Node: OutputType> {
     rows: PageRows<Node>,
     has_previous: bool,
     has_next: bool,
+    /// Where to go on, if that is further than the last row.
+    end: Option<Cursor>,
     /// How many items the whole list has, if that is known already.
     total: Option<i64>,
     list: List,
@@ -173,8 +176,8 @@ pub enum List {
     Locations(Filter),
     /// The locations of one client.
     LocationsOf(i64),
-    /// The changes that a filter accepts.
-    Changes(Filter),
+    /// A part of the log of changes.
+    Changes(Feed),
     /// The changes of one client.
     History(i64),
 }
@@ -212,6 +215,7 @@ impl<Node: OutputType> Connection<Node> {
             rows: PageRows::Edges(page.rows.into_iter().map(edge).collect()),
             has_previous: page.has_previous,
             has_next: page.has_next,
+            end: page.end.map(|position| Cursor::Row(place, position)),
             total: page.total,
             list,
         }
@@ -226,6 +230,7 @@ impl<Node: OutputType> Connection<Node> {
             },
             has_previous: page.has_previous,
             has_next: page.has_next,
+            end: None,
             total: page.total,
             list,
         }
@@ -274,6 +279,7 @@ impl<Node: OutputType> Connection<Node> {
             }
             PageRows::Written { start, end, .. } => (start.clone(), end.clone()),
         };
+        let end = self.end.clone().or(end);
         page_info([self.has_previous, self.has_next], start, end)
     }
 
@@ -289,7 +295,7 @@ impl<Node: OutputType> Connection<Node> {
                 list::count::<client_location::Entity>(&data.store, filter).await
             }
             List::LocationsOf(client_id) => data.loaders().count_locations(*client_id).await,
-            List::Changes(filter) => list::count::<change::Entity>(&data.store, filter).await,
+            List::Changes(feed) => feed.count(&data.store).await,
             List::History(client_id) => data.loaders().count_changes(*client_id).await,
         }
     }

@@ -14,11 +14,12 @@ use std::sync::{Arc, OnceLock};
 use async_graphql::{
     ContextBase, EmptySubscription, MergedObject, SDLExportOptions, ValidationMode,
 };
-use entity::change::Face;
+use entity::{api_token::Scope, change::Face};
 use sea_orm::DbErr;
 
 use super::{answer_size::AnswerSize, operation::collect::CollectedOperation};
 use crate::{
+    auth,
     error::{Error, Result},
     graphql::projection::columns::Ids,
     records::{Store, changes::Author, validation::Checks},
@@ -67,6 +68,8 @@ pub struct Caller {
     pub user: Arc<str>,
     /// The face that took the request.
     pub face: Face,
+    /// What the token may do.
+    pub scope: Scope,
 }
 
 /// How the answers of a face differ from those of published GraphQL.
@@ -150,6 +153,11 @@ impl RequestData {
             user: Arc::clone(&self.caller.user),
             face: self.caller.face,
         }
+    }
+
+    /// Refuses a caller whose token is not for what concerns the gateway itself.
+    fn require_admin(&self) -> Result<()> {
+        auth::require_admin(self.caller.scope)
     }
 
     /// Begins the checks of the mutation's argument `input`.

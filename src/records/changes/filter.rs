@@ -1,12 +1,12 @@
 //! The filter of the log of changes.
 
 use async_graphql::{Enum, ID, InputObject};
+use chrono::{DateTime as Chrono, Utc};
 use entity::change;
 use sea_orm::{ColumnTrait, Condition};
 
 use crate::records::{
     instant::DateTime,
-    list::FilterInput,
     validation::{self, Checks},
 };
 
@@ -22,9 +22,8 @@ pub struct ChangeFilter {
     pub face: Option<ChangeFace>,
     /// Changes of this kind.
     pub kind: Option<ChangeKind>,
-    /// Made at this instant or later. To follow the log go on from a cursor instead: no
-    /// index leads to an instant, and changes are numbered in another order than that of
-    /// their instants.
+    /// Made at this instant or later. To follow the log go on from a cursor instead: changes
+    /// are numbered in another order than that of their instants.
     pub from: Option<DateTime>,
     /// Made at this instant or earlier.
     pub to: Option<DateTime>,
@@ -42,6 +41,8 @@ pub enum ChangeKind {
     LocationCreated,
     /// Fields of a location were changed.
     LocationUpdated,
+    /// The texts of a client, of its locations and of their history were erased.
+    ClientErased,
 }
 
 /// By which way a change came.
@@ -52,16 +53,24 @@ pub enum ChangeFace {
     Graphql,
     /// By a REST route.
     Rest,
+    /// By a command of the operator's.
+    Command,
 }
 
-impl FilterInput for ChangeFilter {
-    type Entity = change::Entity;
+/// Which changes are wanted, for the database.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// What an index finds.
+    pub(super) indexed: Condition,
+    /// What each change is looked at for.
+    pub(super) compared: Condition,
+    pub(super) from: Option<Chrono<Utc>>,
+    pub(super) to: Option<Chrono<Utc>>,
+}
 
-    fn search(&self) -> Option<&str> {
-        None
-    }
-
-    fn condition(&self, checks: &mut Checks) -> Condition {
+impl ChangeFilter {
+    /// What this asks for. Adds faults of its values to `checks`.
+    pub fn select(&self, checks: &mut Checks) -> Wanted {
         let Self {
             client_id,
             by,
@@ -75,12 +84,26 @@ impl FilterInput for ChangeFilter {
         let by = by
             .as_ref()
             .and_then(|user| checks.value("by", user, validation::filter_text));
-        Condition::all()
-            .add_option(client_id.map(|id| columns.client_id.eq(id)))
-            .add_option(by.map(|user| columns.user_name.eq(user)))
-            .add_option(face.map(|face| columns.face.eq(change::Face::from(face))))
-            .add_option(kind.map(|kind| columns.kind.eq(change::Kind::from(kind))))
-            .add_option(from.map(|at| columns.at.gte(at.first_millisecond())))
-            .add_option(to.map(|at| columns.at.lte(at.last_millisecond())))
+        let client_id = client_id.map(|id| columns.client_id.eq(id));
+        let by = by.map(|user| columns.user_name.eq(user));
+        // One index at most finds the changes: that of clients rather than that of users.
+        let (indexed, by) = if client_id.is_some() {
+            (client_id, by)
+        } else {
+            (by, None)
+        };
+        let from = from.map(DateTime::first_millisecond);
+        let to = to.map(DateTime::last_millisecond);
+        Wanted {
+            indexed: Condition::all().add_option(indexed),
+            compared: Condition::all()
+                .add_option(by)
+                .add_option(face.map(|face| columns.face.eq(change::Face::from(face))))
+                .add_option(kind.map(|kind| columns.kind.eq(change::Kind::from(kind))))
+                .add_option(from.map(|at| columns.at.gte(at)))
+                .add_option(to.map(|at| columns.at.lte(at))),
+            from,
+            to,
+        }
     }
 }

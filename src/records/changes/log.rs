@@ -156,6 +156,12 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// Adds the erasure of a client.
+    pub fn erased(&mut self, client: &client::Model) {
+        let nothing = || NOTHING.to_owned();
+        self.add(client, Kind::ClientErased, nothing(), nothing());
+    }
+
     fn add(&mut self, record: &impl LoggedRecord, kind: Kind, old: String, new: String) {
         let (client_id, location_id) = record.ids();
         self.rows.push(change::ActiveModel {

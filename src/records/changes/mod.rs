@@ -1,11 +1,14 @@
 //! The log of changes: what each mutation did to which record, for whom and by which face.
-//! `log.rs` writes it, in the transaction of the mutation; `stamp.rs` gives the instants,
+//! `log.rs` writes it, in the transaction of the mutation; `feed.rs` reads it, `prune.rs`
+//! deletes what is old; `stamp.rs` gives the instants,
 //! and the database the numbers (`migration/src/m20261126_000007_number_changes.rs`).
 //! That readers can resume from any of its numbers is proved in
 //! `migration/src/m20261123_000005_create_changes.rs`.
 
+mod feed;
 mod filter;
 mod log;
+mod prune;
 mod stamp;
 
 use std::sync::Arc;
@@ -14,27 +17,17 @@ use entity::change;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::list::{
-    Filter, Listed, OrderField,
+    Listed, OrderField,
     per_client::OfClient,
     row_counts::{RowCount, RowCounts},
 };
-use crate::{error::Result, storage::database::Database};
+use crate::error::Result;
 
-pub use filter::{ChangeFace, ChangeFilter, ChangeKind};
+pub use feed::{Feed, beginning, check_start};
+pub use filter::{ChangeFace, ChangeFilter, ChangeKind, Wanted};
 pub use log::{Author, COLUMNS, Log, LoggedRecord, NOTHING, logged, set_fields};
+pub use prune::prune;
 pub use stamp::{Previous, horizon, latest, stamp};
-
-/// Limits `filter` to the horizon: no row with a smaller number appears after one that was
-/// read. The statement that reads the rows must begin after this.
-///
-/// # Errors
-/// If the database fails.
-pub async fn up_to_horizon(database: &Database, mut filter: Filter) -> Result<Filter> {
-    if let Some(horizon) = last_settled(&database.reader).await? {
-        filter.condition = filter.condition.add(change::COLUMN.id.lte(horizon));
-    }
-    Ok(filter)
-}
 
 /// The number up to which all changes are settled; none on SQLite, where all visible ones are.
 async fn last_settled(db: &impl ConnectionTrait) -> Result<Option<i64>> {

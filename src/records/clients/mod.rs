@@ -1,5 +1,7 @@
-//! Clients: reads them by id. `write.rs` and `single_statement.rs` create and update them.
+//! Clients: reads them by id. `write.rs` and `single_statement.rs` create and update them;
+//! `erase.rs` erases them.
 
+mod erase;
 mod filter;
 mod input;
 mod single_statement;
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{error::Result, storage::id_lists::any_of};
 
+pub use erase::{Erased, Erasure};
 pub use filter::ClientFilter;
 pub use input::{CreateClientInput, UpdateClientInput};
 pub use write::{ClientUpdate, create, differing, expect_version, lock, touch, update};

@@ -12,7 +12,7 @@ pub mod row_counts;
 pub mod search;
 mod total;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbBackend, EntityTrait, ModelTrait};
@@ -37,6 +37,8 @@ pub struct Lists {
     pub settled: Settled,
     /// Batches of requests that need a new horizon.
     pub(super) horizons: Batcher<(), DateTime<Utc>>,
+    /// The tables that a backfill is yet to fill.
+    unfilled: RwLock<Vec<String>>,
     /// Runs merges of row counts and takes samples.
     tasks: TaskTracker,
 }
@@ -50,8 +52,34 @@ impl Lists {
             samples: Samples::default(),
             settled: Settled::default(),
             horizons: Batcher::default(),
+            unfilled: RwLock::default(),
             tasks,
         }
+    }
+
+    /// Notes which tables a [backfill](crate::storage::backfill) is yet to fill. Nobody reads
+    /// them until they are not among these.
+    pub fn note_unfilled(&self, tables: Vec<String>) {
+        *self
+            .unfilled
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = tables;
+    }
+
+    /// Whether a table has all that it is to have.
+    fn is_filled(&self, table: &str) -> bool {
+        let unfilled = self.unfilled.read().unwrap_or_else(PoisonError::into_inner);
+        !unfilled.iter().any(|unfilled| unfilled == table)
+    }
+
+    /// The row count of a list; none if it has none, or not yet.
+    fn row_count<E: Listed>(&self) -> Option<&Arc<RowCount>> {
+        E::row_count(&self.row_counts).filter(|row_count| self.is_filled(row_count.table))
+    }
+
+    /// Whether the index for searches has all rows of a list.
+    fn is_search_indexed<E: Listed>(&self) -> bool {
+        self.is_filled(&search::index_of::<E>())
     }
 }
 

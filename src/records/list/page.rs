@@ -63,6 +63,8 @@ pub struct Page<T> {
     pub has_previous: bool,
     /// Whether the list has rows after the last one.
     pub has_next: bool,
+    /// Where to go on, if that is further than the last row: rows up to there were passed over.
+    pub end: Option<Position>,
     /// How many rows the whole list has, if that was read along with the page.
     pub total: Option<i64>,
     /// The horizon at which the page ends, if the list is polled and one was needed.
@@ -78,6 +80,7 @@ impl<T> Page<T> {
             rows,
             has_previous: self.has_previous,
             has_next: self.has_next,
+            end: self.end,
             total: self.total,
             horizon: self.horizon,
             until: self.until,
@@ -92,6 +95,7 @@ impl<T> Default for Page<T> {
             rows: Vec::new(),
             has_previous: false,
             has_next: false,
+            end: None,
             total: None,
             horizon: None,
             until: None,
@@ -100,7 +104,7 @@ impl<T> Default for Page<T> {
 }
 
 /// What to read of each row: all columns, unless told otherwise.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Columns {
     /// Only these columns.
     pub columns: Option<Vec<Expr>>,
@@ -124,14 +128,15 @@ pub async fn page_of_models<E: Listed>(
     filter: &Filter,
     request: &PageRequest,
 ) -> Result<Page<Arc<E::Model>>> {
-    let page = page::<E>(store, filter, request, Columns::default()).await?;
+    let page = page::<E>(store, filter, request, Columns::default).await?;
     let rows = page.rows.iter();
     let models = rows.map(|row| E::Model::from_query_result(row, "").map(Arc::new));
     let models = models.collect::<Result<_, _>>()?;
     Ok(page.with(models))
 }
 
-/// Reads one page of the rows of `filter`. If the list is polled, only settled rows are in it.
+/// Reads one page of the rows of `filter`. If the list is polled, only settled rows are in it,
+/// and some pages are read twice, with `columns` each time.
 ///
 /// # Errors
 /// If the database fails.
@@ -139,10 +144,10 @@ pub async fn page<E: Listed>(
     store: &Store,
     filter: &Filter,
     request: &PageRequest,
-    columns: Columns,
+    columns: impl Fn() -> Columns,
 ) -> Result<Page<QueryResult>> {
     let Some(polled) = Polled::of(filter, request.order) else {
-        return read::<E>(store, filter, request, columns, None).await;
+        return read::<E>(store, filter, request, columns(), None).await;
     };
     let until = request.until.filter(|_| polled.ends);
     let horizon = if until.is_some() || store.reader.is_in_transaction() {
@@ -153,7 +158,7 @@ pub async fn page<E: Listed>(
         // Read before the page, or it would not hold for the page.
         let known = store.lists.settled.known();
         let seen = Some((polled, None));
-        let page = read::<E>(store, filter, request, columns.clone(), seen).await?;
+        let page = read::<E>(store, filter, request, columns(), seen).await?;
         let must_end = polled.ends && goes_on(&page, request);
         let engine = store.reader.get_database_backend();
         if !must_end
@@ -164,7 +169,7 @@ pub async fn page<E: Listed>(
         Some(read_horizon(store).await?)
     };
     let seen = horizon.map(|horizon| (polled, Some(horizon)));
-    let mut page = read::<E>(store, filter, request, columns, seen).await?;
+    let mut page = read::<E>(store, filter, request, columns(), seen).await?;
     page.horizon = horizon;
     page.until = horizon.filter(|_| polled.ends && goes_on(&page, request));
     Ok(page)

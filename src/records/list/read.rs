@@ -65,7 +65,7 @@ pub(super) async fn read<E: Listed>(
     } else if request.offset > 0 {
         let is_whole_list =
             condition.is_empty() && request.after.is_none() && request.before.is_none();
-        let row_count = E::row_count(&store.lists.row_counts).filter(|_| is_whole_list);
+        let row_count = store.lists.row_count::<E>().filter(|_| is_whole_list);
         begin_after::<E>(db, &mut rows, direction, request.offset, row_count);
     }
     // One row more than asked for tells whether there are more.
@@ -80,7 +80,7 @@ pub(super) async fn read<E: Listed>(
     let mut found = db.query_batched(statement, limit).await?;
     let total = match found.first() {
         Some(row) if with_total => {
-            if let Some(row_count) = E::row_count(&store.lists.row_counts) {
+            if let Some(row_count) = store.lists.row_count::<E>() {
                 row_count.observed(store, row.try_get("", STORED_ROWS)?);
             }
             row.try_get("", TOTAL)?
@@ -118,6 +118,7 @@ pub(super) async fn read<E: Listed>(
         rows: found,
         has_previous,
         has_next,
+        end: None,
         total,
         horizon: None,
         until: None,

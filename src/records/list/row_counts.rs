@@ -47,7 +47,7 @@ pub struct RowCounts {
 /// The row count of one list, in a table of entries.
 #[derive(Debug)]
 pub struct RowCount {
-    table: &'static str,
+    pub(super) table: &'static str,
     /// Merge if there are more entries than this. The maximum while a merge runs, and on SQLite.
     merge_beyond: AtomicI64,
 }

@@ -112,11 +112,12 @@ pub async fn condition<E: Listed>(
         // The other conditions leave few rows to look into.
         return (condition.add(contains::<E>(engine, &text)), generic_plan);
     }
-    let is_indexed = match engine {
+    let may_be_indexed = match engine {
         // A text of any length may begin a run.
         DbBackend::Postgres => !text.is_empty(),
         _ => text.chars().count() >= RUN,
     };
+    let is_indexed = may_be_indexed && store.lists.is_search_indexed::<E>();
     let sample = match E::sample(&store.lists.samples) {
         Some(latest) => latest.sample::<E>(store).await,
         None => None,
@@ -201,9 +202,14 @@ fn list<E: Listed>() -> SelectStatement {
         .take()
 }
 
+/// The table of the index.
+pub(super) fn index_of<E: Listed>() -> String {
+    format!("{}_search", E::default().table_name())
+}
+
 /// The ids that SQLite's index has for the text: all its runs, one after the other.
 fn in_fts5<E: Listed>(text: &str) -> SelectStatement {
-    let index = format!("{}_search", E::default().table_name());
+    let index = index_of::<E>();
     let phrase = format!("\"{}\"", text.replace('"', "\"\""));
     let is_match = Expr::cust_with_values(format!(r#""{index}" MATCH ?"#), [phrase]);
     Query::select()
@@ -226,7 +232,7 @@ fn in_text_search<E: Listed>(text: &str) -> SelectStatement {
     let query = Expr::SubQuery(None, Box::new(query.into()));
     Query::select()
         .expr(E::ID.into_expr())
-        .from_as(format!("{list}_search"), list)
+        .from_as(index_of::<E>(), list)
         .and_where(runs.binary(PgBinOper::Matches, query))
         .take()
 }

@@ -20,7 +20,7 @@ use crate::{error::Result, records::Store};
 pub async fn count<E: Listed>(store: &Store, filter: &Filter) -> Result<i64> {
     if filter.condition.is_empty()
         && filter.search.is_none()
-        && let Some(row_count) = E::row_count(&store.lists.row_counts)
+        && let Some(row_count) = store.lists.row_count::<E>()
     {
         return row_counts::total(store, row_count).await;
     }
@@ -49,7 +49,7 @@ impl Total {
     pub fn of<E: Listed>(store: &Store, request: &PageRequest, condition: &Condition) -> Self {
         let value = |statement: SelectStatement| Expr::SubQuery(None, Box::new(statement.into()));
         if condition.is_empty()
-            && let Some(row_count) = E::row_count(&store.lists.row_counts)
+            && let Some(row_count) = store.lists.row_count::<E>()
         {
             return Self::Beside(row_count.values().map(value));
         }

@@ -82,6 +82,11 @@ impl TestApp {
         create_token(&self.database, user, Scope::Write).await
     }
 
+    /// A token for what concerns the gateway itself.
+    pub async fn admin_token(&self) -> String {
+        create_token(&self.database, USER, Scope::Admin).await
+    }
+
     /// The SQL of the statements since the start or the last call.
     pub fn take_statements(&self) -> Vec<String> {
         std::mem::take(&mut self.statements.lock().unwrap())

@@ -119,7 +119,7 @@ impl Latest {
 impl Sample {
     /// Reads the keys of some rows; none if the list has no row count to find rows by.
     async fn take<E: Listed>(store: &Store) -> Result<Option<Self>, DbErr> {
-        let Some(row_count) = E::row_count(&store.lists.row_counts) else {
+        let Some(row_count) = store.lists.row_count::<E>() else {
             return Ok(None);
         };
         let (taken, db) = (Instant::now(), &store.reader);

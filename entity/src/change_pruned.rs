@@ -1,0 +1,16 @@
+//! Where the log of changes begins: one row.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "change_pruned")]
+pub struct Model {
+    /// The changes up to this number were deleted, but for those that tell of an erasure.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub up_to: i64,
+    /// When the last one of them was made; none if all are there.
+    pub at: Option<DateTimeUtc>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

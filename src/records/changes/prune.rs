@@ -1,0 +1,65 @@
+//! Deletes the oldest changes of the log.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{change, change_pruned};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::storage::database::Database;
+
+/// Changes in a batch: few, since others want to write meanwhile.
+const BATCH: u64 = 500;
+
+/// Deletes the changes that are older than `age`, and returns how many. The log keeps no gaps:
+/// a change goes with all before it, but for those that tell of an erasure. Several gateways may
+/// do so at the same time.
+///
+/// # Errors
+/// If the database fails.
+pub async fn prune(database: &Database, age: TimeDelta) -> Result<u64, DbErr> {
+    let instant = database.clock.now() - age;
+    let mut deleted = 0;
+    while let Some(count) = prune_batch(database, instant).await? {
+        deleted += count;
+    }
+    Ok(deleted)
+}
+
+/// Deletes a batch of changes that are earlier than `instant`. None if there are no more.
+async fn prune_batch(database: &Database, instant: DateTime<Utc>) -> Result<Option<u64>, DbErr> {
+    let transaction = database.begin().await?;
+    let beginning = change_pruned::Entity::find().lock_exclusive();
+    let beginning = beginning.one(&transaction).await?;
+    let missing = || DbErr::RecordNotFound("the beginning of the log".to_owned());
+    let change_pruned::Model { up_to, .. } = beginning.ok_or_else(missing)?;
+    let columns = change::COLUMN;
+    let oldest: Vec<(i64, DateTime<Utc>)> = change::Entity::find()
+        .select_only()
+        .columns([change::Column::Id, change::Column::At])
+        .filter(columns.id.gt(up_to))
+        .order_by_asc(change::Column::Id)
+        .limit(BATCH)
+        .into_tuple()
+        .all(&transaction)
+        .await?;
+    let old = oldest.iter().take_while(|(_, at)| *at < instant);
+    let Some(&(last, at)) = old.last() else {
+        return Ok(None);
+    };
+    change_pruned::Entity::update_many()
+        .set(change_pruned::ActiveModel {
+            up_to: Set(last),
+            at: Set(Some(at)),
+        })
+        .exec(&transaction)
+        .await?;
+    let pruned = change::Entity::delete_many()
+        .filter(columns.id.gt(up_to))
+        .filter(columns.id.lte(last))
+        .filter(columns.kind.ne(change::Kind::ClientErased))
+        .exec(&transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(Some(pruned.rows_affected))
+}
