@@ -6,8 +6,10 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "change_pruned")]
 pub struct Model {
-    /// The changes up to this number were deleted, but for those that tell of an erasure.
+    /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i32,
+    /// The changes up to this number were deleted, but for those that tell of an erasure.
     pub up_to: i64,
     /// When the last one of them was made; none if all are there.
     pub at: Option<DateTimeUtc>,

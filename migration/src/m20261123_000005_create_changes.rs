@@ -1,5 +1,6 @@
 //! The log of changes: a row for each record that a mutation creates or updates,
-//! written in the mutation's own transaction and never touched again.
+//! written in the mutation's own transaction. What may be done to it later is in
+//! `m20261130_000013_open_log.rs`.
 //!
 //! There are no foreign keys: clients and locations are never deleted, and the log
 //! would have to outlive them if they were.

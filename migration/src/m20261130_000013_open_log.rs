@@ -11,7 +11,7 @@
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{big_integer, timestamp_with_time_zone_null},
+    schema::{big_integer, integer, timestamp_with_time_zone_null},
     sea_orm::DbBackend,
 };
 
@@ -29,6 +29,7 @@ impl MigrationTrait for Migration {
             .create_table(
                 Table::create()
                     .table("change_pruned")
+                    .col(integer("id").primary_key().check(Expr::col("id").eq(1)))
                     .col(big_integer("up_to"))
                     .col(timestamp_with_time_zone_null("at"))
                     .to_owned(),
@@ -42,7 +43,7 @@ impl MigrationTrait for Migration {
                 .replace("{erased_new}", &erased(engine, "OLD.new")),
         };
         let db = manager.get_connection();
-        db.execute_unprepared("INSERT INTO change_pruned (up_to) VALUES (0)")
+        db.execute_unprepared("INSERT INTO change_pruned (id, up_to) VALUES (1, 0)")
             .await?;
         db.execute_unprepared(&steps).await?;
         Ok(())

@@ -57,8 +57,10 @@ pub enum SchemaState {
     Current,
     /// There is no schema.
     Absent,
-    /// Steps of this program are missing, or are yet to be completed.
+    /// Steps of this program are missing.
     Older,
+    /// What the latest steps have added is yet to be filled from the rows of before.
+    Unfilled,
     /// There are steps that this program does not know.
     Newer,
 }
@@ -277,7 +279,7 @@ async fn schema(db: &DatabaseTransaction) -> Result<(SchemaState, CheckResult), 
              or `clientele migrate --wait`",
             first.name
         );
-        (SchemaState::Older, Some(what))
+        (SchemaState::Unfilled, Some(what))
     } else {
         (SchemaState::Current, None)
     };

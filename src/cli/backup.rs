@@ -133,6 +133,10 @@ fn say(file: &Path, size: u64, report: &Report) -> Result<()> {
     let rows: String = rows.collect();
     let verdict = match report.schema {
         SchemaState::Older => "the file is sound, its schema older than this program".to_owned(),
+        SchemaState::Unfilled => {
+            "the file is sound, and is yet to be filled by a gateway or 'clientele migrate --wait'"
+                .to_owned()
+        }
         SchemaState::Newer => "the file is sound, its schema newer than this program".to_owned(),
         _ if report.violations > 0 => format!("{} kinds of violations", report.violations),
         _ => format!("verified by {} checks", report.checks),

@@ -28,8 +28,9 @@ const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// The shortest pause between two batches of a backfill.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long a backfill waits after a failure.
+/// How long a backfill waits after a failure: longer each time, up to the longest pause.
 const AGAIN: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Begins the chores of a gateway, whose schema is current. They end with the program.
 ///
@@ -86,7 +87,7 @@ pub async fn note_use(authenticator: &Authenticator) {
 
 /// Fills what is pending, batch by batch, for half of the time. Other gateways may do so, too.
 async fn fill(store: Store, mut pending: Vec<Pending>) {
-    let mut told = Instant::now();
+    let (mut told, mut again) = (Instant::now(), AGAIN);
     for Pending { name, .. } in &pending {
         tracing::info!(table = name, "filling it from the rows of before");
     }
@@ -100,10 +101,15 @@ async fn fill(store: Store, mut pending: Vec<Pending>) {
             }
         }
         let pause = match filled {
-            Ok(()) => Ord::max(began.elapsed(), PAUSE),
+            Ok(()) => {
+                again = AGAIN;
+                Ord::max(began.elapsed(), PAUSE)
+            }
             Err(error) => {
                 tracing::warn!(error = %Redacted(&error), "a backfill failed, and goes on");
-                AGAIN
+                let pause = again;
+                again = Ord::min(again * 2, LONGEST_PAUSE);
+                pause
             }
         };
         if told.elapsed() > PROGRESS_INTERVAL {

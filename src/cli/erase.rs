@@ -8,7 +8,11 @@ use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::open_current;
 use crate::{
-    auth::tokens, config::EraseOptions, error::Error, idempotency, records::changes::Author,
+    auth::tokens,
+    config::EraseOptions,
+    error::Error,
+    idempotency,
+    records::{changes::Author, list::search::forget_deleted},
 };
 
 /// Erases the client, and says what that took.
@@ -32,6 +36,9 @@ pub async fn run(options: &EraseOptions) -> Result<()> {
         Error::Internal(cause) => anyhow!("the client cannot be erased: {cause}"),
         error => anyhow!(error.sentence()),
     })?;
+    forget_deleted(&database)
+        .await
+        .context("the client is erased, but the search index still has parts of its names")?;
     writeln!(
         stdout(),
         "erased the client {id}: its locations: {}, changes that had texts: {}",

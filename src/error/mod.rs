@@ -157,7 +157,7 @@ impl Code {
             Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN),
             Self::LimitExceeded => ("LIMIT_EXCEEDED", StatusCode::TOO_MANY_REQUESTS),
             Self::AnswerTooLarge => ("LIMIT_EXCEEDED", StatusCode::BAD_REQUEST),
-            Self::AnswerErased => ("NOT_FOUND", StatusCode::GONE),
+            Self::AnswerErased => ("ERASED", StatusCode::GONE),
             Self::PositionLost => ("POSITION_LOST", StatusCode::GONE),
             Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
             Self::StorageFull => ("UNAVAILABLE", StatusCode::INSUFFICIENT_STORAGE),

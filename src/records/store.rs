@@ -5,8 +5,8 @@ use std::{ops::Deref, sync::Arc};
 use sea_orm::ConnectionTrait;
 use tokio_util::task::TaskTracker;
 
-use super::list::Lists;
-use crate::storage::database::Database;
+use super::list::{Lists, search};
+use crate::storage::{connections::fault::Redacted, database::Database};
 
 /// Where records are read and written. It dereferences to its [`Database`].
 #[derive(Clone)]
@@ -41,6 +41,20 @@ impl Store {
             database: self.database.of_gateway(),
             lists: Arc::clone(&self.lists),
         }
+    }
+
+    /// Has the search indexes forget what was deleted, in the background. In a transaction they
+    /// forget it later, with the next erasure.
+    pub fn forget_deleted(&self) {
+        let store = self.of_gateway();
+        if store.reader.is_in_transaction() {
+            return;
+        }
+        self.lists.tasks.spawn(async move {
+            if let Err(error) = search::forget_deleted(&store).await {
+                tracing::warn!(error = %Redacted(&error), "a search index keeps deleted texts");
+            }
+        });
     }
 
     /// The same records, as `database` sees them from inside a transaction.

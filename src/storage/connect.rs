@@ -33,9 +33,9 @@ use crate::error::Outage;
 
 /// How long a request waits for a free connection.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a step of the schema, a token, or a gateway that starts waits for a lock. Long, because no request
-/// waits meanwhile, and SQLite gives its lock to the program that asks at the right moment,
-/// not to the one that has waited longest.
+/// How long a command, or a gateway that starts, waits until it may change the schema or a token.
+/// Long, because no request waits meanwhile, and SQLite gives its lock to the program that asks
+/// at the right moment, not to the one that has waited longest.
 pub(super) const PATIENT_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a transaction may be idle.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,8 +1,9 @@
 //! The database behind the records: connections, statements, transactions. It knows no client
 //! and no location.
 
-// A circuit breaker: requests fail at once while the database is away.
+// Fills what steps of the schema have left to be filled.
 pub mod backfill;
+// A circuit breaker: requests fail at once while the database is away.
 pub mod breaker;
 pub(crate) mod connect;
 pub mod connections;

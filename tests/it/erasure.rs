@@ -245,6 +245,13 @@ async fn a_command_erases(#[values(Engine::Sqlite, Engine::Postgres)] engine: En
         !SECRETS.iter().any(|secret| after.contains(secret)),
         "{after}"
     );
+    if engine == Engine::Sqlite {
+        // The index has runs of three characters of names, in the order of the texts.
+        let runs = "SELECT count(*) FROM client_search_data WHERE instr(block, 'qui') > 0";
+        let runs = Statement::from_string(DbBackend::Sqlite, runs);
+        let found = app.database.reader.query_one_raw(runs).await.unwrap();
+        assert_eq!(found.unwrap().try_get_by_index::<i64>(0).unwrap(), 0);
+    }
     let changes = app.data(HISTORY, json!({})).await;
     let last = &changes["changes"]["nodes"][5];
     assert_eq!(

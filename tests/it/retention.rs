@@ -166,13 +166,14 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     let late = changes(&app, "first: 1, direction: DESC").await;
     let late_id = ids(&late)[0];
 
+    let (_, first) = first_of_history(&app).await;
+
     // The first ones are 25 days old.
     let deleted = prune(&app.database, TimeDelta::hours(48)).await.unwrap();
     let deleted = i64::try_from(deleted).unwrap();
     let kept = changes(&app, "first: 500").await;
-    let mut expected = vec![3];
-    expected.extend(deleted + 2..=late_id);
-    assert_eq!(ids(&kept), expected, "but the erasure");
+    let expected: Vec<_> = (deleted + 2..=late_id).collect();
+    assert_eq!(ids(&kept), expected);
     let told = app.data(beginning, json!({})).await;
     assert_eq!(told["logBeginning"]["after"], (deleted + 1).to_string());
     assert_ne!(told["logBeginning"]["at"], Value::Null);
@@ -180,20 +181,21 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
 
     for query in [
         format!("{{ changes(after: \"{early}\") {{ nodes {{ id }} }} }}"),
-        "{ client(id: 1) { history(after: \"CURSOR\") { nodes { id } } } }".to_owned(),
+        format!("{{ client(id: 1) {{ history(after: \"{first}\") {{ nodes {{ id }} }} }} }}"),
     ] {
-        let history = app
-            .data(
-                "{ client(id: 1) { history(first: 1) { pageInfo { endCursor } } } }",
-                json!({}),
-            )
-            .await;
-        let cursor = &history["client"]["history"]["pageInfo"]["endCursor"];
-        let query = query.replace("CURSOR", cursor.as_str().unwrap());
         let lost = app.graphql(&query, json!({})).await;
         let error = &lost["errors"][0];
         assert_eq!(error["extensions"]["code"], "POSITION_LOST", "{lost}");
     }
+    // In the history of the client the erasure stays, and one goes on from it.
+    let (erasure, cursor) = first_of_history(&app).await;
+    assert_eq!(erasure, "CLIENT_ERASED");
+    let next = format!(
+        "{{ client(id: 1) {{ history(first: 1, after: \"{cursor}\") {{ nodes {{ id }} }} }} }}"
+    );
+    let next = app.data(&next, json!({})).await;
+    let id = &next["client"]["history"]["nodes"][0]["id"];
+    assert_eq!(*id, (deleted + 2).to_string());
     // Whoever has read the last change that was deleted, or a later one, goes on.
     let on = changes(&app, "first: 500").await;
     let cursor = on["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
@@ -215,6 +217,15 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     let refused = transaction.execute_unprepared(&newest).await.unwrap_err();
     assert!(refused.to_string().contains("append-only"), "{refused}");
     transaction.rollback().await.unwrap();
+}
+
+/// The kind of the first change in the history of the client 1, and its cursor.
+async fn first_of_history(app: &TestApp) -> (String, String) {
+    let query = "{ client(id: 1) { history(first: 1) { edges { cursor node { kind } } } } }";
+    let data = app.data(query, json!({})).await;
+    let edge = &data["client"]["history"]["edges"][0];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&edge["node"]["kind"]), text(&edge["cursor"]))
 }
 
 async fn add_change(app: &TestApp) {

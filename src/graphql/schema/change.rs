@@ -159,9 +159,10 @@ pub(super) async fn history(
     let page = if selected.rows {
         let data = RequestData::of(context)?;
         let page = data.loaders().history(client_id, &request).await?;
-        if request.order.direction == Direction::Asc {
-            let start = request.after.as_ref().map(|position| position.id);
-            changes::check_start(&data.store, start).await?;
+        if let Some(start) = &request.after
+            && request.order.direction == Direction::Asc
+        {
+            changes::check_start_of_history(&data.store, start.id).await?;
         }
         page
     } else {
@@ -190,17 +191,6 @@ pub struct ChangeQueries;
 
 #[Object]
 impl ChangeQueries {
-    /// Where the log of changes begins: older ones may have been deleted.
-    async fn log_beginning(&self, context: &Context<'_>) -> Result<LogBeginning> {
-        let store = &RequestData::of(context)?.store;
-        let beginning = changes::beginning(&store.reader).await?;
-        let has_gone = beginning.at.is_some();
-        Ok(LogBeginning {
-            after: has_gone.then(|| beginning.up_to.into()),
-            at: beginning.at.map(DateTime),
-        })
-    }
-
     /// The changes that the filter accepts, oldest first unless told otherwise. A change
     /// shows once no change with a smaller number can follow, mostly at once: see
     /// `ClientChange.id`. To follow the log, keep `endCursor` and send it as `after` next
@@ -249,5 +239,16 @@ impl ChangeQueries {
             List::Changes(feed),
             ClientChange,
         ))
+    }
+
+    /// Where the log of changes begins: older ones may have been deleted.
+    async fn log_beginning(&self, context: &Context<'_>) -> Result<LogBeginning> {
+        let store = &RequestData::of(context)?.store;
+        let beginning = changes::beginning(&store.reader).await?;
+        let has_gone = beginning.at.is_some();
+        Ok(LogBeginning {
+            after: has_gone.then(|| beginning.up_to.into()),
+            at: beginning.at.map(DateTime),
+        })
     }
 }

@@ -347,6 +347,7 @@ impl ClientMutations {
         let transaction = data.store.begin_alone(id).await?;
         let erased =
             idempotency::erase_client(&data.store, transaction, &data.author(), id).await?;
+        data.store.forget_deleted();
         Ok(EraseClientPayload {
             client: Client::with_primary(erased.client, None),
         })

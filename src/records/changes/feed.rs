@@ -55,6 +55,7 @@ impl Feed {
     pub async fn open(store: &Store, wanted: Wanted) -> Result<Self> {
         let db = &store.reader;
         let horizon = last_settled(db).await?;
+        let beginning = beginning(db).await?.up_to;
         let Wanted {
             indexed,
             compared,
@@ -72,7 +73,8 @@ impl Feed {
         Ok(Self {
             indexed,
             compared,
-            after,
+            // Further back there are only those that tell of erasures.
+            after: after.max(Some(beginning)),
             up_to: last.into_iter().chain(horizon).min(),
         })
     }
@@ -136,8 +138,14 @@ impl Feed {
             page.has_next = true;
             page.end = Some(Position { key: None, id });
         }
-        if direction == Direction::Asc {
-            check_start(store, start).await?;
+        if let Some(start) = start
+            && direction == Direction::Asc
+        {
+            // They may have been deleted meanwhile.
+            let beginning = self::beginning(&store.reader).await?;
+            if start < beginning.up_to {
+                return Err(lost(&beginning));
+            }
         }
         Ok(page)
     }
@@ -171,20 +179,27 @@ pub async fn beginning(db: &impl ConnectionTrait) -> Result<change_pruned::Model
     Ok(found.ok_or_else(missing)?)
 }
 
-/// Refuses to go on from a change if later ones were deleted. It is to be asked after the page
-/// was read, as they may be deleted meanwhile.
+/// Refuses to go on in the history of a client from a change that was deleted. One that tells of
+/// an erasure is still there, and what was before it has lost its texts anyway. To be asked after
+/// the page was read, as it may be deleted meanwhile.
 ///
 /// # Errors
 /// `PositionLost`, or what the database reports.
-pub async fn check_start(store: &Store, start: Option<i64>) -> Result<()> {
-    let Some(start) = start else { return Ok(()) };
-    let beginning = beginning(&store.reader).await?;
-    if start < beginning.up_to {
-        return Err(Error::PositionLost {
-            begins_after: beginning.up_to,
-        });
+pub async fn check_start_of_history(store: &Store, start: i64) -> Result<()> {
+    let db = &store.reader;
+    let beginning = beginning(db).await?;
+    let is_lost =
+        start < beginning.up_to && change::Entity::find_by_id(start).one(db).await?.is_none();
+    if is_lost {
+        return Err(lost(&beginning));
     }
     Ok(())
+}
+
+fn lost(beginning: &change_pruned::Model) -> Error {
+    Error::PositionLost {
+        begins_after: beginning.up_to,
+    }
 }
 
 /// The number of the change that comes as the `n`th; none if there are fewer.

@@ -23,7 +23,7 @@ use super::list::{
 };
 use crate::error::Result;
 
-pub use feed::{Feed, beginning, check_start};
+pub use feed::{Feed, beginning, check_start_of_history};
 pub use filter::{ChangeFace, ChangeFilter, ChangeKind, Wanted};
 pub use log::{Author, COLUMNS, Log, LoggedRecord, NOTHING, logged, set_fields};
 pub use prune::prune;

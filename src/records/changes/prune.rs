@@ -1,5 +1,7 @@
 //! Deletes the oldest changes of the log.
 
+use std::time::Instant;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{change, change_pruned};
 use sea_orm::{
@@ -20,10 +22,15 @@ const BATCH: u64 = 500;
 pub async fn prune(database: &Database, age: TimeDelta) -> Result<u64, DbErr> {
     let instant = database.clock.now() - age;
     let mut deleted = 0;
-    while let Some(count) = prune_batch(database, instant).await? {
+    loop {
+        let began = Instant::now();
+        let Some(count) = prune_batch(database, instant).await? else {
+            return Ok(deleted);
+        };
         deleted += count;
+        // For half of the time others write.
+        tokio::time::sleep(began.elapsed()).await;
     }
-    Ok(deleted)
 }
 
 /// Deletes a batch of changes that are earlier than `instant`. None if there are no more.
@@ -51,6 +58,7 @@ async fn prune_batch(database: &Database, instant: DateTime<Utc>) -> Result<Opti
         .set(change_pruned::ActiveModel {
             up_to: Set(last),
             at: Set(Some(at)),
+            ..Default::default()
         })
         .exec(&transaction)
         .await?;

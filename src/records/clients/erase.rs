@@ -19,6 +19,8 @@ use crate::{
 
 /// Changes whose texts are in memory at a time.
 const BATCH: u64 = 100;
+/// Texts that many records have in common, and that tell of nobody by themselves.
+const COMMON: [&str; 4] = ["city", "state", "zip", "country"];
 
 /// What was erased.
 #[derive(Debug)]
@@ -57,19 +59,22 @@ impl Erasure {
             .lock_exclusive()
             .all(transaction)
             .await?;
-        let mut texts = texts_of(&client);
-        texts.extend(locations.iter().flat_map(texts_of));
+        let mut fields = texts_of(&client);
+        fields.extend(locations.iter().flat_map(texts_of));
+        let has_texts = !fields.is_empty();
+        fields.retain(|(name, _)| !COMMON.contains(name));
+        let texts = fields.into_iter().map(|(_, text)| text).collect();
         Ok(Self {
             client,
             locations,
-            has_texts: !texts.is_empty(),
+            has_texts,
             texts: Some(texts),
             last: 0,
         })
     }
 
-    /// Some of the texts that will be erased, for whatever else holds them; none after the last
-    /// ones.
+    /// Some of the texts that will be erased, for whatever else holds them: those that tell of the
+    /// client. None after the last ones.
     ///
     /// # Errors
     /// If the database fails.
@@ -98,8 +103,10 @@ impl Erasure {
         let fields = batch.iter().flat_map(|(_, old, new)| [old, new]);
         let texts = fields.flat_map(|fields| {
             let fields: Map<String, Json> = serde_json::from_str(fields).unwrap_or_default();
-            fields.into_iter().filter_map(|(_, value)| match value {
-                Json::String(text) if !text.is_empty() => Some(text),
+            fields.into_iter().filter_map(|(name, value)| match value {
+                Json::String(text) if !text.is_empty() && !COMMON.contains(&name.as_str()) => {
+                    Some(text)
+                }
                 _ => None,
             })
         });
@@ -164,10 +171,10 @@ fn text_columns<E: EntityTrait>() -> impl Iterator<Item = (E::Column, bool)> {
     })
 }
 
-/// The texts of a record.
-fn texts_of<M: ModelTrait>(record: &M) -> Vec<String> {
+/// The texts of a record, by the names of their columns.
+fn texts_of<M: ModelTrait>(record: &M) -> Vec<(&'static str, String)> {
     let texts = text_columns::<M::Entity>().filter_map(|(column, _)| match record.get(column) {
-        Value::String(Some(text)) if !text.is_empty() => Some(text),
+        Value::String(Some(text)) if !text.is_empty() => Some((column.as_str(), text)),
         _ => None,
     });
     texts.collect()

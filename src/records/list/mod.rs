@@ -39,8 +39,8 @@ pub struct Lists {
     pub(super) horizons: Batcher<(), DateTime<Utc>>,
     /// The tables that a backfill is yet to fill.
     unfilled: RwLock<Vec<String>>,
-    /// Runs merges of row counts and takes samples.
-    tasks: TaskTracker,
+    /// Runs merges of row counts and of indexes, and takes samples.
+    pub(super) tasks: TaskTracker,
 }
 
 impl Lists {

@@ -7,6 +7,7 @@
 //! common one, so a [sample] of the keys does. Each of the two ways has a statement that
 //! the engine can run only in this way; both find the same rows.
 
+mod deleted;
 pub mod sample;
 
 use sea_orm::{
@@ -19,6 +20,7 @@ use sea_orm::{
 
 use super::{Direction, Filter, Listed, OrderField};
 use crate::records::Store;
+pub use deleted::forget_deleted;
 use sample::Outlook;
 
 /// The length of the runs in SQLite's index, in characters.

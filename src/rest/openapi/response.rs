@@ -8,7 +8,7 @@ use crate::rest::{Action, Route};
 /// The statuses that every request may get.
 const ALWAYS: [u16; 6] = [400, 401, 414, 429, 500, 503];
 /// The further statuses of requests with a body.
-const WITH_BODY: [u16; 8] = [403, 408, 409, 413, 415, 422, 501, 507];
+const WITH_BODY: [u16; 9] = [403, 408, 409, 410, 413, 415, 422, 501, 507];
 
 /// All answers of a route.
 pub fn all(route: &Route) -> Value {
@@ -183,6 +183,10 @@ fn failure(status: u16, writes: bool) -> Value {
         409 => {
             "The first request with this Idempotency-Key is still under way; try again after \
              Retry-After."
+        }
+        410 => {
+            "The request with this Idempotency-Key was executed before; its answer was erased, along \
+             with a client that it told of."
         }
         412 => {
             "The record is not one that If-Match names, or it is one that If-None-Match names; \

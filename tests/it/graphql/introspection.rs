@@ -128,7 +128,8 @@ async fn the_query_of_graphiql_is_answered(
             "clients",
             "clientLocation",
             "clientLocations",
-            "changes"
+            "changes",
+            "logBeginning"
         ]
     );
 }
