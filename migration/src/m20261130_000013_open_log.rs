@@ -4,7 +4,8 @@
 //! - An update may only take the texts out of `old` and `new` ([`erased`]). Which columns
 //!   changed stays, and so do numbers and flags.
 //! - Rows may be deleted only up to the number that `change_pruned` has, which is set in the same
-//!   transaction. The rows that tell of an erasure stay: they explain the empty names.
+//!   transaction. The rows that tell of an erasure stay, and those of the same client that follow
+//!   it: they explain the empty names.
 //!
 //! SQLite cannot change a constraint. The text of the table is changed instead, as SQLite's
 //! documentation of ALTER TABLE describes for constraints, for which no row is touched.
@@ -94,7 +95,9 @@ const POSTGRES: &str = "
             THEN
                 RETURN NEW;
             END IF;
-        ELSIF OLD.kind <> 'CLIENT_ERASED' AND OLD.id <= (SELECT up_to FROM change_pruned) THEN
+        ELSIF OLD.id <= (SELECT up_to FROM change_pruned) AND NOT EXISTS (SELECT 1 FROM change e
+            WHERE e.client_id = OLD.client_id AND e.id <= OLD.id AND e.kind = 'CLIENT_ERASED')
+        THEN
             RETURN OLD;
         END IF;
         RAISE EXCEPTION 'the log of changes is append-only: % is refused', TG_OP;
@@ -118,7 +121,8 @@ const SQLITE: &str = "
         SELECT RAISE(ABORT, 'the log of changes is append-only: UPDATE is refused');
     END;
     CREATE TRIGGER change_is_append_only_delete BEFORE DELETE ON change
-    WHEN OLD.kind = 'CLIENT_ERASED' OR OLD.id > (SELECT up_to FROM change_pruned)
+    WHEN OLD.id > (SELECT up_to FROM change_pruned) OR EXISTS (SELECT 1 FROM change e
+        WHERE e.client_id = OLD.client_id AND e.id <= OLD.id AND e.kind = 'CLIENT_ERASED')
     BEGIN
         SELECT RAISE(ABORT, 'the log of changes is append-only: DELETE is refused');
     END;

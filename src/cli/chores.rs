@@ -24,6 +24,8 @@ use crate::{
 const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often old rows are deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+/// How often the lists are sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_mins(1);
 /// How often the log tells how far a backfill is.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// The shortest pause between two batches of a backfill.
@@ -42,6 +44,7 @@ pub async fn begin(gateway: &Gateway, keep_changes: Option<TimeDelta>) -> Result
     let pending = pending.context("it cannot be read what is yet to be filled")?;
     note_pending(&store, &pending);
     tokio::spawn(fill(store, pending));
+    tokio::spawn(keep_samples(gateway.store.of_gateway()));
     tokio::spawn(keep_tidy(Database::clone(&gateway.store), keep_changes));
     let authenticator = gateway.authenticator.clone();
     tokio::spawn(async move {
@@ -123,6 +126,14 @@ async fn fill(store: Store, mut pending: Vec<Pending>) {
             tracing::info!("everything is filled");
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Keeps a sample of each list, by which prices are foreseen.
+async fn keep_samples(store: Store) {
+    loop {
+        store.sample_lists().await;
+        tokio::time::sleep(SAMPLE_INTERVAL).await;
     }
 }
 

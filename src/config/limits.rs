@@ -26,6 +26,10 @@ pub struct Limits {
     /// The most values in the answer to a query, by its page sizes
     #[arg(long, env = "MAX_QUERY_VALUES", default_value_t = Self::default().max_query_values, value_name = "N")]
     pub max_query_values: u64,
+    /// The highest price of the lists in a query: the rows that the database may have to touch, as
+    /// foreseen. A price of a million takes about a second of a processor
+    #[arg(long, env = "MAX_QUERY_PRICE", default_value_t = Self::default().max_query_price, value_name = "N")]
+    pub max_query_price: u64,
     /// The largest answer, in bytes
     #[arg(long, env = "MAX_ANSWER_BYTES", default_value_t = Self::default().max_answer_bytes, value_name = "N")]
     pub max_answer_bytes: usize,
@@ -41,6 +45,7 @@ impl Default for Limits {
             max_query_aliases: 30,
             max_query_records: 30_000,
             max_query_values: 1_000_000,
+            max_query_price: 500_000,
             max_answer_bytes: 16 * 1024 * 1024,
         }
     }

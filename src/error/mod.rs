@@ -35,7 +35,7 @@ pub enum Error {
     Forbidden(&'static str),
     /// The request asks for more than the gateway gives.
     Limit(String),
-    /// The answer would be larger than the gateway gives, today and tomorrow.
+    /// The answer, or the work for it, would be more than the gateway gives, today and tomorrow.
     TooLarge(String),
     /// What follows the caller's position in the log of changes is not there any more.
     PositionLost {
@@ -100,7 +100,7 @@ pub enum Code {
     Forbidden,
     /// The request asks for too much.
     LimitExceeded,
-    /// The answer is too large.
+    /// The answer, or the work for it, is too much.
     AnswerTooLarge,
     /// The position in the log of changes is lost.
     PositionLost,

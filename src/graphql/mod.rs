@@ -6,6 +6,8 @@ pub mod answer_size;
 pub mod error;
 // One document, from text to run.
 pub mod operation;
+// What the lists of an operation cost.
+pub mod price;
 // Projections: lists and single records, written straight from their columns.
 pub mod projection;
 // The public schema: types, fields, and their resolvers.

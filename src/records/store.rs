@@ -2,6 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use entity::{client, client_location};
 use sea_orm::ConnectionTrait;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +42,16 @@ impl Store {
             database: self.database.of_gateway(),
             lists: Arc::clone(&self.lists),
         }
+    }
+
+    /// Takes a new sample of each list, unless there is one.
+    pub async fn sample_lists(&self) {
+        let samples = &self.lists.samples;
+        samples.clients.sample::<client::Entity>(self).await;
+        samples
+            .locations
+            .sample::<client_location::Entity>(self)
+            .await;
     }
 
     /// Has the search indexes forget what was deleted, in the background. In a transaction they

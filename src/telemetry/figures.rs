@@ -27,6 +27,8 @@ pub const REQUEST_SECONDS: &str = "clientele_http_request_seconds";
 pub const RESPONSE_BYTES: &str = "clientele_http_response_bytes";
 /// Errors in answers of GraphQL, by their code.
 pub const GRAPHQL_ERRORS: &str = "clientele_graphql_errors_total";
+/// The prices of the lists of operations.
+pub const PRICE: &str = "clientele_graphql_price_rows";
 const STATEMENT_SECONDS: &str = "clientele_database_statement_seconds";
 const FAILED_STATEMENTS: &str = "clientele_database_statements_failed_total";
 const CONNECTIONS: &str = "clientele_database_connections";
@@ -47,6 +49,16 @@ const BYTES: [f64; 8] = [
     262_144.0,
     1_048_576.0,
     16_777_216.0,
+];
+/// Upper bounds of the histogram of prices, in rows.
+const ROWS: [f64; 7] = [
+    10.0,
+    100.0,
+    1_000.0,
+    10_000.0,
+    100_000.0,
+    1_000_000.0,
+    10_000_000.0,
 ];
 /// How often the samples of histograms are summed up and dropped.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -77,6 +89,7 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
             let builder = PrometheusBuilder::new()
                 .set_buckets_for_metric(suffix("_seconds"), &SECONDS)
                 .and_then(|builder| builder.set_buckets_for_metric(suffix("_bytes"), &BYTES))
+                .and_then(|builder| builder.set_buckets_for_metric(suffix("_rows"), &ROWS))
                 .ok()?;
             let recorder = builder.install_recorder().ok()?;
             describe();
@@ -91,6 +104,8 @@ fn describe() {
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "How long requests took.");
     let size = "How long the bodies of answers were, before compression.";
     describe_histogram!(RESPONSE_BYTES, Unit::Bytes, size);
+    let price = "Rows that the database may have to touch for the lists of an operation.";
+    describe_histogram!(PRICE, Unit::Count, price);
     describe_counter!(GRAPHQL_ERRORS, "Errors in GraphQL answers, by code.");
     for code in Code::ALL {
         counter!(GRAPHQL_ERRORS, "code" => code.name()).increment(0);

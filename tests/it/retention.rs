@@ -150,9 +150,12 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     let app = TestApp::builder(engine).clock(clock.clock()).start().await;
     let admin = app.admin_token().await;
     app.create_client(json!({})).await;
-    let erase = json!({ "query": "mutation { eraseClient(id: 1) { client { id } } }" });
+    app.create_client(json!({})).await;
+    let erase = json!({ "query": "mutation { eraseClient(id: 2) { client { id } } }" });
     let call = app.call(Method::POST, "/graphql").bearer(&admin);
     assert_eq!(call.json(&erase).send().await.status, StatusCode::OK);
+    let revive = "mutation { updateClient(id: 2, input: { name: \"Revived\" }) { client { id } } }";
+    app.data(revive, json!({})).await;
     for _ in 0..600 {
         clock.advance(TimeDelta::hours(1));
         add_change(&app).await;
@@ -166,16 +169,18 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     let late = changes(&app, "first: 1, direction: DESC").await;
     let late_id = ids(&late)[0];
 
-    let (_, first) = first_of_history(&app).await;
+    let (_, first) = first_of_history(&app, 1).await;
 
     // The first ones are 25 days old.
     let deleted = prune(&app.database, TimeDelta::hours(48)).await.unwrap();
     let deleted = i64::try_from(deleted).unwrap();
     let kept = changes(&app, "first: 500").await;
-    let expected: Vec<_> = (deleted + 2..=late_id).collect();
+    // But for the erasure and what followed it, all up to there are gone.
+    let beginning_id = deleted + 2;
+    let expected: Vec<_> = (beginning_id + 1..=late_id).collect();
     assert_eq!(ids(&kept), expected);
     let told = app.data(beginning, json!({})).await;
-    assert_eq!(told["logBeginning"]["after"], (deleted + 1).to_string());
+    assert_eq!(told["logBeginning"]["after"], beginning_id.to_string());
     assert_ne!(told["logBeginning"]["at"], Value::Null);
     assert_eq!(prune(&app.database, TimeDelta::hours(48)).await.unwrap(), 0);
 
@@ -187,15 +192,15 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
         let error = &lost["errors"][0];
         assert_eq!(error["extensions"]["code"], "POSITION_LOST", "{lost}");
     }
-    // In the history of the client the erasure stays, and one goes on from it.
-    let (erasure, cursor) = first_of_history(&app).await;
+    // In the history of the client the erasure stays, with what followed, and one goes on from it.
+    let (erasure, cursor) = first_of_history(&app, 2).await;
     assert_eq!(erasure, "CLIENT_ERASED");
     let next = format!(
-        "{{ client(id: 1) {{ history(first: 1, after: \"{cursor}\") {{ nodes {{ id }} }} }} }}"
+        "{{ client(id: 2) {{ history(first: 1, after: \"{cursor}\") {{ nodes {{ fields {{ new }} }} }} }} }}"
     );
     let next = app.data(&next, json!({})).await;
-    let id = &next["client"]["history"]["nodes"][0]["id"];
-    assert_eq!(*id, (deleted + 2).to_string());
+    let revived = &next["client"]["history"]["nodes"][0]["fields"][0]["new"];
+    assert_eq!(*revived, "Revived");
     // Whoever has read the last change that was deleted, or a later one, goes on.
     let on = changes(&app, "first: 500").await;
     let cursor = on["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
@@ -219,10 +224,11 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     transaction.rollback().await.unwrap();
 }
 
-/// The kind of the first change in the history of the client 1, and its cursor.
-async fn first_of_history(app: &TestApp) -> (String, String) {
-    let query = "{ client(id: 1) { history(first: 1) { edges { cursor node { kind } } } } }";
-    let data = app.data(query, json!({})).await;
+/// The kind of the first change in the history of a client, and its cursor.
+async fn first_of_history(app: &TestApp, id: u32) -> (String, String) {
+    let query = "query ($id: ID!) { client(id: $id) {
+        history(first: 1) { edges { cursor node { kind } } } } }";
+    let data = app.data(query, json!({ "id": id })).await;
     let edge = &data["client"]["history"]["edges"][0];
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&edge["node"]["kind"]), text(&edge["cursor"]))

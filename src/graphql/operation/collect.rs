@@ -36,6 +36,8 @@ pub struct CollectedOperation {
     pub is_mutation: bool,
     /// How many fields it has.
     pub fields: usize,
+    /// How many root fields it has.
+    pub root_fields: usize,
     /// The projections of its root fields.
     pub projections: Projections,
 }
@@ -55,6 +57,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Colle
         fields: 0,
     };
     let selection_set = collector.merged(&[&operation.tree.selection_set]);
+    let root_fields = selection_set.items.len();
     let position = document.position(operation.tree.location());
     let variable_definitions = definitions.iter().map(|definition| {
         let name = Positioned::new(executed_name(&definition.name), position);
@@ -88,6 +91,7 @@ pub fn collect(document: &Document, operation: &Operation, form: &Form) -> Colle
         },
         is_mutation: operation.is_mutation(),
         fields: collector.fields,
+        root_fields,
         projections: Projections::new(collector.is_fixed),
     }
 }

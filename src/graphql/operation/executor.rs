@@ -24,6 +24,7 @@ use crate::{
     graphql::{
         answer_size::{AnswerSize, MaxAnswer},
         error::{document_error, server_error},
+        price::Price,
         projection::raw_json,
         schema::{Caller, RequestData, Schema, Shape, schema},
     },
@@ -264,6 +265,7 @@ impl Inner {
             name: operation.tree.name.as_ref().map(ToString::to_string),
             is_mutation,
             max_answer,
+            max_price: settings.limits.max_query_price,
             variables,
             caller: Caller {
                 user: viewer.user,
@@ -297,6 +299,7 @@ pub struct Prepared {
     name: Option<String>,
     is_mutation: bool,
     max_answer: MaxAnswer,
+    max_price: u64,
     variables: Variables,
     caller: Caller,
     /// The token of the caller, if the operation is large.
@@ -348,6 +351,7 @@ impl Prepared {
                 self.shape,
                 self.executed,
                 AnswerSize::new(self.max_answer),
+                Price::new(self.max_price),
                 self.check_only,
             ));
         request.set_parsed_query(document);

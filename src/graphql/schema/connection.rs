@@ -60,7 +60,11 @@ where
     let filter = checks.within("filter", |checks| input.select(checks));
     let request = paging.request(kind, order, &selected, &mut checks);
     checks.finish()?;
-    let RequestData { store, size, .. } = RequestData::of(context)?;
+    let data = RequestData::of(context)?;
+    let RequestData { store, size, .. } = data;
+    let wanted = selected.rows.then_some(&request);
+    let price = list::price::<F::Entity>(store, &filter, wanted, selected.total);
+    data.price.add(price, data.executed.root_fields > 1).await?;
     let page = if selected.rows {
         if let Some(projection) = ListProjection::compile::<F::Entity>(context, kind, order)
             && let run = projection.run::<F::Entity>(store, size, &filter, &request)

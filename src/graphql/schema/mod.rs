@@ -17,7 +17,7 @@ use async_graphql::{
 use entity::{api_token::Scope, change::Face};
 use sea_orm::DbErr;
 
-use super::{answer_size::AnswerSize, operation::collect::CollectedOperation};
+use super::{answer_size::AnswerSize, operation::collect::CollectedOperation, price::Price};
 use crate::{
     auth,
     error::{Error, Result},
@@ -111,6 +111,8 @@ pub struct RequestData {
     pub(in crate::graphql) executed: Arc<CollectedOperation>,
     /// How large the answer is so far.
     pub(in crate::graphql) size: AnswerSize,
+    /// What the lists of the operation cost.
+    pub(in crate::graphql) price: Price,
 }
 
 impl RequestData {
@@ -122,6 +124,7 @@ impl RequestData {
         shape: Shape,
         executed: Arc<CollectedOperation>,
         size: AnswerSize,
+        price: Price,
         check_only: bool,
     ) -> Self {
         Self {
@@ -132,6 +135,7 @@ impl RequestData {
             shape,
             executed,
             size,
+            price,
         }
     }
 

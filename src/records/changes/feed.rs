@@ -121,6 +121,7 @@ impl Feed {
         }
         let filter = Filter {
             condition: self.within(after, up_to).add(self.compared.clone()),
+            bounds: Vec::new(),
             search: None,
             generic_plan: false,
             polled_by: None,

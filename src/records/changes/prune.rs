@@ -5,7 +5,9 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{change, change_pruned};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set,
+    DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
 };
 
 use crate::storage::database::Database;
@@ -14,7 +16,8 @@ use crate::storage::database::Database;
 const BATCH: u64 = 500;
 
 /// Deletes the changes that are older than `age`, and returns how many. The log keeps no gaps:
-/// a change goes with all before it, but for those that tell of an erasure. Several gateways may
+/// a change goes with all before it, but for those that tell of an erasure, and those of the same
+/// client that follow. Several gateways may
 /// do so at the same time.
 ///
 /// # Errors
@@ -65,9 +68,25 @@ async fn prune_batch(database: &Database, instant: DateTime<Utc>) -> Result<Opti
     let pruned = change::Entity::delete_many()
         .filter(columns.id.gt(up_to))
         .filter(columns.id.lte(last))
-        .filter(columns.kind.ne(change::Kind::ClientErased))
+        .filter(Expr::not_exists(erasure_before()))
         .exec(&transaction)
         .await?;
     transaction.commit().await?;
     Ok(Some(pruned.rows_affected))
+}
+
+/// The erasure of the same client that a change tells of or comes after.
+fn erasure_before() -> SelectStatement {
+    let erasure = Alias::new("erasure");
+    let own = |column| Expr::col((change::Entity, column));
+    let of_erasure = |column| Expr::col((erasure.clone(), column));
+    Query::select()
+        .expr(Expr::value(1))
+        .from_as(change::Entity, erasure.clone())
+        .and_where(
+            of_erasure(change::Column::ClientId).equals((change::Entity, change::Column::ClientId)),
+        )
+        .and_where(of_erasure(change::Column::Id).lte(own(change::Column::Id)))
+        .and_where(of_erasure(change::Column::Kind).eq(change::Kind::ClientErased))
+        .take()
 }

@@ -1,13 +1,12 @@
 //! The filter of the list of clients.
 
 use async_graphql::{ID, InputObject};
-use entity::client;
-use sea_orm::{Condition, sea_query::Expr};
+use entity::client::{self, Column};
 
 use crate::records::{
     fold::fold,
     instant::DateTime,
-    list::{self, FilterInput, OrderField},
+    list::{self, FilterInput, OrderField, Terms},
     validation::{self, Checks},
 };
 
@@ -62,7 +61,7 @@ impl FilterInput for ClientFilter {
         list::polled_by(self.updated_from.as_ref(), self.created_from.as_ref())
     }
 
-    fn condition(&self, checks: &mut Checks) -> Condition {
+    fn terms(&self, checks: &mut Checks) -> Terms {
         let Self {
             id,
             name,
@@ -76,7 +75,6 @@ impl FilterInput for ClientFilter {
             // `FilterInput::select` adds it.
             search: _,
         } = self;
-        let columns = client::COLUMN;
         let mut id_of = |field, id: &Option<_>| id.as_ref().and_then(|id| checks.id(field, id));
         let id = id_of("id", id);
         let salesperson = id_of("salesperson", salesperson);
@@ -87,28 +85,27 @@ impl FilterInput for ClientFilter {
         };
         let name = text_of("name", name);
         let account_code = text_of("accountCode", account_code);
-        Condition::all()
-            .add_option(id.map(|id| columns.id.eq(id)))
+        Terms::default()
+            .equal(Column::Id, id)
             // Names are stored without surrounding white space.
-            .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
-            .add_option(account_code.map(|code| has_code(&code)))
-            .add_option(salesperson.map(|id| columns.salesperson.eq(id)))
-            .add_option(case_manager.map(|id| columns.case_manager.eq(id)))
-            .add_option(created_from.map(|at| columns.created_at.gte(at.first_millisecond())))
-            .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
-            .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
-            .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
+            .equal(Column::NameKey, name.map(|name| fold(name.trim())))
+            .any_of(
+                Column::AccountCodeKey,
+                account_code.map(|code| keys_of(&code)),
+            )
+            .equal(Column::Salesperson, salesperson)
+            .equal(Column::CaseManager, case_manager)
+            .from(Column::CreatedAt, created_from.as_ref())
+            .to(Column::CreatedAt, created_to.as_ref())
+            .from(Column::UpdatedAt, updated_from.as_ref())
+            .to(Column::UpdatedAt, updated_to.as_ref())
     }
 }
 
-/// The condition that a client has this account code. Earlier versions stored a code with
-/// the white space that was sent around it.
-fn has_code(code: &str) -> Expr {
-    let key = client::COLUMN.account_code_key;
-    let trimmed = code.trim();
-    if trimmed == code {
-        key.eq(fold(code))
-    } else {
-        key.is_in([fold(code), fold(trimmed)])
-    }
+/// The keys of this account code. Earlier versions stored a code with the white space that was
+/// sent around it.
+fn keys_of(code: &str) -> Vec<String> {
+    let mut keys = vec![fold(code), fold(code.trim())];
+    keys.dedup();
+    keys
 }

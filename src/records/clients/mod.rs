@@ -32,6 +32,16 @@ impl Listed for client::Entity {
     const SEARCHED: &'static [client::Column] =
         &[client::Column::NameKey, client::Column::AccountCodeKey];
 
+    const FILTERED: &'static [client::Column] = &[
+        client::Column::Id,
+        client::Column::NameKey,
+        client::Column::AccountCodeKey,
+        client::Column::Salesperson,
+        client::Column::CaseManager,
+        client::Column::CreatedAt,
+        client::Column::UpdatedAt,
+    ];
+
     fn sort_column(field: OrderField) -> Option<client::Column> {
         match field {
             OrderField::Id => None,

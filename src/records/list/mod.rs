@@ -7,6 +7,7 @@ mod order;
 mod page;
 pub mod per_client;
 mod polling;
+mod price;
 mod read;
 pub mod row_counts;
 pub mod search;
@@ -19,10 +20,11 @@ use sea_orm::{DbBackend, EntityTrait, ModelTrait};
 use tokio_util::task::TaskTracker;
 
 use crate::storage::batcher::Batcher;
-pub use filter::{Filter, FilterInput, polled_by};
+pub use filter::{Bound, Filter, FilterInput, Terms, polled_by};
 pub use order::{Direction, Order, OrderField, Position};
 pub use page::{Columns, Next, PAGE, Page, PageRequest, horizon_of_total, page, page_of_models};
 pub use polling::Settled;
+pub use price::price;
 use row_counts::{RowCount, RowCounts};
 use search::sample::{Latest, Samples};
 pub use total::count;
@@ -90,6 +92,9 @@ pub trait Listed: EntityTrait {
 
     /// The columns with the keys that a search looks into.
     const SEARCHED: &'static [Self::Column] = &[];
+
+    /// The columns that are filtered by.
+    const FILTERED: &'static [Self::Column] = &[];
 
     /// The column to sort by; none for the id.
     fn sort_column(field: OrderField) -> Option<Self::Column>;

@@ -50,19 +50,29 @@ impl Purpose {
     /// Whether to find all rows with the text first, wherever they are, rather than to read
     /// rows in order until enough of them have it.
     fn looks_first(self, text: &Outlook, is_indexed: bool) -> bool {
+        if self == Self::Total {
+            // An index reads each page of the table at most once. Without one all rows are read.
+            return is_indexed && text.rows <= text.all / 8;
+        }
+        let [to_look, in_order] = self.costs(text, is_indexed);
+        to_look <= in_order
+    }
+
+    /// What it costs to find all rows with the text first, and to read rows in order until enough
+    /// of them have it; in rows that are read in order.
+    pub(super) fn costs(self, text: &Outlook, is_indexed: bool) -> [usize; 2] {
+        let cost_to_look = if is_indexed {
+            text.rows.saturating_mul(ROWS_IN_TURN)
+        } else {
+            text.all
+        };
         let Self::Page {
             field,
             direction,
             limit,
         } = self
         else {
-            // An index reads each page of the table at most once. Without one all rows are read.
-            return is_indexed && text.rows <= text.all / 8;
-        };
-        let cost_to_look = if is_indexed {
-            text.rows.saturating_mul(ROWS_IN_TURN)
-        } else {
-            text.all
+            return [cost_to_look, text.all];
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let spread = (text.all / text.rows.max(1)).saturating_mul(limit);
@@ -77,7 +87,7 @@ impl Purpose {
             }
             _ => in_order.saturating_mul(ROWS_IN_TURN),
         };
-        cost_to_look <= cost_in_order
+        [cost_to_look, cost_in_order]
     }
 
     /// Whether rows are read by id, the order that the sample knows.
@@ -103,7 +113,7 @@ pub async fn condition<E: Listed>(
         condition,
         search,
         generic_plan,
-        polled_by: _,
+        ..
     } = filter.clone();
     let Some(text) = search else {
         return (condition, generic_plan);
@@ -114,12 +124,7 @@ pub async fn condition<E: Listed>(
         // The other conditions leave few rows to look into.
         return (condition.add(contains::<E>(engine, &text)), generic_plan);
     }
-    let may_be_indexed = match engine {
-        // A text of any length may begin a run.
-        DbBackend::Postgres => !text.is_empty(),
-        _ => text.chars().count() >= RUN,
-    };
-    let is_indexed = may_be_indexed && store.lists.is_search_indexed::<E>();
+    let is_indexed = is_indexed::<E>(store, &text);
     let sample = match E::sample(&store.lists.samples) {
         Some(latest) => latest.sample::<E>(store).await,
         None => None,
@@ -150,6 +155,16 @@ pub async fn condition<E: Listed>(
     let condition = condition.add(is_among::<E>(engine, found));
     // A statement that may read very many rows is not batched: its followers would wait.
     (condition, generic_plan && is_indexed && has_sample)
+}
+
+/// Whether an index finds the text.
+pub(super) fn is_indexed<E: Listed>(store: &Store, text: &str) -> bool {
+    let may_be = match store.reader.get_database_backend() {
+        // A text of any length may begin a run.
+        DbBackend::Postgres => !text.is_empty(),
+        _ => text.chars().count() >= RUN,
+    };
+    may_be && store.lists.is_search_indexed::<E>()
 }
 
 /// The condition that a key contains the text, in a form that no index answers. PostgreSQL

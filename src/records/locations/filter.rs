@@ -1,15 +1,18 @@
 //! The filter of the list of locations.
 
 use async_graphql::{ID, InputObject};
-use entity::{client, client_location as location};
+use entity::{
+    client,
+    client_location::{self as location, Column},
+};
 use sea_orm::{
-    Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::SelectStatement,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::SelectStatement,
 };
 
 use crate::records::{
     fold::fold,
     instant::DateTime,
-    list::{self, FilterInput, OrderField},
+    list::{self, FilterInput, OrderField, Terms},
     validation::{self, Checks},
 };
 
@@ -67,7 +70,7 @@ impl FilterInput for ClientLocationFilter {
         list::polled_by(self.updated_from.as_ref(), self.created_from.as_ref())
     }
 
-    fn condition(&self, checks: &mut Checks) -> Condition {
+    fn terms(&self, checks: &mut Checks) -> Terms {
         let Self {
             id,
             name,
@@ -82,7 +85,6 @@ impl FilterInput for ClientLocationFilter {
             // `FilterInput::select` adds it.
             search: _,
         } = self;
-        let columns = location::COLUMN;
         let mut id_of = |field, id: &Option<_>| id.as_ref().and_then(|id| checks.id(field, id));
         let id = id_of("id", id);
         let client_id = id_of("clientId", client_id);
@@ -94,17 +96,19 @@ impl FilterInput for ClientLocationFilter {
         let name = text_of("name", name);
         let country = text_of("country", country);
         let state = text_of("state", state);
-        Condition::all()
-            .add_option(id.map(|id| columns.id.eq(id)))
-            .add_option(name.map(|name| columns.name_key.eq(fold(name.trim()))))
-            .add_option(client_id.map(|id| columns.client_id.eq(id)))
-            .add_option(salesperson.map(|id| columns.client_id.in_subquery(clients_of(id))))
-            .add_option(country.map(|code| columns.country.eq(code.trim().to_ascii_uppercase())))
-            .add_option(state.map(|code| columns.state.eq(code.trim().to_ascii_uppercase())))
-            .add_option(created_from.map(|at| columns.created_at.gte(at.first_millisecond())))
-            .add_option(created_to.map(|at| columns.created_at.lte(at.last_millisecond())))
-            .add_option(updated_from.map(|at| columns.updated_at.gte(at.first_millisecond())))
-            .add_option(updated_to.map(|at| columns.updated_at.lte(at.last_millisecond())))
+        let code = |code: String| code.trim().to_ascii_uppercase();
+        let of_salesperson = |id| Column::ClientId.in_subquery(clients_of(id));
+        Terms::default()
+            .equal(Column::Id, id)
+            .equal(Column::NameKey, name.map(|name| fold(name.trim())))
+            .equal(Column::ClientId, client_id)
+            .other(salesperson.map(of_salesperson))
+            .equal(Column::Country, country.map(code))
+            .equal(Column::State, state.map(code))
+            .from(Column::CreatedAt, created_from.as_ref())
+            .to(Column::CreatedAt, created_to.as_ref())
+            .from(Column::UpdatedAt, updated_from.as_ref())
+            .to(Column::UpdatedAt, updated_to.as_ref())
     }
 }
 

@@ -29,6 +29,16 @@ impl Listed for location::Entity {
     const ID: location::Column = location::Column::Id;
     const SEARCHED: &'static [location::Column] = &[location::Column::NameKey];
 
+    const FILTERED: &'static [location::Column] = &[
+        location::Column::Id,
+        location::Column::NameKey,
+        location::Column::ClientId,
+        location::Column::Country,
+        location::Column::State,
+        location::Column::CreatedAt,
+        location::Column::UpdatedAt,
+    ];
+
     fn sort_column(field: OrderField) -> Option<location::Column> {
         match field {
             OrderField::Id => None,

@@ -90,6 +90,13 @@ impl<'a> Complaint<'a> {
     }
 }
 
+/// Whether SQLite did nothing because another program holds its lock.
+#[must_use]
+pub fn is_of_lock(error: &SqlxError) -> bool {
+    const BUSY: u8 = 5;
+    matches!(Complaint::behind(error), Some(Complaint::Sqlite(BUSY)))
+}
+
 /// The code alone: the message may quote stored values.
 impl fmt::Display for Complaint<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

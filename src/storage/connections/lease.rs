@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 
 use super::{
     LOCK_TIMEOUT, Pool, STATEMENT_TIMEOUT,
-    fault::{Complaint, ConnectionFault, is_broken},
+    fault::{ConnectionFault, is_broken, is_of_lock},
     manager::{AlarmedConnection, Engine, Manager},
 };
 use crate::storage::turns::{Access, Share, Turn};
@@ -133,11 +133,10 @@ impl Lease {
 
 /// Whether SQLite did nothing because another program holds its lock.
 fn is_locked<T>(done: &Result<T, DbErr>) -> bool {
-    const BUSY: u8 = 5;
     let Err(DbErr::Query(RuntimeErr::SqlxError(cause))) = done else {
         return false;
     };
-    matches!(Complaint::behind(cause), Some(Complaint::Sqlite(BUSY)))
+    is_of_lock(cause)
 }
 
 /// A [`Lease`] of a connection to one engine.

@@ -24,6 +24,8 @@ use crate::storage::{breaker::Breaker, turns::Turns};
 /// How long a connection may take to open. Shorter than a request waits for a connection,
 /// or no request would learn that the database is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// When to try again to open an SQLite file that is locked.
+const AGAIN: Duration = Duration::from_millis(20);
 /// A connection that was idle for longer is tested before it is used.
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// How long that test may take.
@@ -172,10 +174,19 @@ impl<DB: Engine> Destination<DB> {
     async fn connect(&self) -> Result<AlarmedConnection<DB>, SqlxError> {
         self.check_place()?;
         let alarm = Alarm(Arc::new(AtomicU64::new(Alarm::NEVER)));
-        let open = async {
+        let open_once = async || {
             let mut connection = self.options.connect().await?;
             DB::obey(&mut connection, &alarm).await?;
             Ok::<_, SqlxError>(connection)
+        };
+        let open = async {
+            loop {
+                match open_once().await {
+                    // Whoever had the last connection closes the file, and tidies it up.
+                    Err(error) if fault::is_of_lock(&error) => tokio::time::sleep(AGAIN).await,
+                    opened => return opened,
+                }
+            }
         };
         let opened = timeout(CONNECT_TIMEOUT, open).await;
         let connection = opened.map_err(|_| SqlxError::from(ConnectionFault::Late))??;

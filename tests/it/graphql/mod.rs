@@ -18,6 +18,7 @@ mod limits;
 mod lists;
 mod merging;
 mod pages;
+mod prices;
 mod primary;
 mod projection;
 mod search;

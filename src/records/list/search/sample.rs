@@ -1,4 +1,4 @@
-//! Samples of the keys of each list, which tell rare texts from common ones.
+//! Samples of each list, which tell rare texts and values from common ones.
 //!
 //! The statistics of PostgreSQL are too coarse for that. They know texts that one row in a
 //! hundred has; and if one of their hundred keys happens to contain a rare text, it seems
@@ -7,13 +7,17 @@
 //! No answer depends on a sample, so none waits long for one or fails without one.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
+use indexmap::IndexSet;
 use memchr::memmem;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, ColumnType, ConnectionTrait, DbErr, IdenStatic, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait, Value,
 };
 use tokio::{sync::Mutex, time::timeout};
 
@@ -34,6 +38,8 @@ const SIZE: usize = 4_096;
 const FRESH: Duration = Duration::from_mins(1);
 /// How long a search waits for the first sample.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The part of all rows that a condition is expected to leave of which the sample knows nothing.
+pub(in crate::records::list) const UNKNOWN_SHARE: f64 = 0.005;
 /// Separates the keys. No text contains it.
 const BETWEEN: char = '\0';
 
@@ -54,7 +60,42 @@ pub struct Latest {
     taking: Arc<Mutex<()>>,
 }
 
-/// A sample: the keys of some rows of a list.
+/// A value of a column that is filtered by, as it is sorted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A number, or an instant in milliseconds.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+impl Key {
+    /// From a value; none if it is null or of another type.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::BigInt(Some(number)) => Some(Self::Number(*number)),
+            Value::String(Some(text)) => Some(Self::Text(text.clone())),
+            Value::ChronoDateTimeUtc(Some(at)) => Some(Self::Number(at.timestamp_millis())),
+            _ => None,
+        }
+    }
+
+    /// From a column of a row.
+    fn read<C: ColumnTrait>(row: &QueryResult, column: C) -> Result<Option<Self>, DbErr> {
+        let name = column.as_str();
+        Ok(match column.def().get_column_type() {
+            ColumnType::BigInteger => row.try_get::<Option<i64>>("", name)?.map(Self::Number),
+            ColumnType::TimestampWithTimeZone => {
+                let at: Option<DateTime<Utc>> = row.try_get("", name)?;
+                at.map(|at| Self::Number(at.timestamp_millis()))
+            }
+            _ => row.try_get::<Option<String>>("", name)?.map(Self::Text),
+        })
+    }
+}
+
+/// A sample: some rows of a list.
 pub struct Sample {
     /// The keys, one after the other, in the order of the ids.
     keys: String,
@@ -62,6 +103,8 @@ pub struct Sample {
     rows: usize,
     /// How many rows the list has.
     all: usize,
+    /// The values of the columns that are filtered by, sorted, without nulls.
+    values: HashMap<&'static str, Vec<Key>>,
     taken: Instant,
 }
 
@@ -110,7 +153,9 @@ impl Latest {
         latest
     }
 
-    fn get(&self) -> Option<Arc<Sample>> {
+    /// The sample that is known, however old it is.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<Sample>> {
         let sample = self.sample.read().unwrap_or_else(PoisonError::into_inner);
         sample.clone()
     }
@@ -125,15 +170,24 @@ impl Sample {
         let (taken, db) = (Instant::now(), &store.reader);
         let blocks = blocks(db, row_count).await?;
         let all = blocks.last().map_or(0, |(_, end)| *end);
-        let mut rows = E::find()
-            .select_only()
-            .columns(E::SEARCHED.iter().copied())
-            .order_by_asc(E::ID);
+        // Each once; those that are searched come first.
+        let columns = E::SEARCHED.iter().chain(E::FILTERED);
+        let mut seen = IndexSet::new();
+        let columns = columns.filter(|column| seen.insert(column.as_str()));
+        let columns: Vec<_> = columns.copied().collect();
+        let mut rows = E::find().select_only().columns(columns).order_by_asc(E::ID);
         if all > SIZE {
             rows = rows.filter(any_of(db, E::ID.into_expr(), &random_ids(&blocks, all)));
         }
         let rows = db.query_all(rows.as_query()).await?;
-        let mut keys = String::new();
+        let (mut keys, mut values) = (String::new(), HashMap::new());
+        for column in E::FILTERED {
+            let found = rows.iter().map(|row| Key::read(row, *column));
+            let found = found.filter_map(Result::transpose);
+            let mut found = found.collect::<Result<Vec<_>, _>>()?;
+            found.sort_unstable();
+            values.insert(column.as_str(), found);
+        }
         for row in &rows {
             for column in 0..E::SEARCHED.len() {
                 let key: Option<String> = row.try_get_by_index(column)?;
@@ -145,8 +199,32 @@ impl Sample {
             keys,
             rows: rows.len(),
             all,
+            values,
             taken,
         }))
+    }
+
+    /// How many rows the list has.
+    #[must_use]
+    pub fn all(&self) -> usize {
+        self.all
+    }
+
+    /// About which part of all rows has a value in these bounds. None is never expected: a sample
+    /// does not have every value.
+    #[must_use]
+    pub fn share(&self, column: &str, least: Option<&Key>, greatest: Option<&Key>) -> f64 {
+        let rows = part_of(self.rows.max(1));
+        let Some(values) = self.values.get(column) else {
+            return UNKNOWN_SHARE;
+        };
+        let from = least.map_or(0, |least| values.partition_point(|value| value < least));
+        let to = greatest.map_or(values.len(), |greatest| {
+            values.partition_point(|value| value <= greatest)
+        });
+        // A value that the sample does not have is in less than one of its rows.
+        let found = if to > from { part_of(to - from) } else { 0.3 };
+        (found / rows).min(1.0)
     }
 
     /// What to expect of a folded text.
@@ -171,6 +249,11 @@ impl Sample {
             behind_last: if_not_by_chance(part(length - last, length)),
         }
     }
+}
+
+/// A number of rows, to divide by.
+fn part_of(rows: usize) -> f64 {
+    f64::from(u32::try_from(rows).unwrap_or(u32::MAX))
 }
 
 /// What a sample tells of a text, in rows of the list. All numbers but the first are estimates.

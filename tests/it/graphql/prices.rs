@@ -1,0 +1,140 @@
+//! Prices: a request that would have the database touch too many rows is refused before it does.
+
+use axum::http::StatusCode;
+use clientele::config::{Limits, Settings};
+use rstest::rstest;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::support::{Engine, TestApp};
+
+const CLIENTS: u32 = 20_000;
+const MAX: u64 = 3_600;
+
+/// An app with clients that were created a second apart, and with samples of them.
+async fn start(engine: Engine) -> TestApp {
+    let settings = Settings {
+        limits: Limits {
+            max_query_price: MAX,
+            ..Limits::default()
+        },
+        token_cache_ms: 60_000,
+        ..Settings::default()
+    };
+    let app = TestApp::builder(engine).settings(settings).start().await;
+    let (numbers, at) = match engine {
+        Engine::Postgres => (
+            format!("SELECT n FROM generate_series(1, {CLIENTS}) AS n"),
+            "timestamptz '2020-01-01T00:00:00Z' + n * interval '1 second'",
+        ),
+        Engine::Sqlite => (
+            format!(
+                "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL \
+                 SELECT n + 1 FROM numbers WHERE n < {CLIENTS}) SELECT n FROM numbers"
+            ),
+            "strftime('%Y-%m-%dT%H:%M:%S+00:00', 1577836800 + n, 'unixepoch')",
+        ),
+    };
+    let sql = format!(
+        "BEGIN; INSERT INTO client (name, name_key, account_code, account_code_key, \
+         has_invoice_reminders, show_location_on_invoice, salesperson, created_at, updated_at, \
+         version) SELECT 'Client ' || n, 'client ' || n, 'C' || n, 'c' || n, false, false, \
+         n % 100, {at}, {at}, 1 FROM ({numbers}) AS numbers ORDER BY n; \
+         INSERT INTO client_location (client_id, is_primary, name, name_key, state, country, \
+         created_at, updated_at, version) SELECT id, true, 'Main', 'main', 'CO', 'US', \
+         created_at, updated_at, 1 FROM client ORDER BY id; COMMIT"
+    );
+    let writer = app.database.writer();
+    writer.execute_unprepared(&sql).await.unwrap();
+    let store = &app.gateway.store;
+    while store.lists.samples.clients.get().is_none() {
+        store.sample_lists().await;
+    }
+    // The token is known from here on.
+    app.data("{ client(id: 1) { id } }", json!({})).await;
+    app.take_statements();
+    app
+}
+
+fn assert_refused(app: &TestApp, answer: &Value, query: &str) {
+    let error = &answer["errors"][0];
+    assert_eq!(
+        error["extensions"]["code"], "LIMIT_EXCEEDED",
+        "{query}: {answer}"
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("have a price of "), "{message}");
+    assert!(
+        message.contains(&format!("and {MAX} are allowed")),
+        "{message}"
+    );
+    assert_eq!(app.take_statements(), [] as [String; 0], "{query}");
+}
+
+/// Most rows meet the filter, and have to be counted or passed one by one.
+#[rstest]
+#[case(
+    "orderBy: { field: NAME }, filter: { createdFrom: \"2019-01-01T00:00:00Z\",
+    updatedTo: \"2030-01-01T00:00:00Z\" }",
+    "totalCount"
+)]
+#[case("filter: { search: \"nt 1\" }", "totalCount")]
+#[tokio::test]
+async fn a_wide_list_is_refused_before_it_is_read(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[case] arguments: &str,
+    #[case] selection: &str,
+) {
+    let app = start(engine).await;
+    let query = format!("{{ clients({arguments}) {{ {selection} nodes {{ id }} }} }}");
+    let answer = app.graphql(&query, json!({})).await;
+    assert_refused(&app, &answer, &query);
+}
+
+#[rstest]
+#[case("clients(first: 500) { totalCount nodes { id name } }")]
+#[case("clients(first: 500, orderBy: { field: NAME }) { totalCount nodes { id } }")]
+#[case("clients(filter: { name: \"Client 77\" }) { totalCount nodes { id } }")]
+#[case("clients(filter: { salesperson: 7 }) { totalCount nodes { id } }")]
+#[case("clients(filter: { updatedFrom: \"2020-01-01T05:30:00Z\" }) { nodes { id } }")]
+#[case("clients(filter: { createdFrom: \"2019-01-01T00:00:00Z\" }) { totalCount }")]
+#[case("clients(filter: { search: \"12345\" }) { totalCount nodes { id } }")]
+#[case("clientLocations(filter: { clientId: 7 }) { totalCount nodes { id } }")]
+#[tokio::test]
+async fn an_ordinary_list_is_answered(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[case] field: &str,
+) {
+    let app = start(engine).await;
+    app.data(&format!("{{ {field} }}"), json!({})).await;
+}
+
+/// The lists of a query count together, and none of them is read.
+#[rstest]
+#[tokio::test]
+async fn many_lists_are_refused_together(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = start(engine).await;
+    let field = "clients(first: 200, filter: { createdFrom: \"2020-01-01T00:00:00Z\" })
+        { nodes { id } }";
+    app.data(&format!("{{ {field} }}"), json!({})).await;
+    app.take_statements();
+    let fields = (0..20).map(|number| format!("a{number}: {field}"));
+    let query = format!("{{ {} }}", fields.collect::<Vec<_>>().join(" "));
+    let answer = app.graphql(&query, json!({})).await;
+    assert_refused(&app, &answer, &query);
+}
+
+#[rstest]
+#[tokio::test]
+async fn rest_lists_have_prices(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let app = start(engine).await;
+    let refused = app.get("/api/v1/clients?search=nt+1").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    assert!(refused.text().contains("have a price of"), "{refused:?}");
+    let polled = app
+        .get("/api/v1/clients?updated_from=2020-01-01T05:30:00Z")
+        .await;
+    assert_eq!(polled.status, StatusCode::OK, "{polled:?}");
+}
