@@ -7,7 +7,11 @@ mod origin;
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use axum::http::HeaderValue;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
+use clap_complete::Shell;
 use entity::api_token::Scope;
 
 pub use limits::Limits;
@@ -34,7 +38,9 @@ impl Cli {
     /// the program.
     #[must_use]
     pub fn read() -> Self {
-        let matches = without_empty_variables(Self::command()).get_matches();
+        let command = without_empty_variables(Self::command());
+        let matches = command.clone().try_get_matches();
+        let matches = matches.unwrap_or_else(|error| exit(&command, &error));
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -47,6 +53,35 @@ impl Cli {
             Some(_) => 1,
         }
     }
+}
+
+/// Says what is wrong, and ends the program. Clap blames the option, even where it read the
+/// variable.
+fn exit(command: &clap::Command, error: &clap::Error) -> ! {
+    if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && let Some(long) = option.split(' ').next()
+        && !std::env::args().any(|given| given.split('=').next() == Some(long))
+        && let Some(variable) = variable_of(command, long)
+    {
+        let blamed = format!("the variable {variable}");
+        let message = error.render().to_string();
+        eprint!("{}", message.replacen(&format!("'{option}'"), &blamed, 1));
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
+/// The variable of an option such as `--listen`.
+fn variable_of(command: &clap::Command, option: &str) -> Option<String> {
+    let is_meant = |arg: &&clap::Arg| arg.get_long() == option.strip_prefix("--");
+    let own = command.get_arguments().find(is_meant);
+    let own = own.and_then(clap::Arg::get_env);
+    own.map(|name| name.to_string_lossy().into_owned())
+        .or_else(|| {
+            command
+                .get_subcommands()
+                .find_map(|inner| variable_of(inner, option))
+        })
 }
 
 /// Ignores environment variables that are empty: service managers and container files set them
@@ -110,6 +145,14 @@ pub enum Command {
     Check(DatabaseOptions),
     /// Print the GraphQL schema in SDL
     Schema,
+    /// Print a script that completes commands and options in a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
 }
 
 /// Which database to use.

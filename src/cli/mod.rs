@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod chores;
 mod erase;
+mod help;
 mod migrate;
 mod schema;
 mod seed;
@@ -13,13 +14,13 @@ mod token;
 use std::{fs, io::ErrorKind, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
 
 use crate::{
     clock::Clock,
     config::{self, Cli, Command, DatabaseOptions},
     error::suggest::nearest,
-    storage::{connect, database::Database},
+    storage::{connect, connections::fault::Complaint, database::Database},
 };
 
 /// Variables for the environment, in the working folder.
@@ -57,6 +58,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Erase(options) => erase::run(&options).await,
         Command::Check(options) => check::run(&options).await,
         Command::Schema => schema::run(),
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man => help::man(),
     }
 }
 
@@ -96,17 +99,42 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut line = String::from("clientele");
-    for cause in error
-        .chain()
-        .map(|cause| cause.to_string().replace('\n', " "))
-    {
+    for cause in error.chain() {
+        let cause = cause.to_string().replace('\n', " ");
+        let cause = without_place(&cause);
         // Some errors repeat their cause in their own text.
-        if !line.contains(&cause) {
+        if !line.contains(cause) {
             line = format!("{line}: {cause}");
         }
     }
+    if error.chain().any(is_of_rights) {
+        line.push_str(
+            ": grant the database user rights on it, or connect as the owner of the tables",
+        );
+    }
     eprintln!("{line}");
     ExitCode::FAILURE
+}
+
+/// A message of PostgreSQL without the line of its source code where it arose.
+fn without_place(message: &str) -> &str {
+    match message.rsplit_once(" at line ") {
+        Some((message, line)) if line.chars().all(|digit| digit.is_ascii_digit()) => message,
+        _ => message,
+    }
+}
+
+/// Whether the database user lacks rights.
+fn is_of_rights(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let cause = cause.downcast_ref::<DbErr>();
+    let Some(
+        DbErr::Query(RuntimeErr::SqlxError(cause)) | DbErr::Exec(RuntimeErr::SqlxError(cause)),
+    ) = cause
+    else {
+        return false;
+    };
+    // Appendix A of PostgreSQL's manual: insufficient_privilege.
+    matches!(Complaint::behind(cause), Some(Complaint::Postgres(code)) if code == "42501")
 }
 
 /// Opens the database, and says which it is: a command in another folder would open another

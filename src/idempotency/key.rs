@@ -3,6 +3,8 @@
 use axum::http::{HeaderMap, Method, Uri};
 use sha2::{Digest, Sha256};
 
+use crate::storage::database::StatementCount;
+
 use super::{KEY, MAX_LENGTH};
 
 /// The value of an `Idempotency-Key` header.
@@ -60,11 +62,13 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 /// A request with a key, and what identifies it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct KeyedRequest {
     pub(super) token: i64,
     pub(super) key: Key,
     pub(super) fingerprint: [u8; 32],
+    /// Counts the statements that it sends.
+    pub(super) statements: StatementCount,
 }
 
 impl KeyedRequest {
@@ -82,6 +86,13 @@ impl KeyedRequest {
             token,
             key,
             fingerprint: hash.finalize().into(),
+            statements: StatementCount::default(),
         }
+    }
+
+    /// The same request, whose statements are counted.
+    #[must_use]
+    pub fn counting(self, statements: StatementCount) -> Self {
+        Self { statements, ..self }
     }
 }

@@ -179,7 +179,8 @@ impl Keys {
             let Ok(_guard) = tokio::time::timeout(PATIENCE, guard).await else {
                 return Err(NotExecuted::UnderWay(request.key));
             };
-            let database = keys.database.of_request(request.token);
+            let database = keys.database.counting(request.statements.clone());
+            let database = database.of_request(request.token);
             execute(&database, &request, run).await
         });
         task.await

@@ -7,7 +7,10 @@ use sea_orm::ConnectionTrait;
 use tokio_util::task::TaskTracker;
 
 use super::list::{Lists, search};
-use crate::storage::{connections::fault::Redacted, database::Database};
+use crate::storage::{
+    connections::fault::Redacted,
+    database::{Database, StatementCount},
+};
 
 /// Where records are read and written. It dereferences to its [`Database`].
 #[derive(Clone)]
@@ -33,6 +36,15 @@ impl Store {
     pub fn of_request(self, token: i64) -> Self {
         let database = self.database.of_request(token);
         Self { database, ..self }
+    }
+
+    /// The same records; the statements for them are counted.
+    #[must_use]
+    pub fn counting(&self, count: StatementCount) -> Self {
+        Self {
+            database: self.database.counting(count),
+            lists: Arc::clone(&self.lists),
+        }
     }
 
     /// The same records for the gateway itself, which tidies for all callers.

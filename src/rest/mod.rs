@@ -256,7 +256,7 @@ async fn handle(
         })?;
     details.note_viewer(&viewer);
     let call = Call {
-        store: gateway.store.clone(),
+        store: gateway.store.counting(details.statements()),
         executor,
         route,
         viewer,
@@ -323,6 +323,7 @@ async fn handle(
                 return call.write(given, body.faults, &preconditions).await;
             };
             let request = KeyedRequest::new(call.viewer.token, key, method, uri, &sent);
+            let request = request.counting(details.statements());
             call.write_once(request, given, body.faults, preconditions)
                 .await
         }

@@ -4,7 +4,14 @@
 //! readers in a shared pool: one connection for writing, some for reading. PostgreSQL gets
 //! one pool for both.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use migration::{Migrator, MigratorTrait, OLDEST_PROGRAM};
@@ -52,6 +59,17 @@ pub struct Pools {
     migration: Arc<ConnectOptions>,
     /// Gives the instants that are stored.
     pub clock: Clock,
+}
+
+/// How many statements a request has sent.
+pub type StatementCount = Arc<AtomicU32>;
+
+impl Pools {
+    fn observe(&mut self, observer: Observer) {
+        self.reader.observe(Arc::clone(&observer));
+        self.writer.observe(Arc::clone(&observer));
+        self.observer = Some(observer);
+    }
 }
 
 impl Deref for Database {
@@ -133,6 +151,22 @@ impl Database {
     #[must_use]
     pub fn of_request(&self, caller: i64) -> Self {
         self.of(Share::of_request(caller))
+    }
+
+    /// This database, which counts the statements that are sent to it. Those that a batch sends
+    /// for several requests count for the one that leads it.
+    #[must_use]
+    pub fn counting(&self, count: StatementCount) -> Self {
+        let observer = self.observer.clone();
+        let counting: Observer = Arc::new(move |info: &sea_orm::metric::Info<'_>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            if let Some(observer) = &observer {
+                observer(info);
+            }
+        });
+        let mut pools = Pools::clone(&self.0);
+        pools.observe(counting);
+        Self(Arc::new(pools))
     }
 
     /// This database for the gateway itself.
@@ -283,11 +317,7 @@ impl Database {
         &mut self,
         observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + 'static,
     ) {
-        let observer: Observer = Arc::new(observer);
-        let pools = Arc::make_mut(&mut self.0);
-        pools.reader.observe(Arc::clone(&observer));
-        pools.writer.observe(Arc::clone(&observer));
-        pools.observer = Some(observer);
+        Arc::make_mut(&mut self.0).observe(Arc::new(observer));
     }
 
     /// The pools: the name of each, how many connections are open, and how many are idle.

@@ -37,6 +37,10 @@ impl Steps {
         let mut applied = Vec::new();
         if has_table(db, APPLIED).await? {
             applied = texts(db, "version", APPLIED).await?;
+        } else if sees_no_schema(db).await? {
+            let rights = "the database user may use no schema in its search path: grant it usage \
+                          on the schema of the tables";
+            return Err(DbErr::Custom(rights.to_owned()));
         }
         steps.has_some = !applied.is_empty();
         let is_pending = |step: &&String| !applied.contains(step);
@@ -93,6 +97,19 @@ async fn has_table(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr
     };
     let statement = Statement::from_sql_and_values(engine, sql, [table.into()]);
     Ok(db.query_one_raw(statement).await?.is_some())
+}
+
+/// Whether PostgreSQL shows the user no schema: then nobody can tell whether there are tables.
+async fn sees_no_schema(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    let engine = db.get_database_backend();
+    if engine != DbBackend::Postgres {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 WHERE current_schema() IS NULL";
+    let row = db
+        .query_one_raw(Statement::from_string(engine, sql))
+        .await?;
+    Ok(row.is_some())
 }
 
 async fn texts(db: &impl ConnectionTrait, column: &str, table: &str) -> Result<Vec<String>, DbErr> {

@@ -1,7 +1,7 @@
 //! A line in the log for each request, and its place in the metrics.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Instant,
 };
 
@@ -15,7 +15,7 @@ use metrics::{counter, histogram};
 use tracing::Level;
 
 use super::figures::{REQUEST_SECONDS, REQUESTS, RESPONSE_BYTES};
-use crate::{auth::Viewer, http::request_id::RequestId};
+use crate::{auth::Viewer, http::request_id::RequestId, storage::database::StatementCount};
 
 /// The longest name of an operation in the log, in bytes: callers choose it.
 const MAX_NAME: usize = 100;
@@ -28,6 +28,7 @@ pub struct Details(Arc<Noted>);
 struct Noted {
     viewer: OnceLock<Viewer>,
     operation: OnceLock<String>,
+    statements: StatementCount,
 }
 
 impl Details {
@@ -35,6 +36,12 @@ impl Details {
     pub fn note_viewer(&self, viewer: &Viewer) {
         // A request has one viewer, so it is never noted twice.
         let _ = self.0.viewer.set(viewer.clone());
+    }
+
+    /// Counts the statements that the request sends to the database.
+    #[must_use]
+    pub fn statements(&self) -> StatementCount {
+        Arc::clone(&self.0.statements)
     }
 
     /// Notes the name of the operation that is asked for.
@@ -86,7 +93,12 @@ impl Observation {
         if let Some(bytes) = bytes.and_then(|bytes| u32::try_from(bytes).ok()) {
             histogram!(RESPONSE_BYTES).record(f64::from(bytes));
         }
-        let Noted { viewer, operation } = &*self.details.0;
+        let Noted {
+            viewer,
+            operation,
+            statements,
+        } = &*self.details.0;
+        let statements = statements.load(Ordering::Relaxed);
         let viewer = viewer.get();
         macro_rules! log {
             ($level:expr) => {
@@ -98,6 +110,7 @@ impl Observation {
                     // In tenths, because more digits say nothing.
                     milliseconds = (elapsed.as_secs_f64() * 10_000.0).round() / 10.0,
                     bytes,
+                    statements,
                     user = viewer.map(|viewer| &*viewer.user),
                     token = viewer.map(|viewer| &*viewer.prefix),
                     operation = operation.get().map(String::as_str),

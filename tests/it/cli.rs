@@ -513,6 +513,9 @@ async fn the_log_says_who_asked_for_what(
         assert_eq!(line["user"], "tester");
         assert_eq!(line["token"], prefix);
         assert!(line["bytes"].as_u64().unwrap() > 10, "{line}");
+        // What is refused by its body asks the database nothing.
+        let statements = u32::from(line["status"] != 422);
+        assert_eq!(line["statements"], statements, "{line}");
         let tenths = line["milliseconds"].as_f64().unwrap() * 10.0;
         assert!((tenths - tenths.round()).abs() < 1e-6, "{line}");
     }
@@ -849,6 +852,75 @@ async fn a_database_that_takes_no_writes_is_served_as_it_is() {
     let answer = post(&served.address, "/api/v1/clients", &app.token, &client).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(!served.stop().await.contains("#token"));
+}
+
+/// Clap would blame the option.
+#[tokio::test]
+async fn a_variable_that_is_wrong_is_named() {
+    let folder = TempDir::new().unwrap();
+    let refused = command(folder.path(), &["serve"])
+        .env("WORKERS", "many")
+        .output()
+        .await
+        .unwrap();
+    let told = stderr(&refused);
+    assert!(told.contains("'many' for the variable WORKERS"), "{told}");
+    let refused = command(folder.path(), &["serve", "--workers", "many"])
+        .env("WORKERS", "2")
+        .output()
+        .await
+        .unwrap();
+    let told = stderr(&refused);
+    assert!(told.contains("'many' for '--workers <N>'"), "{told}");
+}
+
+#[tokio::test]
+async fn shells_and_manuals_know_the_commands() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        &["completions", "bash"][..],
+        &["completions", "zsh"],
+        &["completions", "fish"],
+        &["man"],
+    ] {
+        let printed = run(folder.path(), arguments).await;
+        assert!(printed.status.success(), "{printed:?}");
+        for known in ["migrate", "erase", "keep"] {
+            assert!(stdout(&printed).contains(known), "{arguments:?}: {known}");
+        }
+    }
+}
+
+/// A database that the user may not read is not an empty one.
+#[tokio::test]
+async fn missing_rights_are_told_from_emptiness() {
+    let app = TestApp::start(Engine::Postgres).await;
+    let user = format!("guest_{}", std::process::id());
+    let grants = format!(
+        "DROP ROLE IF EXISTS {user}; CREATE ROLE {user} LOGIN; \
+         REVOKE USAGE ON SCHEMA public FROM public"
+    );
+    let writer = app.database.writer();
+    writer.execute_unprepared(&grants).await.unwrap();
+    let url = app.database_url.replace("postgres@", &format!("{user}@"));
+    let folder = TempDir::new().unwrap();
+    let check = ["check", "--database-url", &url];
+    let refused = run(folder.path(), &check).await;
+    let told = stderr(&refused);
+    assert!(told.contains("may use no schema"), "{told}");
+    let usage = format!("GRANT USAGE ON SCHEMA public TO {user}");
+    writer.execute_unprepared(&usage).await.unwrap();
+    let refused = run(folder.path(), &check).await;
+    let told = stderr(&refused);
+    assert!(
+        told.contains("permission denied for table seaql_migrations: grant"),
+        "{told}"
+    );
+    assert!(!told.contains("at line"), "{told}");
+    let all = format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}");
+    writer.execute_unprepared(&all).await.unwrap();
+    let drop = format!("DROP OWNED BY {user}; DROP ROLE {user}");
+    writer.execute_unprepared(&drop).await.unwrap();
 }
 
 /// So container files and service managers write what is not set.

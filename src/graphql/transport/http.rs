@@ -32,6 +32,7 @@ use crate::{
         retry,
     },
     idempotency::{Key, KeyedRequest, MAX_ANSWER, NotExecuted, Outcome, Verdict},
+    records::Store,
     telemetry::request_log::Details,
 };
 use entity::change::Face;
@@ -72,7 +73,8 @@ pub async fn post(
         Err(message) => return bad_request(message),
     };
     let token = viewer.token;
-    let operation = parameters.operation(executor.gateway(), viewer, &request_id);
+    let store = executor.gateway().store.counting(details.statements());
+    let operation = parameters.operation(store, viewer, &request_id);
     let prepared = match executor.prepare(operation) {
         Ok(prepared) => prepared,
         Err(refused) => return respond(media, &refused),
@@ -85,6 +87,7 @@ pub async fn post(
             Ok(None) => {}
             Ok(Some(key)) => {
                 let request = KeyedRequest::new(token, key, &method, &uri, &sent);
+                let request = request.counting(details.statements());
                 return run_once(executor, media, &request_id, request, prepared).await;
             }
             Err(message) => return bad_request(message),
@@ -108,9 +111,10 @@ pub async fn get(
     details.note_viewer(&viewer);
     match from_url(&query.unwrap_or_default()) {
         Ok(parameters) => {
+            let store = executor.gateway().store.counting(details.statements());
             let operation = OperationRequest {
                 queries_only: true,
-                ..parameters.operation(executor.gateway(), viewer, &request_id)
+                ..parameters.operation(store, viewer, &request_id)
             };
             let prepared = match executor.prepare(operation) {
                 Ok(prepared) => prepared,
@@ -144,7 +148,7 @@ impl Parameters {
     /// The operation that they ask for.
     pub(super) fn operation(
         self,
-        gateway: &Gateway,
+        store: Store,
         viewer: Viewer,
         request_id: &RequestId,
     ) -> OperationRequest {
@@ -152,7 +156,7 @@ impl Parameters {
             document: Source::Text(self.query),
             name: self.operation_name,
             variables: self.variables,
-            store: gateway.store.clone(),
+            store,
             viewer,
             face: Face::Graphql,
             shape: Shape::GRAPHQL,

@@ -226,6 +226,6 @@ async fn execute(
         operation_name: sent.operation_name,
         variables: sent.variables.unwrap_or_default(),
     };
-    let operation = parameters.operation(gateway, viewer, request_id);
+    let operation = parameters.operation(gateway.store.clone(), viewer, request_id);
     Ok(executor.execute(operation).await)
 }
