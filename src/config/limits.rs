@@ -27,7 +27,8 @@ pub struct Limits {
     #[arg(long, env = "MAX_QUERY_VALUES", default_value_t = Self::default().max_query_values, value_name = "N")]
     pub max_query_values: u64,
     /// The highest price of the lists in a query: the rows that the database may have to touch, as
-    /// foreseen. A price of a million takes about a second of a processor
+    /// foreseen. A price of a million takes about a second of a processor. A query with one root
+    /// field may cost four times as much
     #[arg(long, env = "MAX_QUERY_PRICE", default_value_t = Self::default().max_query_price, value_name = "N")]
     pub max_query_price: u64,
     /// The largest answer, in bytes
