@@ -1,11 +1,18 @@
 //! Erases a client, and with it the kept answers that tell of it.
 
-use entity::idempotency_key as stored;
-use sea_orm::{ConnectionTrait, DbBackend, EntityName, Statement, Value};
+use std::collections::HashSet;
+
+use entity::idempotency_key::{self as stored, Column};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
+use serde_json::Value;
 
 use super::answers::ERASED;
 use crate::{
-    error::{Error, Result},
+    error::Result,
     records::{
         changes::Author,
         clients::{Erased, Erasure},
@@ -13,8 +20,8 @@ use crate::{
     storage::{database::Database, transaction::Transaction},
 };
 
-/// How many texts one statement looks for.
-const TEXTS: usize = 50;
+/// How many answers are in memory at a time.
+const BATCH: u64 = 20;
 
 /// Erases the client with this id in `transaction`, and commits.
 ///
@@ -27,9 +34,11 @@ pub async fn erase_client(
     id: i64,
 ) -> Result<Erased> {
     let mut erasure = Erasure::begin(&transaction, id).await?;
-    while let Some(texts) = erasure.texts(&transaction).await? {
-        forget(&transaction, texts).await?;
+    let mut texts = HashSet::new();
+    while let Some(some) = erasure.texts(&transaction).await? {
+        texts.extend(some);
     }
+    forget(&transaction, &texts).await?;
     let erased = erasure.finish(database, &transaction, author).await?;
     transaction.commit().await?;
     Ok(erased)
@@ -37,33 +46,51 @@ pub async fn erase_client(
 
 /// Erases the kept answers that have one of these texts as a value. Their keys stay: a retry must
 /// not do the same once more.
-async fn forget(db: &impl ConnectionTrait, mut texts: Vec<String>) -> Result<()> {
-    texts.sort_unstable();
-    texts.dedup();
-    let engine = db.get_database_backend();
-    let table = stored::Entity.table_name();
-    for texts in texts.chunks(TEXTS) {
-        let mut values: Vec<Value> = vec![Vec::<u8>::new().into()];
-        let mut conditions = Vec::with_capacity(texts.len());
-        for text in texts {
-            let text = serde_json::to_vec(text);
-            let text = text.map_err(|error| Error::Internal(std::sync::Arc::new(error)))?;
-            values.push(text.into());
-            conditions.push(match engine {
-                DbBackend::Postgres => format!("position(${} in body) > 0", values.len()),
-                _ => format!("instr(body, ?{}) > 0", values.len()),
-            });
+async fn forget(db: &impl ConnectionTrait, texts: &HashSet<String>) -> Result<()> {
+    let key = || Expr::tuple([Column::TokenId, Column::Key].map(ColumnTrait::into_expr));
+    let mut last: Option<(i64, String)> = None;
+    loop {
+        let mut answers = stored::Entity::find()
+            .filter(stored::COLUMN.status.ne(ERASED))
+            .order_by_asc(Column::TokenId)
+            .order_by_asc(Column::Key)
+            .limit(BATCH);
+        if let Some((token, name)) = last {
+            let place = Expr::tuple([Expr::val(token), Expr::val(name)]);
+            answers = answers.filter(key().gt(place));
         }
-        let nothing = match engine {
-            DbBackend::Postgres => "$1",
-            _ => "?1",
+        let answers = answers.all(db).await?;
+        let Some(end) = answers.last() else {
+            return Ok(());
         };
-        let sql = format!(
-            "UPDATE {table} SET status = {ERASED}, headers = '[]', body = {nothing} WHERE {}",
-            conditions.join(" OR ")
-        );
-        let statement = Statement::from_sql_and_values(engine, sql, values);
-        db.execute_raw(statement).await?;
+        last = Some((end.token_id, end.key.clone()));
+        for answer in answers {
+            let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+            if !has_one(&body, texts) {
+                continue;
+            }
+            let nothing = stored::ActiveModel {
+                status: Set(ERASED),
+                headers: Set("[]".to_owned()),
+                body: Set(Vec::new()),
+                ..Default::default()
+            };
+            stored::Entity::update_many()
+                .set(nothing)
+                .filter(stored::COLUMN.token_id.eq(answer.token_id))
+                .filter(stored::COLUMN.key.eq(answer.key))
+                .exec(db)
+                .await?;
+        }
     }
-    Ok(())
+}
+
+/// Whether one of the texts is a value in the answer.
+fn has_one(body: &Value, texts: &HashSet<String>) -> bool {
+    match body {
+        Value::String(text) => texts.contains(text),
+        Value::Array(items) => items.iter().any(|item| has_one(item, texts)),
+        Value::Object(members) => members.values().any(|value| has_one(value, texts)),
+        _ => false,
+    }
 }

@@ -74,6 +74,7 @@ impl Store {
             return;
         }
         self.lists.tasks.spawn(async move {
+            let _alone = store.lists.merges.lock().await;
             if let Err(error) = search::forget_deleted(&store).await {
                 tracing::warn!(error = %Redacted(&error), "a search index keeps deleted texts");
             }

@@ -56,7 +56,12 @@ pub async fn fill(database: &Database, name: &str) -> Result<bool, DbErr> {
     };
     let transaction = database.begin().await?;
     let lock = match engine {
-        DbBackend::Postgres => " FOR UPDATE",
+        DbBackend::Postgres => {
+            // While it waits for a row, others wait for those that it has locked.
+            let patience = "SET LOCAL lock_timeout = '100ms'";
+            transaction.execute_unprepared(patience).await?;
+            " FOR UPDATE"
+        }
         _ => "",
     };
     let pending = select(&transaction, &format!("WHERE name = '{name}'{lock}")).await?;
@@ -64,22 +69,33 @@ pub async fn fill(database: &Database, name: &str) -> Result<bool, DbErr> {
         return Ok(false);
     };
     let Some(end) = end_of_batch(&transaction, backfill, next, last).await? else {
-        let done = format!("DELETE FROM backfill WHERE name = '{name}'");
-        transaction.execute_unprepared(&done).await?;
-        if !backfill.finish.is_empty() {
-            transaction.execute_unprepared(&backfill.finish).await?;
-        }
+        finish(&transaction, backfill).await?;
         transaction.commit().await?;
         return Ok(false);
     };
     transaction
         .execute_unprepared(&backfill.copy(next, end))
         .await?;
+    if end == last {
+        finish(&transaction, backfill).await?;
+        transaction.commit().await?;
+        return Ok(false);
+    }
     let next = end.saturating_add(1);
     let done = format!("UPDATE backfill SET next = {next} WHERE name = '{name}'");
     transaction.execute_unprepared(&done).await?;
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Does what follows when all is copied.
+async fn finish(db: &impl ConnectionTrait, backfill: &Backfill) -> Result<(), DbErr> {
+    let done = format!("DELETE FROM backfill WHERE name = '{}'", backfill.name);
+    db.execute_unprepared(&done).await?;
+    if !backfill.finish.is_empty() {
+        db.execute_unprepared(&backfill.finish).await?;
+    }
+    Ok(())
 }
 
 /// The last id of the batch that begins with `next`; none if there are no more rows.

@@ -108,6 +108,12 @@ async fn instants_are_found_without_an_index(
     )
     .await;
     assert_eq!(ids(&last), [3_600]);
+    let ever = changes(
+        &app,
+        "direction: DESC, first: 1, filter: { to: \"9999-12-31T23:59:59.999Z\" }",
+    )
+    .await;
+    assert_eq!(ids(&ever), [50_000]);
     for filter in [
         "from: \"2030-01-01T00:00:00Z\"",
         "to: \"2010-01-01T00:00:00Z\"",

@@ -226,7 +226,11 @@ impl ChangeQueries {
         let wanted = checks.within("filter", |checks| input.select(checks));
         let request = paging.request(ListKind::Changes, &selected, &mut checks);
         checks.finish()?;
-        let store = &RequestData::of(context)?.store;
+        let data = RequestData::of(context)?;
+        let store = &data.store;
+        let page = selected.rows.then_some(&request);
+        let price = wanted.price(page, selected.total);
+        data.price.add(price, data.executed.root_fields > 1).await?;
         let feed = Feed::open(store, wanted).await?;
         let page = if selected.rows {
             feed.page(store, &request).await?

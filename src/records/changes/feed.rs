@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use entity::{change, change_pruned};
 use sea_orm::{
     Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
@@ -46,6 +46,22 @@ pub struct Feed {
     up_to: Option<i64>,
 }
 
+impl Wanted {
+    /// The price of a page of so many changes, if one is asked for, and of the total, in rows as
+    /// those of lists.
+    #[must_use]
+    pub fn price(&self, page: Option<&PageRequest>, with_total: bool) -> u64 {
+        /// What it costs to look at many changes, and to count many.
+        const LOOKED: u64 = LOOKED_AT / 10;
+        const TOTAL: u64 = COUNTED / 5;
+        let page = page.map_or(0, |page| {
+            let looks = if self.compared.is_empty() { 0 } else { LOOKED };
+            page.limit + looks
+        });
+        page + if with_total { TOTAL } else { 0 }
+    }
+}
+
 impl Feed {
     /// What is wanted, up to the horizon: no change with a smaller number appears after one that
     /// was read. The statements that read the changes must begin after this.
@@ -66,8 +82,10 @@ impl Feed {
             Some(from) => place_of(db, from - SLACK).await?.map(|(low, _)| low),
             None => None,
         };
-        let last = match to {
-            Some(to) => place_of(db, to + SLACK).await?.map(|(_, high)| high),
+        // Later years do not sort as texts, and no change is made in them.
+        let beyond = to.map(|to| to + SLACK).filter(|to| to.year() <= 9999);
+        let last = match beyond {
+            Some(beyond) => place_of(db, beyond).await?.map(|(_, high)| high),
             None => None,
         };
         Ok(Self {
@@ -154,12 +172,12 @@ impl Feed {
     /// Counts the changes.
     ///
     /// # Errors
-    /// `Limit` if too many would have to be looked at, or what the database reports.
+    /// `TooLarge` if too many would have to be looked at, or what the database reports.
     pub async fn count(&self, store: &Store) -> Result<i64> {
         let within = self.within(self.after, self.up_to);
         let beyond = nth(store, within.clone(), Direction::Asc, COUNTED + 1).await?;
         if beyond.is_some() {
-            return Err(Error::Limit(format!(
+            return Err(Error::TooLarge(format!(
                 "The log has too many changes to count them: more than {COUNTED} would have to be \
                  looked at. Leave out totalCount, or narrow the filter by clientId, by, from or to."
             )));
@@ -232,15 +250,15 @@ async fn place_of(db: &impl ConnectionTrait, instant: DateTime<Utc>) -> Result<O
         _ => "?1",
     };
     let is_earlier = format!(
-        "coalesce((SELECT at FROM change WHERE id > (low + high) / 2 ORDER BY id LIMIT 1) \
+        "coalesce((SELECT at FROM change WHERE id > (low + (high - low) / 2) ORDER BY id LIMIT 1) \
          < {parameter}, FALSE)"
     );
     let sql = format!(
         "WITH RECURSIVE search (low, high) AS ( \
            SELECT (SELECT min(id) FROM change) - 1, (SELECT max(id) FROM change) \
            UNION ALL \
-           SELECT CASE WHEN {is_earlier} THEN (low + high) / 2 ELSE low END, \
-             CASE WHEN {is_earlier} THEN high ELSE (low + high) / 2 END \
+           SELECT CASE WHEN {is_earlier} THEN (low + (high - low) / 2) ELSE low END, \
+             CASE WHEN {is_earlier} THEN high ELSE (low + (high - low) / 2) END \
            FROM search WHERE high - low > 1 \
          ) SELECT low, high FROM search WHERE high - low <= 1"
     );

@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbBackend, EntityTrait, ModelTrait};
+use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::storage::batcher::Batcher;
@@ -41,6 +42,8 @@ pub struct Lists {
     pub(super) horizons: Batcher<(), DateTime<Utc>>,
     /// The tables that a backfill is yet to fill.
     unfilled: RwLock<Vec<String>>,
+    /// One merge of the search indexes at a time.
+    pub(super) merges: Mutex<()>,
     /// Runs merges of row counts and of indexes, and takes samples.
     pub(super) tasks: TaskTracker,
 }
@@ -55,6 +58,7 @@ impl Lists {
             settled: Settled::default(),
             horizons: Batcher::default(),
             unfilled: RwLock::default(),
+            merges: Mutex::default(),
             tasks,
         }
     }

@@ -4,8 +4,7 @@
 //! them, and which indexes there are. Until a sample is known, only the rows of the page count.
 //! `bench/prices` holds prices against measured times.
 
-use std::collections::HashMap;
-
+use indexmap::IndexMap;
 use sea_orm::{ConnectionTrait, DbBackend, IdenStatic};
 
 use super::{
@@ -119,7 +118,7 @@ struct Bounded {
 }
 
 fn by_column(bounds: &[Bound], sample: &Sample) -> Vec<Bounded> {
-    let mut columns: HashMap<&'static str, (Option<&Key>, Option<&Key>)> = HashMap::new();
+    let mut columns: IndexMap<&'static str, (Option<&Key>, Option<&Key>)> = IndexMap::new();
     let mut bounded = Vec::new();
     for bound in bounds {
         let Some(column) = bound.column else {
@@ -181,19 +180,27 @@ impl Foreseen<'_> {
 
     /// The price of a page that is sorted by this column, or else by the id.
     fn page(&self, page: &PageRequest, sorted_by: Option<&'static str>) -> f64 {
-        let limit = number(usize::try_from(page.limit).unwrap_or(usize::MAX));
+        let rows = page.limit.saturating_add(page.offset);
+        let limit = number(usize::try_from(rows).unwrap_or(usize::MAX));
         // An index has both: the rows of a column in its order, or those of one value in the order
         // of their ids.
         let serves = |bound: &&Bounded| match sorted_by {
             Some(_) => bound.column == sorted_by,
             None => bound.is_equal,
         };
-        if let Some(serving) = self.bounds.iter().find(serves) {
+        let by_index = self.all * self.least_share() * self.weights.sorted;
+        let in_turn = self.bounds.iter().filter(serves).map(|serving| {
             let others = self.share() / serving.within.max(f64::MIN_POSITIVE);
             let rows = (limit / others.max(f64::MIN_POSITIVE)).min(self.all * serving.within);
-            return rows * self.weights.in_other_order;
+            rows * self.weights.in_other_order
+        });
+        if let Some(in_turn) = in_turn.reduce(f64::min) {
+            return if self.chooses {
+                in_turn.min(by_index)
+            } else {
+                in_turn
+            };
         }
-        let by_index = self.all * self.least_share() * self.weights.sorted;
         let spread = limit / self.share();
         let in_order = if sorted_by.is_some() {
             spread.min(self.all) * self.weights.in_other_order
@@ -219,7 +226,14 @@ impl Foreseen<'_> {
             0 | 1 => self.weights.counted,
             _ => self.weights.looked_at,
         };
-        self.all * self.least_share() * weight
+        let equal = self.bounds.iter().filter(|bound| bound.is_equal);
+        let equal = equal.map(|bound| bound.within).reduce(f64::min);
+        let share = match equal {
+            // Without knowing better, it takes the index of a value rather than that of a range.
+            Some(equal) if !self.chooses => equal,
+            _ => self.least_share(),
+        };
+        self.all * share * weight
     }
 
     /// The price of a page, or else of the total, of the rows with a text.

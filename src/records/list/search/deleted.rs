@@ -4,6 +4,8 @@
 //! of the index that have them are merged, which may never happen by itself. PostgreSQL's index
 //! keeps them until a vacuum, as its tables do.
 
+use std::time::Instant;
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use crate::storage::database::Database;
@@ -24,8 +26,14 @@ pub async fn forget_deleted(database: &Database) -> Result<(), DbErr> {
     for index in INDEXES {
         // A negative number begins to merge all parts into one, however large they are.
         let mut pages = -PAGES;
-        while merge(database, index, pages).await? {
+        loop {
+            let began = Instant::now();
+            if !merge(database, index, pages).await? {
+                break;
+            }
             pages = PAGES;
+            // For half of the time others write.
+            tokio::time::sleep(began.elapsed()).await;
         }
     }
     Ok(())
