@@ -91,7 +91,7 @@ impl Feed {
         Ok(Self {
             indexed,
             compared,
-            // Further back there are only those that tell of erasures.
+            // Further back there are only those of clients that were erased.
             after: after.max(Some(beginning)),
             up_to: last.into_iter().chain(horizon).min(),
         })
@@ -198,9 +198,9 @@ pub async fn beginning(db: &impl ConnectionTrait) -> Result<change_pruned::Model
     Ok(found.ok_or_else(missing)?)
 }
 
-/// Refuses to go on in the history of a client from a change that was deleted. One that tells of
-/// an erasure is still there, and what was before it has lost its texts anyway. To be asked after
-/// the page was read, as it may be deleted meanwhile.
+/// Refuses to go on in the history of a client from a change that was deleted. What follows one
+/// that is still there is there, too. To be asked after the page was read, as it may be deleted
+/// meanwhile.
 ///
 /// # Errors
 /// `PositionLost`, or what the database reports.

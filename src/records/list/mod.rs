@@ -109,7 +109,7 @@ pub trait Listed: EntityTrait {
     /// The row count of the list; none if it has none.
     fn row_count(counts: &RowCounts) -> Option<&Arc<RowCount>>;
 
-    /// The sample of its keys; none if it is not searched.
+    /// The sample of its rows; none if it is not sampled.
     #[must_use]
     fn sample(_samples: &Samples) -> Option<&Arc<Latest>> {
         None

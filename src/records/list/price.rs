@@ -87,7 +87,9 @@ pub fn price<E: Listed>(
         sample: &sample,
     };
     let mut price = 0.0;
-    if let Some(text) = &filter.search {
+    // Next to a condition that leaves few rows, these are read and compared (`search::condition`).
+    let leaves_few = filter.generic_plan && !filter.bounds.is_empty();
+    if let Some(text) = filter.search.as_ref().filter(|_| !leaves_few) {
         let is_indexed = search::is_indexed::<E>(store, text);
         if let Some(page) = page {
             price += foreseen.search(text, is_indexed, Some(page));
@@ -180,8 +182,7 @@ impl Foreseen<'_> {
 
     /// The price of a page that is sorted by this column, or else by the id.
     fn page(&self, page: &PageRequest, sorted_by: Option<&'static str>) -> f64 {
-        let rows = page.limit.saturating_add(page.offset);
-        let limit = number(usize::try_from(rows).unwrap_or(usize::MAX));
+        let limit = number(usize::try_from(reached(page)).unwrap_or(usize::MAX));
         // An index has both: the rows of a column in its order, or those of one value in the order
         // of their ids.
         let serves = |bound: &&Bounded| match sorted_by {
@@ -206,7 +207,7 @@ impl Foreseen<'_> {
             spread.min(self.all) * self.weights.in_other_order
         } else {
             // Ids and instants grow together, so that all rows before a bound may be passed.
-            let passed = self.bounds.iter().map(|bound| match page.order.direction {
+            let passed = self.bounds.iter().map(|bound| match read_in(page) {
                 Direction::Asc => bound.before,
                 Direction::Desc => bound.behind,
             });
@@ -246,8 +247,8 @@ impl Foreseen<'_> {
         };
         let purpose = page.map_or(Purpose::Total, |page| Purpose::Page {
             field: page.order.field,
-            direction: page.order.direction,
-            limit: page.limit,
+            direction: read_in(page),
+            limit: reached(page),
         });
         let [_, in_order] = purpose.costs(&outlook, is_indexed);
         // Where other conditions leave few of the rows, more of them are read.
@@ -267,6 +268,20 @@ impl Foreseen<'_> {
             number(self.sample.look_for(&run).rows)
         });
         runs.into_iter().fold(0.0, f64::max) * self.weights.passed
+    }
+}
+
+/// How many rows are read for a page: those before it, too, if it is found by its number.
+fn reached(page: &PageRequest) -> u64 {
+    page.limit.saturating_add(page.offset)
+}
+
+/// The direction in which the rows of a page are read.
+fn read_in(page: &PageRequest) -> Direction {
+    if page.from_end {
+        page.order.direction.reversed()
+    } else {
+        page.order.direction
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Samples {
     pub locations: Arc<Latest>,
 }
 
-/// The latest sample of one list; none until a search needs one.
+/// The latest sample of one list; none until the first one is taken.
 #[derive(Default)]
 pub struct Latest {
     sample: RwLock<Option<Arc<Sample>>>,
