@@ -17,6 +17,7 @@ mod m20261130_000010_create_polls;
 mod m20261130_000011_describe_tokens;
 mod m20261130_000012_state_support;
 mod m20261130_000013_open_log;
+mod searched;
 
 /// The oldest program that may use the schema of all these steps. Steps only add, so that
 /// gateways of two versions run side by side while they are upgraded; what nobody uses any

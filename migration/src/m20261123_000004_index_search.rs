@@ -6,7 +6,10 @@
 //! once, so the triggers leave those alone until they are. Then the triggers are made anew,
 //! without that condition.
 
-use crate::backfill::{self, Backfill};
+use crate::{
+    backfill::{self, Backfill},
+    searched::{LISTS, List},
+};
 use sea_orm_migration::{
     prelude::*,
     sea_orm::{DbBackend, Statement},
@@ -31,7 +34,7 @@ impl MigrationTrait for Migration {
                 Some(_) => UNLESS,
                 None => ["", "", ""],
             };
-            db.execute_unprepared(&list.triggers(unless)).await?;
+            db.execute_unprepared(&triggers(list, unless)).await?;
         }
         Ok(())
     }
@@ -41,57 +44,23 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A list, its index, and the keys that are searched.
-struct List {
-    table: &'static str,
-    index: &'static str,
-    keys: &'static [&'static str],
-}
-
-const LISTS: [List; 2] = [
-    List {
-        table: "client",
-        index: "client_search",
-        keys: &["name_key", "account_code_key"],
-    },
-    List {
-        table: "client_location",
-        index: "client_location_search",
-        keys: &["name_key"],
-    },
-];
-
 /// How the rows of before are indexed.
 pub(crate) fn backfills() -> [Backfill; 2] {
     LISTS.map(|list| Backfill {
         name: list.index,
         source: list.table,
         copy: list.fill(COPY),
-        finish: list.fill(DROP_TRIGGERS) + &list.triggers(["", "", ""]),
+        finish: list.fill(DROP_TRIGGERS) + &triggers(&list, ["", "", ""]),
     })
 }
 
-impl List {
-    /// The triggers, with the conditions of those for new rows, for deleted rows, and for
-    /// updated ones.
-    fn triggers(&self, [unless_new, unless_old, and_unless_old]: [&str; 3]) -> String {
-        let triggers = TRIGGERS
-            .replace("{unless_new}", unless_new)
-            .replace("{unless_old}", unless_old)
-            .replace("{and_unless_old}", and_unless_old);
-        self.fill(&triggers)
-    }
-
-    fn fill(&self, sql: &str) -> String {
-        let of = |row: &str| {
-            let keys = self.keys.iter().map(|key| format!("{row}.{key}"));
-            keys.collect::<Vec<_>>().join(", ")
-        };
-        sql.replace("{list}", self.table)
-            .replace("{keys}", &self.keys.join(", "))
-            .replace("{old}", &of("OLD"))
-            .replace("{new}", &of("NEW"))
-    }
+/// The triggers, with the conditions of those for new rows, for deleted rows, and for updated ones.
+fn triggers(list: &List, [unless_new, unless_old, and_unless_old]: [&str; 3]) -> String {
+    let triggers = TRIGGERS
+        .replace("{unless_new}", unless_new)
+        .replace("{unless_old}", unless_old)
+        .replace("{and_unless_old}", and_unless_old);
+    list.fill(&triggers)
 }
 
 /// The index alone, without a copy of the keys: to take an entry away it is told what

@@ -13,7 +13,10 @@
 //!
 //! The rows of before are copied afterwards, see `backfill.rs`.
 
-use crate::backfill::{self, Backfill};
+use crate::{
+    backfill::{self, Backfill},
+    searched::LISTS,
+};
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
@@ -41,26 +44,6 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A list, the table of its index, and the keys that are searched.
-struct List {
-    table: &'static str,
-    index: &'static str,
-    keys: &'static [&'static str],
-}
-
-const LISTS: [List; 2] = [
-    List {
-        table: "client",
-        index: "client_search",
-        keys: &["name_key", "account_code_key"],
-    },
-    List {
-        table: "client_location",
-        index: "client_location_search",
-        keys: &["name_key"],
-    },
-];
-
 /// How the rows of before are copied.
 pub(crate) fn backfills() -> [Backfill; 2] {
     LISTS.map(|list| Backfill {
@@ -69,23 +52,6 @@ pub(crate) fn backfills() -> [Backfill; 2] {
         copy: list.fill(COPY),
         finish: String::new(),
     })
-}
-
-impl List {
-    fn fill(&self, sql: &str) -> String {
-        let each = |written: &dyn Fn(&str) -> String| {
-            let keys: Vec<_> = self.keys.iter().map(|key| written(key)).collect();
-            keys.join(", ")
-        };
-        sql.replace("{list}", self.table)
-            .replace(
-                "{columns}",
-                &each(&|key| format!("{key} text COLLATE \"C\"")),
-            )
-            .replace("{keys}", &each(&str::to_owned))
-            .replace("{old}", &each(&|key| format!("OLD.{key}")))
-            .replace("{new}", &each(&|key| format!("NEW.{key}")))
-    }
 }
 
 /// A row is locked while it is copied: whoever changes it meanwhile waits, and then finds the

@@ -28,13 +28,7 @@ const SECRETS: [&str; 6] = [
 
 /// A client with texts in every place, whose creation has an idempotency key.
 async fn client_with_a_past(app: &TestApp) -> Value {
-    let body = json!({ "client": {
-        "name": "Quincy", "account_code": "QX-1", "website": "https://quince.example",
-        "email_invoice": "a@quince.example", "notes": "Hidden", "salesperson": 42,
-        "has_invoice_reminders": true,
-        "primary_location": { "name": "Quincy Main", "city": "Hidden Falls", "state": "CO",
-            "zip": "80202", "country": "US", "phone_primary": "303-555-0199" } } });
-    let created = create(app, &body).await;
+    let created = create(app).await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     let client = created.json();
     let path = format!("/api/v1/clients/{}", client["id"]);
@@ -47,10 +41,20 @@ async fn client_with_a_past(app: &TestApp) -> Value {
     client
 }
 
-async fn create(app: &TestApp, body: &Value) -> crate::support::Answer {
+/// The request that is sent twice.
+fn first_request() -> Value {
+    json!({ "client": {
+        "name": "Quincy", "account_code": "QX-1", "website": "https://quince.example",
+        "email_invoice": "a@quince.example", "notes": "Hidden", "salesperson": 42,
+        "has_invoice_reminders": true,
+        "primary_location": { "name": "Quincy Main", "city": "Hidden Falls", "state": "CO",
+            "zip": "80202", "country": "US", "phone_primary": "303-555-0199" } } })
+}
+
+async fn create(app: &TestApp) -> crate::support::Answer {
     app.call(Method::POST, "/api/v1/clients")
         .header("idempotency-key", "first")
-        .json(body)
+        .json(&first_request())
         .send()
         .await
 }
@@ -186,13 +190,7 @@ async fn an_erased_client_leaves_no_text(
     assert_eq!(found["clients"]["totalCount"], 0);
 
     // A retry creates nothing, and the answer that it missed is gone.
-    let body = json!({ "client": {
-        "name": "Quincy", "account_code": "QX-1", "website": "https://quince.example",
-        "email_invoice": "a@quince.example", "notes": "Hidden", "salesperson": 42,
-        "has_invoice_reminders": true,
-        "primary_location": { "name": "Quincy Main", "city": "Hidden Falls", "state": "CO",
-            "zip": "80202", "country": "US", "phone_primary": "303-555-0199" } } });
-    let again = create(&app, &body).await;
+    let again = create(&app).await;
     assert_eq!(again.status, StatusCode::GONE, "{again:?}");
     assert!(again.text().contains("Its answer was erased"), "{again:?}");
     let total = app.data("{ clients { totalCount } }", json!({})).await;
