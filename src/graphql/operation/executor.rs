@@ -5,12 +5,14 @@
 //! field of every answer.
 
 use entity::change::Face;
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use async_graphql::{Request, Response, ServerError, Value as ConstValue, Variables};
 use metrics::counter;
+#[cfg(target_os = "linux")]
+use rustix::process::setpriority_process;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use super::{
     collect::CollectedOperation,
@@ -38,9 +40,14 @@ pub(super) const MAX_ERRORS: usize = 10;
 /// The longest error message, in bytes. Messages quote what was sent.
 const MAX_MESSAGE: usize = 400;
 
-/// An operation that asks for more values than these is large: a caller has one of them
-/// executed at a time, for they would take the processors from others.
+/// An operation that asks for more values than these is large. A caller has one of them
+/// executed at a time, on a thread of its own: a thread of the runtime would keep those waiting
+/// whom it serves, too.
 const LARGE: u64 = 20_000;
+/// By how much the thread of a large operation is nicer than the others, see nice(1). Beside
+/// busy processors these run at once, where they would wait for a turn of some 3 ms.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 /// How long one waits for the others of its caller.
 const LARGE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -97,6 +104,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    fn failed(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let error = Error::Internal(Arc::new(cause));
+        Self {
+            stage: Stage::Failed,
+            response: Response::from_errors(vec![server_error(error)]),
+        }
+    }
+
     fn too_many_large() -> Self {
         let error = Error::Limit(format!(
             "Another operation of this token that asks for more than {LARGE} values is still \
@@ -174,24 +189,41 @@ impl Executor {
         let inner = Arc::clone(&self.0);
         let tasks = &self.0.gateway.lifecycle.tasks;
         let task = tasks.spawn(async move { inner.run(prepared).await });
-        let mut answer = task.await.unwrap_or_else(|panic| Answer {
-            stage: Stage::Failed,
-            response: Response::from_errors(vec![server_error(Error::Internal(Arc::new(panic)))]),
-        });
+        let mut answer = task.await.unwrap_or_else(Answer::failed);
         finish(&mut answer.response, &request_id);
         answer
     }
 }
 
 impl Inner {
-    async fn run(&self, prepared: Prepared) -> Answer {
-        let _turn = match prepared.large_of {
-            None => None,
-            Some(caller) => match timeout(LARGE_PATIENCE, self.large.alone(caller)).await {
-                Ok(turn) => Some(turn),
-                Err(_) => return Answer::too_many_large(),
-            },
+    /// Executes a prepared operation, once its caller has no other large one under way.
+    async fn run(self: Arc<Self>, prepared: Prepared) -> Answer {
+        let Some(caller) = prepared.large_of else {
+            return self.run_here(prepared).await;
         };
+        let Ok(_turn) = timeout(LARGE_PATIENCE, self.large.alone(caller)).await else {
+            return Answer::too_many_large();
+        };
+        let runtime = Handle::current();
+        let (answer, answered) = oneshot::channel();
+        let thread = thread::Builder::new().name("large-operation".to_owned());
+        let started = thread.spawn(move || {
+            // Linux takes "this process" for the calling thread.
+            #[cfg(target_os = "linux")]
+            if let Err(error) = setpriority_process(None, NICENESS) {
+                tracing::debug!(%error, "cannot make the thread of a large operation nice");
+            }
+            // Nobody waits for the answer any more if this fails.
+            let _ = answer.send(runtime.block_on(self.run_here(prepared)));
+        });
+        match started {
+            Ok(_) => answered.await.unwrap_or_else(Answer::failed),
+            Err(error) => Answer::failed(error),
+        }
+    }
+
+    /// Executes a prepared operation on the thread that calls this.
+    async fn run_here(&self, prepared: Prepared) -> Answer {
         let max = prepared.max_answer;
         let mut response = self.schema.execute(prepared.request()).await;
         let length = raw_json::length(&response.data);
