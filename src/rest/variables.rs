@@ -41,22 +41,9 @@ pub fn from_query(parameter: &Parameter, value: &str) -> Result<Value, String> {
                         .to_owned()
                 })
         }
-        ParameterKind::Integer => whole_number(value).map(|number| Value::Number(number.into())),
         ParameterKind::Id => parse_id(value).map(|id| Value::String(id.to_string())),
         _ => coerced(&parameter.kind, &Value::String(value.to_owned())),
     }
-}
-
-/// Reads a whole number that fits into 32 bits.
-///
-/// # Errors
-/// A phrase that says what the value must be.
-pub fn whole_number(value: &str) -> Result<i32, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number: &i32| number.to_string() == value)
-        .ok_or_else(|| "must be a whole number".to_owned())
 }
 
 /// Which end of a range a timestamp stands for.

@@ -209,6 +209,33 @@ async fn an_erased_client_leaves_no_text(
     assert_sound(&app).await;
 }
 
+/// An answer is kept as a whole: a text may stand anywhere in it.
+#[rstest]
+#[tokio::test]
+async fn a_kept_answer_is_erased_for_a_text_in_a_list(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let app = TestApp::start(engine).await;
+    let admin = app.admin_token().await;
+    let create = async |key: &str, name: &str| {
+        let query = "mutation ($name: String!) { createClient(input: { name: \"Elm\",
+            primaryLocation: { name: $name, state: \"CO\", country: \"US\" } }) {
+            client { id locations { nodes { name } } } } }";
+        let body = json!({ "query": query, "variables": { "name": name } });
+        let call = app.call(Method::POST, "/graphql");
+        let answer = call.header("idempotency-key", key).json(&body).send().await;
+        answer.json()
+    };
+    let first = create("first", "Quincy Main").await;
+    let other = create("other", "Rowan Main").await;
+    let id = &first["data"]["createClient"]["client"]["id"];
+    let erased = erase(&app, &admin, id).await;
+    assert_eq!(erased["data"]["eraseClient"]["client"]["id"], *id);
+    let again = create("first", "Quincy Main").await;
+    assert_eq!(again["errors"][0]["extensions"]["code"], "ERASED", "{again}");
+    assert_eq!(create("other", "Rowan Main").await, other);
+}
+
 #[rstest]
 #[tokio::test]
 async fn only_admins_erase(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {

@@ -37,14 +37,10 @@ pub trait FilterInput {
     }
 
     /// The instant that has a lower bound: callers poll by it.
-    fn polled_by(&self) -> Option<OrderField> {
-        None
-    }
+    fn polled_by(&self) -> Option<OrderField>;
 
     /// Whether it accepts only few rows, which an index finds by a value of the input.
-    fn names_few(&self) -> bool {
-        false
-    }
+    fn names_few(&self) -> bool;
 }
 
 /// What a filter asks of a row: all of it must hold.
