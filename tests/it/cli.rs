@@ -660,6 +660,17 @@ async fn tokens_are_made_listed_and_revoked(
         "no token with the prefix nonsense",
     );
     assert_fails(&call(&["token", "create", "--user", "a:b"]).await, "colons");
+    for length in [255, 256] {
+        let name = "é".repeat(length);
+        for (user, label) in [(name.as_str(), "a"), ("a", name.as_str())] {
+            let made = call(&["token", "create", "--user", user, "--label", label]).await;
+            if length == 255 {
+                assert!(made.status.success(), "{made:?}");
+            } else {
+                assert_fails(&made, "must have 1 to 255 characters");
+            }
+        }
+    }
 }
 
 #[rstest]

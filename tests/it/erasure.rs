@@ -232,7 +232,10 @@ async fn a_kept_answer_is_erased_for_a_text_in_a_list(
     let erased = erase(&app, &admin, id).await;
     assert_eq!(erased["data"]["eraseClient"]["client"]["id"], *id);
     let again = create("first", "Quincy Main").await;
-    assert_eq!(again["errors"][0]["extensions"]["code"], "ERASED", "{again}");
+    assert_eq!(
+        again["errors"][0]["extensions"]["code"], "ERASED",
+        "{again}"
+    );
     assert_eq!(create("other", "Rowan Main").await, other);
 }
 
