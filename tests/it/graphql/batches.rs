@@ -56,6 +56,31 @@ async fn each_request_gets_its_own_record(
     }
 }
 
+/// Whether requests meet depends on the machine, but they do so again and again. Each round has
+/// fewer statements than requests only if one of several requests has succeeded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_the_same_time_share_statements() {
+    const REQUESTS: i64 = 60;
+    const LOCATIONS: &str = "query ($id: ID!) {
+        clientLocations(filter: { clientId: $id }) { nodes { name } } }";
+    let app = TestApp::start(Engine::Postgres).await;
+    create_clients(&app, 3).await;
+    for query in [CLIENT, LOCATIONS] {
+        let mut shared = 0;
+        for _ in 0..1_000 {
+            app.take_statements();
+            join_all((0..REQUESTS).map(|id| app.data(query, json!({ "id": id })))).await;
+            let statements = app.take_statements();
+            let reads = statements.iter().filter(|sql| sql.contains("client"));
+            shared += i32::from(i64::try_from(reads.count()).unwrap() < REQUESTS);
+            if shared == 10 {
+                break;
+            }
+        }
+        assert_eq!(shared, 10, "{query}");
+    }
+}
+
 /// What is written into statements by itself must not be taken for a parameter.
 const NAMES: [&str; 6] = [
     "Plain",

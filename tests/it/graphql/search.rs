@@ -287,6 +287,15 @@ async fn rows_far_behind_the_first_are_looked_for(
         let statements = app.take_statements().join("\n");
         assert_eq!(looks_for(&statements), is_looked_for, "{statements}");
     }
+    // A total of few rows is that of the index, and one of many is counted row by row.
+    let query = "query ($search: String!) { clients(filter: { search: $search }) { totalCount } }";
+    for (text, expected) in [("late", 45), ("early", 1_955)] {
+        app.take_statements();
+        let data = app.data(query, json!({ "search": text })).await;
+        assert_eq!(data["clients"]["totalCount"], expected);
+        let statements = app.take_statements().join("\n");
+        assert_eq!(looks_for(&statements), text == "late", "{statements}");
+    }
 }
 
 /// Whether rows with a text are looked for first.

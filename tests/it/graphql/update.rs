@@ -1,5 +1,6 @@
 //! What an update changes, and what it leaves alone.
 
+use chrono::TimeDelta;
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -190,4 +191,43 @@ async fn records_that_do_not_exist_are_not_found(
             assert_eq!(faults(&answer), ["id"], "{id}");
         }
     }
+}
+
+/// However long after the last change, a change has the instant of the clock. If that is not
+/// after the last change of a record, it follows this by a millisecond.
+#[rstest]
+#[tokio::test]
+async fn a_change_has_the_instant_of_the_clock(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let clock = TestClock::at("2026-01-31T09:15:00.250Z");
+    let app = TestApp::builder(engine).clock(clock.clock()).start().await;
+    for _ in 0..2 {
+        app.create_client(json!({})).await;
+    }
+    let update = async |id: i32, notes: &str| {
+        let data = app
+            .data(
+                "mutation ($id: ID!, $notes: String) {
+                    updateClient(id: $id, input: { notes: $notes }) { client { updatedAt } } }",
+                json!({ "id": id, "notes": notes }),
+            )
+            .await;
+        data["updateClient"]["client"]["updatedAt"].clone()
+    };
+    clock.advance(TimeDelta::hours(1));
+    assert_eq!(update(1, "a").await, "2026-01-31T10:15:00.250Z");
+    clock.advance(TimeDelta::milliseconds(1));
+    assert_eq!(update(2, "b").await, "2026-01-31T10:15:00.251Z");
+    // Whoever polls on SQLite has seen the second client with this instant, and goes on behind it.
+    let [beside, after] = match engine {
+        Engine::Sqlite => ["2026-01-31T10:15:00.252Z", "2026-01-31T10:15:00.253Z"],
+        Engine::Postgres => ["2026-01-31T10:15:00.251Z", "2026-01-31T10:15:00.252Z"],
+    };
+    assert_eq!(update(1, "c").await, beside);
+    clock.advance(TimeDelta::hours(-2));
+    assert_eq!(update(2, "d").await, after);
+    clock.advance(TimeDelta::hours(3));
+    let created = app.create_client(json!({})).await;
+    assert_eq!(created["createdAt"], "2026-01-31T11:15:00.251Z");
 }
