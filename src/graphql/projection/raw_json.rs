@@ -2,7 +2,7 @@
 //! In the answer's value the text stands as a binary value, which JSON does not have: the
 //! schema has no binary values, so nothing else can be meant.
 
-use std::io;
+use std::io::{self, Write};
 
 use async_graphql::{ServerError, Value};
 use axum::body::Bytes;
@@ -18,38 +18,42 @@ pub fn raw(text: impl Into<Bytes>) -> Value {
 ///
 /// # Errors
 /// If a number has no form in JSON.
-pub fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<usize> {
+pub fn write(value: &Value, out: &mut impl Write) -> serde_json::Result<usize> {
     let mut copied = 0;
     match value {
         Value::Binary(text) => {
-            out.extend_from_slice(text);
+            put(out, text)?;
             copied = text.len();
         }
         Value::Object(members) => {
-            out.push(b'{');
-            for (index, (name, value)) in members.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
+            let mut before: &[u8] = b"{";
+            for (name, value) in members {
+                put(out, before)?;
                 serde_json::to_writer(&mut *out, name.as_str())?;
-                out.push(b':');
+                put(out, b":")?;
                 copied += write(value, out)?;
+                before = b",";
             }
-            out.push(b'}');
+            let end: &[u8] = if members.is_empty() { b"{}" } else { b"}" };
+            put(out, end)?;
         }
         Value::List(items) => {
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
+            let mut before: &[u8] = b"[";
+            for item in items {
+                put(out, before)?;
                 copied += write(item, out)?;
+                before = b",";
             }
-            out.push(b']');
+            let end: &[u8] = if items.is_empty() { b"[]" } else { b"]" };
+            put(out, end)?;
         }
-        leaf => serde_json::to_writer(&mut *out, leaf)?,
+        leaf => serde_json::to_writer(out, leaf)?,
     }
     Ok(copied)
+}
+
+fn put(out: &mut impl Write, text: &[u8]) -> serde_json::Result<()> {
+    out.write_all(text).map_err(serde_json::Error::io)
 }
 
 /// How many bytes `value` has as JSON.
@@ -58,7 +62,7 @@ pub fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<usize> {
 /// If a number has no form in JSON.
 pub fn length(value: &Value) -> serde_json::Result<usize> {
     struct Counter(usize);
-    impl io::Write for Counter {
+    impl Write for Counter {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0 += bytes.len();
             Ok(bytes.len())
@@ -68,28 +72,9 @@ pub fn length(value: &Value) -> serde_json::Result<usize> {
             Ok(())
         }
     }
-    Ok(match value {
-        Value::Binary(text) => text.len(),
-        Value::Object(members) => {
-            let mut length = 2;
-            for (name, value) in members {
-                length += name.len() + 4 + self::length(value)?;
-            }
-            length
-        }
-        Value::List(items) => {
-            let mut length = 2;
-            for item in items {
-                length += 1 + self::length(item)?;
-            }
-            length
-        }
-        leaf => {
-            let mut counter = Counter(0);
-            serde_json::to_writer(&mut counter, leaf)?;
-            counter.0
-        }
-    })
+    let mut counter = Counter(0);
+    write(value, &mut counter)?;
+    Ok(counter.0)
 }
 
 /// Writes an answer: its data, if there is any, and its errors.
