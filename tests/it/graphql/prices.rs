@@ -238,7 +238,7 @@ async fn a_price_tells_how_many_rows_are_touched(#[case] engine: Engine, #[case]
         let told: f64 = told.and_then(|told| told.parse().ok()).unwrap_or_default();
         // The sample is a random one.
         let expected = f64::from(prices[of_engine]);
-        if (told / expected - 1.0).abs() > 0.3 {
+        if (told / expected - 1.0).abs() > 0.4 {
             wrong.push(format!("{query}: {told} for {expected}"));
         }
     }
