@@ -104,7 +104,7 @@ async fn a_list_waits_for_who_may_yet_appear_in_it() {
     let first = app.create_client(json!({})).await;
     let second = app.create_client(json!({})).await;
     let polled = format!("{CLIENTS}?updated_from={LONG_AGO}");
-    let newest = "{ clients(orderBy: { field: UPDATED_AT }) { nodes { id version } } }";
+    let newest = "{ clients(orderBy: { field: UPDATED_AT }) { totalCount nodes { id version } } }";
     let look = async || {
         let answer = app.get(&polled).await;
         let list = answer.json();
@@ -123,6 +123,8 @@ async fn a_list_waits_for_who_may_yet_appear_in_it() {
         let data = app.data(COUNTED, json!({ "from": LONG_AGO })).await;
         assert_eq!(data["clients"]["totalCount"], list.len());
         let data = app.data(newest, json!({})).await;
+        // Without a bound nobody polls by the total.
+        assert_eq!(data["clients"]["totalCount"], 2);
         let nodes = data["clients"]["nodes"].as_array().unwrap();
         (list, nodes.iter().map(id_and_version).collect::<Vec<_>>())
     };
