@@ -96,3 +96,30 @@ async fn a_caller_with_many_slow_statements_keeps_nobody_waiting(
     };
     tokio::join!(waiting, others);
 }
+
+/// Those whom the same thread of the runtime serves would wait for it otherwise.
+#[rstest]
+#[tokio::test]
+async fn a_large_operation_has_a_thread_of_its_own(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    const LARGE: &str = "large-operation";
+    let app = TestApp::start(engine).await;
+    app.create_client(json!({})).await;
+    for (locations, is_large) in [(1, false), (50, true)] {
+        let query = format!(
+            "{{ clients(first: 500) {{ nodes {{ id locations(first: {locations}) {{
+                nodes {{ id name }} }} }} }} }}"
+        );
+        app.take_threads();
+        let data = app.data(&query, json!({})).await;
+        assert_eq!(data["clients"]["nodes"].as_array().unwrap().len(), 1);
+        let threads = app.take_threads();
+        let of_lists = threads.iter().filter(|thread| *thread == LARGE);
+        assert_eq!(
+            of_lists.count(),
+            if is_large { 2 } else { 0 },
+            "{threads:?}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    thread,
 };
 
 use axum::Router;
@@ -37,9 +38,16 @@ pub struct TestApp {
     pub token: String,
     /// A token that may only read.
     pub read_token: String,
-    statements: Arc<Mutex<Vec<String>>>,
+    statements: Arc<Mutex<Vec<Observed>>>,
     /// The last field: it goes after all that is connected to it.
     _private: PrivateDatabase,
+}
+
+/// A statement that was run.
+struct Observed {
+    sql: String,
+    /// The name of the thread that waited for it.
+    thread: String,
 }
 
 /// What is special about a [`TestApp`].
@@ -89,7 +97,18 @@ impl TestApp {
 
     /// The SQL of the statements since the start or the last call.
     pub fn take_statements(&self) -> Vec<String> {
-        std::mem::take(&mut self.statements.lock().unwrap())
+        let observed = std::mem::take(&mut *self.statements.lock().unwrap());
+        observed.into_iter().map(|observed| observed.sql).collect()
+    }
+
+    /// The names of the threads that have run the statements since the last call of this or of
+    /// [`Self::take_statements`].
+    pub fn take_threads(&self) -> Vec<String> {
+        let observed = std::mem::take(&mut *self.statements.lock().unwrap());
+        observed
+            .into_iter()
+            .map(|observed| observed.thread)
+            .collect()
     }
 }
 
@@ -116,11 +135,12 @@ impl Builder {
         let token = create_token(&database, USER, Scope::Write).await;
         let read_token = create_token(&database, USER, Scope::Read).await;
 
-        let statements = Arc::<Mutex<Vec<String>>>::default();
+        let statements = Arc::<Mutex<Vec<Observed>>>::default();
         let recorded = Arc::clone(&statements);
         database.observe_statements(move |info| {
+            let thread = thread::current().name().unwrap_or_default().to_owned();
             let sql = info.statement.sql.clone();
-            recorded.lock().unwrap().push(sql);
+            recorded.lock().unwrap().push(Observed { sql, thread });
         });
         let gateway = Gateway::new(database.clone(), self.settings);
         TestApp {
