@@ -1,8 +1,12 @@
 //! The log in the long run: a long one costs no more than a short one, and old changes go.
 
+use async_graphql::connection::CursorType;
 use axum::http::{Method, StatusCode};
 use chrono::TimeDelta;
-use clientele::records::changes::prune;
+use clientele::{
+    graphql::schema::cursor::{Cursor, ListKind, Place},
+    records::{changes::prune, list::Position},
+};
 use rstest::rstest;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -190,8 +194,20 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     assert_ne!(told["logBeginning"]["at"], Value::Null);
     assert_eq!(prune(&app.database, TimeDelta::hours(48)).await.unwrap(), 0);
 
+    // Whoever has read the last one of those that were deleted has missed none.
+    let cursor_of = |id| {
+        let place = Place {
+            list: Some(ListKind::Changes),
+            ..Place::default()
+        };
+        Cursor::Row(place, Position { key: None, id }).encode_cursor()
+    };
+    let next = format!("first: 1, after: \"{}\"", cursor_of(beginning_id));
+    assert_eq!(ids(&changes(&app, &next).await), [beginning_id + 1]);
+    let missed_one = cursor_of(beginning_id - 1);
     for query in [
         format!("{{ changes(after: \"{early}\") {{ nodes {{ id }} }} }}"),
+        format!("{{ changes(after: \"{missed_one}\") {{ nodes {{ id }} }} }}"),
         format!("{{ client(id: 1) {{ history(after: \"{first}\") {{ nodes {{ id }} }} }} }}"),
     ] {
         let lost = app.graphql(&query, json!({})).await;
@@ -207,7 +223,7 @@ async fn old_changes_go_and_whoever_comes_too_late_is_told(
     let next = app.data(&next, json!({})).await;
     let revived = &next["client"]["history"]["nodes"][0]["fields"][0]["new"];
     assert_eq!(*revived, "Revived");
-    // Whoever has read the last change that was deleted, or a later one, goes on.
+    // Whoever has read a later one goes on.
     let on = changes(&app, "first: 500").await;
     let cursor = on["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
     add_change(&app).await;
