@@ -39,9 +39,11 @@ const REFUSE_POISON: &str = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plp
     BEGIN IF NEW.new LIKE '%poison%' THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW; END $$;
     CREATE TRIGGER fail AFTER INSERT ON change FOR EACH ROW EXECUTE FUNCTION fail()";
 /// Breaks the connection of who writes changes with that word.
-const BREAK_AT_POISON: &str = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+const BREAK_AT_POISON: &str = "CREATE SEQUENCE attempts;
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.new LIKE '%poison%' THEN
+            PERFORM nextval('attempts');
             PERFORM pg_terminate_backend(pg_backend_pid());
             PERFORM pg_sleep(60);
         END IF;
@@ -84,6 +86,14 @@ async fn run(app: &TestApp, sql: &str) {
     let transaction = app.database.begin().await.unwrap();
     transaction.execute_unprepared(sql).await.unwrap();
     transaction.commit().await.unwrap();
+}
+
+/// How often the connection was broken. A sequence counts what is rolled back, too.
+async fn attempts(app: &TestApp) -> i64 {
+    let sql = "SELECT last_value FROM attempts";
+    let statement = Statement::from_string(DbBackend::Postgres, sql);
+    let row = app.database.reader.query_one_raw(statement).await.unwrap();
+    row.unwrap().try_get_by_index(0).unwrap()
 }
 
 /// Each answer is the one to its own request, and so is what the log says.
@@ -232,7 +242,7 @@ async fn an_update_that_is_not_confirmed_is_not_written_again() {
     let clients = create_clients(&app, 30).await;
     run(&app, BREAK_AT_POISON).await;
     let mut versions = vec![1; clients.len()];
-    loop {
+    for round in 1.. {
         let mut asked = notes_for(&clients, &format!("{versions:?}"));
         asked[29]["input"]["notes"] = json!("poison");
         let answers = asked.iter().map(|asked| app.graphql(UPDATE, asked.clone()));
@@ -253,6 +263,7 @@ async fn an_update_that_is_not_confirmed_is_not_written_again() {
         for (id, expected) in clients.iter().zip(&versions) {
             assert_eq!(version(&app, id).await, *expected);
         }
+        assert_eq!(attempts(&app).await, round);
         // Two may be the one that leads, and the one that breaks the connection.
         if unconfirmed > 2 {
             break;
@@ -386,7 +397,7 @@ async fn a_create_that_is_not_confirmed_is_not_written_again() {
     let app = TestApp::start(Engine::Postgres).await;
     run(&app, BREAK_AT_POISON).await;
     let mut created = 0;
-    loop {
+    for round in 1.. {
         let mut asked = new_clients("New", 30);
         asked[29]["input"]["notes"] = json!("poison");
         let answers = asked.iter().map(|asked| app.graphql(CREATE, asked.clone()));
@@ -403,6 +414,7 @@ async fn a_create_that_is_not_confirmed_is_not_written_again() {
             unconfirmed += 1;
         }
         assert_eq!(app.counts().await, [created; 2]);
+        assert_eq!(attempts(&app).await, round);
         // Two may be the one that leads, and the one that breaks the connection.
         if unconfirmed > 2 {
             break;
