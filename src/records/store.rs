@@ -38,6 +38,13 @@ impl Store {
         Self { database, ..self }
     }
 
+    /// The same records, which are read by statements that no other request shares.
+    #[must_use]
+    pub fn unshared(self) -> Self {
+        let database = self.database.unshared();
+        Self { database, ..self }
+    }
+
     /// The same records; the statements for them are counted.
     #[must_use]
     pub fn counting(&self, count: StatementCount) -> Self {

@@ -169,6 +169,15 @@ impl Database {
         Self(Arc::new(pools))
     }
 
+    /// This database, whose reads share no statements with other requests.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self(Arc::new(Pools {
+            reader: self.reader.unshared(),
+            ..Pools::clone(&self.0)
+        }))
+    }
+
     /// This database for the gateway itself.
     #[must_use]
     pub fn of_gateway(&self) -> Self {

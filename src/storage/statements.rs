@@ -181,6 +181,15 @@ impl Statements {
         }
     }
 
+    /// A copy that shares no statements with other requests.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self {
+            batcher: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether the statements take part in a transaction.
     #[must_use]
     pub fn is_in_transaction(&self) -> bool {

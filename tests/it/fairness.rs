@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use futures_util::future::join_all;
 use rstest::rstest;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
 
 use crate::support::{Engine, TestApp};
@@ -100,10 +100,10 @@ async fn a_caller_with_many_slow_statements_keeps_nobody_waiting(
 /// Those whom the same thread of the runtime serves would wait for it otherwise.
 #[rstest]
 #[tokio::test]
-async fn a_large_operation_has_a_thread_of_its_own(
+async fn a_large_query_has_a_thread_of_its_own(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    const LARGE: &str = "large-operation";
+    const LARGE: &str = "large-query";
     let app = TestApp::start(engine).await;
     app.create_client(json!({})).await;
     for (locations, is_large) in [(1, false), (50, true)] {
@@ -121,5 +121,42 @@ async fn a_large_operation_has_a_thread_of_its_own(
             if is_large { 2 } else { 0 },
             "{threads:?}"
         );
+    }
+}
+
+/// A thread that SQLite's connections have started serves others afterwards.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_thread_of_a_connection_gives_way_to_others() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let list = "clients(first: 200) { nodes { id locations(first: 50) { nodes { id name } } } }";
+    let body = json!({ "query": format!("{{ a: {list} b: {list} }}") });
+    // All connections that are open are in use, so the operation, which needs two, opens one at
+    // least: the other one may be that by which the token was looked up.
+    let slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) \
+                SELECT max(i) FROM n";
+    let slow = Statement::from_string(DbBackend::Sqlite, slow);
+    let (_, open, _) = app.database.connections()[0];
+    let others = join_all((0..=open).map(|_| app.database.reader.query_one_raw(slow.clone())));
+    let call = app.call(Method::POST, "/graphql").json(&body);
+    let (others, answer) = tokio::join!(others, call.send());
+    assert!(others.iter().all(Result::is_ok), "{others:?}");
+    assert!(app.database.connections()[0].1 > open + 1);
+    let answer = answer.json();
+    assert_eq!(answer["data"]["b"]["nodes"], json!([]), "{answer}");
+    // The niceness is the 19th value, of which two are the number and the name (proc_pid_stat(5)).
+    let niceness = |stat: &str| {
+        let (_, values) = stat.rsplit_once(')').unwrap();
+        values.split_whitespace().nth(16).unwrap().to_owned()
+    };
+    let usual = niceness(&std::fs::read_to_string("/proc/self/stat").unwrap());
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    for thread in threads {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        // Threads of other tests end meanwhile.
+        let Ok(stat) = stat else { continue };
+        if stat.contains("(sqlx-sqlite") {
+            assert_eq!(niceness(&stat), usual, "{stat}");
+        }
     }
 }

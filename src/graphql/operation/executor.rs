@@ -10,7 +10,7 @@ use std::{sync::Arc, thread, time::Duration};
 use async_graphql::{Request, Response, ServerError, Value as ConstValue, Variables};
 use metrics::counter;
 #[cfg(target_os = "linux")]
-use rustix::process::setpriority_process;
+use rustix::process::nice;
 use serde_json::{Map, Value};
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
@@ -41,11 +41,12 @@ pub(super) const MAX_ERRORS: usize = 10;
 const MAX_MESSAGE: usize = 400;
 
 /// An operation that asks for more values than these is large. A caller has one of them
-/// executed at a time, on a thread of its own: a thread of the runtime would keep those waiting
-/// whom it serves, too.
+/// executed at a time. A query has a thread of its own then, because those whom the same thread of
+/// the runtime serves would wait for it; and it shares no statements, because others would wait
+/// for that thread. A mutation stays where it is, for it may hold a lock.
 const LARGE: u64 = 20_000;
-/// By how much the thread of a large operation is nicer than the others, see nice(1). Beside
-/// busy processors these run at once, where they would wait for a turn of some 3 ms.
+/// By how much the thread of a large query is nicer than the others, see nice(1). On busy
+/// processors these run at once, where they would wait for a turn of some 3 ms.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 /// How long one waits for the others of its caller.
@@ -204,17 +205,22 @@ impl Inner {
         let Ok(_turn) = timeout(LARGE_PATIENCE, self.large.alone(caller)).await else {
             return Answer::too_many_large();
         };
+        if prepared.is_mutation {
+            return self.run_here(prepared).await;
+        }
         let runtime = Handle::current();
         let (answer, answered) = oneshot::channel();
-        let thread = thread::Builder::new().name("large-operation".to_owned());
+        let thread = thread::Builder::new().name("large-query".to_owned());
         let started = thread.spawn(move || {
-            // Linux takes "this process" for the calling thread.
+            // On Linux this is about the calling thread alone.
             #[cfg(target_os = "linux")]
-            if let Err(error) = setpriority_process(None, NICENESS) {
-                tracing::debug!(%error, "cannot make the thread of a large operation nice");
+            if let Err(error) = nice(NICENESS) {
+                tracing::debug!(%error, "cannot make the thread of a large query nice");
             }
-            // Nobody waits for the answer any more if this fails.
-            let _ = answer.send(runtime.block_on(self.run_here(prepared)));
+            let done = runtime.block_on(self.run_here(prepared));
+            // The gateway stops when nobody waits any more: this keeps no part of it until then.
+            drop(self);
+            let _ = answer.send(done);
         });
         match started {
             Ok(_) => answered.await.unwrap_or_else(Answer::failed),
@@ -288,6 +294,8 @@ impl Inner {
             .check_operation(&document, operation, &variables)
             .map_err(refuse)?;
         let executed = operation.executed(&document, &form);
+        let is_large = cost.values > LARGE;
+        let store = store.of_request(viewer.token);
         let max_answer = MaxAnswer {
             bytes: settings.limits.max_answer_bytes,
             is_after_write: is_mutation,
@@ -304,8 +312,12 @@ impl Inner {
                 face,
                 scope: viewer.scope,
             },
-            large_of: (cost.values > LARGE).then_some(viewer.token),
-            store: store.of_request(viewer.token),
+            large_of: is_large.then_some(viewer.token),
+            store: if is_large && !is_mutation {
+                store.unshared()
+            } else {
+                store
+            },
             request_id,
             check_only,
             shape,

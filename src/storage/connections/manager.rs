@@ -17,6 +17,7 @@ use sea_orm::{
     sqlx::{self, ConnectOptions, Connection, Postgres, Sqlite},
 };
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::fault::{self, ConnectionFault};
 use crate::storage::{breaker::Breaker, turns::Turns};
@@ -253,8 +254,12 @@ impl<DB: Engine> managed::Manager for Manager<DB> {
         if self.breaker.is_open() {
             return Err(ConnectionFault::Away.into());
         }
-        // Boxed, because it is large and rare, and every statement would carry the space for it.
-        let opened = Box::pin(self.destination.connect()).await;
+        // A task of the runtime, because threads inherit the niceness of those that start them:
+        // SQLite's, which serves others afterwards, would be as nice as that of a large query.
+        let destination = self.destination.clone();
+        let opening = tokio::spawn(async move { destination.connect().await });
+        let opened = AbortOnDropHandle::new(opening).await;
+        let opened = opened.unwrap_or_else(|_| Err(SqlxError::WorkerCrashed));
         opened.inspect_err(|error| self.report(error))
     }
 
