@@ -176,8 +176,7 @@ impl Statements {
     pub fn custom_plans(&self) -> Self {
         Self {
             custom_plans: true,
-            batcher: None,
-            ..self.clone()
+            ..self.unshared()
         }
     }
 

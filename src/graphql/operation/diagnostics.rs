@@ -11,14 +11,13 @@ use apollo_compiler::{
 use async_graphql::{Pos, ServerError};
 
 use super::{
-    executor::MAX_ERRORS,
     rules::{self, DocumentFault},
     suggestions,
     variables::Faults,
 };
 use crate::{
     error::Code,
-    graphql::error::{document_error, server_error},
+    graphql::error::{MAX_ERRORS, document_error, server_error},
 };
 
 /// The faults that the compiler has found, each once, without those that only follow from

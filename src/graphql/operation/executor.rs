@@ -8,7 +8,6 @@ use entity::change::Face;
 use std::{sync::Arc, thread, time::Duration};
 
 use async_graphql::{Request, Response, ServerError, Value as ConstValue, Variables};
-use metrics::counter;
 #[cfg(target_os = "linux")]
 use rustix::process::nice;
 use serde_json::{Map, Value};
@@ -21,24 +20,18 @@ use super::{
 };
 use crate::{
     auth::Viewer,
-    error::{Code, Error, Fault},
+    error::{Code, Error},
     gateway::Gateway,
     graphql::{
         answer_size::{AnswerSize, MaxAnswer},
-        error::{document_error, server_error},
+        error::{document_error, finish, server_error},
         price::Price,
         projection::raw_json,
         schema::{Caller, RequestData, Schema, Shape, schema},
     },
     records::Store,
     storage::{database::Database, turns::OneAtATime},
-    telemetry::figures::GRAPHQL_ERRORS,
 };
-
-/// The most errors in one answer.
-pub(super) const MAX_ERRORS: usize = 10;
-/// The longest error message, in bytes. Messages quote what was sent.
-const MAX_MESSAGE: usize = 400;
 
 /// An operation that asks for more values than these is large. A caller has one of them
 /// executed at a time. A query has a thread of its own then, because those whom the same thread of
@@ -400,58 +393,5 @@ impl Prepared {
             ));
         request.set_parsed_query(document);
         request
-    }
-}
-
-/// Gives every error its code, logs faults of ours, and keeps the answer short, as errors quote
-/// what was sent.
-fn finish(response: &mut Response, request_id: &str) {
-    response.errors.truncate(MAX_ERRORS);
-    for error in &mut response.errors {
-        if let Some(source) = error.source::<Error>().cloned() {
-            source.log(request_id);
-            match source {
-                Error::Internal(_) => {
-                    let extensions = error.extensions.get_or_insert_default();
-                    extensions.set("requestId", request_id);
-                }
-                Error::Validation(mut faults) => {
-                    for fault in &mut faults {
-                        cut(&mut fault.message);
-                    }
-                    set_faults(error, &faults);
-                }
-                _ => {}
-            }
-        }
-        cut(&mut error.message);
-        let extensions = error.extensions.get_or_insert_default();
-        if let Some(ConstValue::String(code)) = extensions.get("code") {
-            counter!(GRAPHQL_ERRORS, "code" => code.clone()).increment(1);
-        }
-        if extensions.get("code").is_none() {
-            // The error is async-graphql's own. The compiler and the coercion leave it nothing
-            // to find.
-            tracing::error!(
-                request_id,
-                message = error.message,
-                "an error without a code"
-            );
-            extensions.set("code", Code::Internal.name());
-        }
-    }
-}
-
-fn set_faults(error: &mut ServerError, faults: &[Fault]) {
-    if let Ok(faults) = async_graphql::to_value(faults) {
-        let extensions = error.extensions.get_or_insert_default();
-        extensions.set("fields", faults);
-    }
-}
-
-fn cut(message: &mut String) {
-    if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        message.push('…');
     }
 }
